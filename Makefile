@@ -1,0 +1,218 @@
+# One Makefile, not recursive: every rule is here.  A profile (release, debug,
+# asan, tsan, fuzz) of a compiler builds into build/<compiler>-<profile>/.
+#
+#   make             build/rundlet           make check   unit and conform tests, in seconds
+#   make run         build it and serve      make gate    what a change must pass
+#   make test        every test there is     make fuzz    FUZZ_SECONDS for each parser
+#   make install     PREFIX, DESTDIR         make bench   the figures in docs
+#   make docs        docs/operations.md      make format  clang-format, in place
+#
+#   make PROFILE=asan check                  make CC=clang check
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PROFILE      ?= release
+OUT          := build/$(notdir $(firstword $(CC)))-$(PROFILE)
+JOBS         ?= $(shell nproc 2>/dev/null || echo 2)
+FUZZ_SECONDS ?= 8
+PREFIX       ?= /usr/local
+LLHTTP       ?= /usr/share/llhttp
+CLANG        := $(findstring clang,$(CC))
+
+# --- flags ------------------------------------------------------------------
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion \
+        -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla -Wundef \
+        -Wpointer-arith -Wcast-align -Wcast-qual -Wwrite-strings -Wformat=2 \
+        -Wimplicit-fallthrough -Wswitch-enum -Wdouble-promotion -Wnull-dereference \
+        $(if $(CLANG),,-Wno-format-truncation) -Werror
+# gcc's flow warnings see paths that only the instrumentation made.
+GUESS := $(if $(CLANG),,-Wno-null-dereference -Wno-maybe-uninitialized -Wno-stringop-overflow)
+
+HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE \
+          $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
+SANE   := -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+OPT-release := -O2 -g $(HARDEN)
+OPT-debug   := -Og -g3
+OPT-asan    := -O1 -g -fsanitize=address,undefined $(SANE) $(GUESS)
+OPT-tsan    := -O1 -g -fsanitize=thread $(SANE) $(GUESS)
+OPT-fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined $(SANE)
+
+LINK-release := -pie -Wl,-z,relro,-z,now
+LINK-asan    := -fsanitize=address,undefined
+LINK-tsan    := -fsanitize=thread
+LINK-fuzz    := -fsanitize=address,undefined
+
+ifeq ($(OPT-$(PROFILE)),)
+$(error no profile "$(PROFILE)": release, debug, asan, tsan or fuzz)
+endif
+
+INCLUDE := -Isrc -Itest -isystem /usr/share/include/llhttp
+BASE    := -std=c17 -D_GNU_SOURCE -fno-common -pthread $(INCLUDE)
+# `.incbin "docs/..."` names files from the root of the repository.
+COMPILE  = $(CC) $(BASE) $(WARN) $(OPT-$(PROFILE)) -ffile-prefix-map=$(CURDIR)=. -Wa,-I. \
+           $(CPPFLAGS) $(CFLAGS)
+# libuv is linked in where its archive is there: one library less to start with.
+UV      := $(shell echo 'int main(void) { return 0; }' | $(CC) -x c - -o /dev/null -l:libuv_a.a \
+             2>/dev/null && echo -l:libuv_a.a || echo -luv)
+LIBS    := $(UV) -lsqlite3 -lzstd -lz -lxxhash -lutf8proc -lm
+LINK     = $(CC) -pthread $(LINK-$(PROFILE)) -Wl,--as-needed $(LDFLAGS)
+
+# --- files ------------------------------------------------------------------
+
+SRC     := $(sort $(wildcard src/*.c src/*/*.c))
+HEADERS := $(sort $(wildcard src/*.h src/*/*.h))
+C_FILES := $(SRC) $(HEADERS) $(sort $(wildcard test/lib/*.[ch] test/unit/*.[ch] test/unit/*/*.[ch] \
+             test/conform/*.[ch] test/crash/*.c test/fuzz/*.c bench/*.[ch]))
+
+objects  = $(patsubst %.c,$(OUT)/%.o,$(1))
+programs = $(patsubst %.c,$(OUT)/%,$(sort $(wildcard $(1))))
+UNIT    := $(call programs,test/unit/*_test.c test/unit/*/*_test.c)
+CONFORM := $(call programs,test/conform/*_conform.c)
+CRASH   := $(call programs,test/crash/*.c)
+FUZZ    := $(call programs,test/fuzz/*_fuzz.c)
+BENCH   := $(call programs,bench/*_bench.c)
+# Scripts that are suites; what they import lies in folders below.
+E2E     := $(shell grep -ls 'node:test' test/e2e/*.mjs)
+SCRIPTS := $(E2E) $(wildcard test/crash/*.mjs test/crash/*.sh)
+
+LLHTTP_O := $(patsubst %,$(OUT)/llhttp/%.o,llhttp api http)
+ARCHIVE  := $(OUT)/server.a
+TEST_LIB := $(OUT)/test/lib.a
+SUB       = --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
+SUITES    = TEST_DATA=test/data FUZZ_SECONDS=$(FUZZ_SECONDS) RUNDLET=build/rundlet \
+            scripts/runtests -j $(JOBS)
+
+# --- building ---------------------------------------------------------------
+
+all: $(if $(filter gcc-release,$(notdir $(OUT))),build/rundlet,$(OUT)/rundlet)
+
+build/rundlet: build/gcc-release/rundlet
+	@ln -f $< $@ 2>/dev/null || cp -f $< $@
+
+$(OUT)/rundlet: $(OUT)/src/main.o $(ARCHIVE)
+	@echo "  link $@"
+	@$(LINK) -o $@ $^ $(LIBS)
+
+# An archive, so that a test may bring its own fake for a file it does not want.
+$(ARCHIVE): $(call objects,$(filter-out src/main.c,$(SRC))) $(LLHTTP_O)
+	@rm -f $@ && ar rcsD $@ $^
+
+# Another, so that a program with a main of its own does not get the harness's.
+$(TEST_LIB): $(call objects,$(wildcard test/lib/*.c))
+	@rm -f $@ && ar rcsD $@ $^
+
+$(UNIT) $(CONFORM) $(CRASH) $(BENCH): %: %.o $(TEST_LIB) $(ARCHIVE)
+	@$(LINK) -o $@ $^ $(LIBS)
+
+$(FUZZ): %: %.o $(TEST_LIB) $(ARCHIVE)
+	@$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+$(OUT)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  $(notdir $(OUT)) $<"
+	@$(COMPILE) -MMD -MP -c -o $@ $<
+
+# Node's HTTP parser comes as sources, which are not ours to warn about.
+$(OUT)/llhttp/%.o: $(LLHTTP)/%.c Makefile
+	@mkdir -p $(@D)
+	@$(COMPILE) -w -c -o $@ $<
+
+# The compiler does not see what a file embeds.
+$(call objects,$(shell grep -ls '\.incbin' $(SRC))): \
+    $(wildcard docs/*.json docs/*.html src/*/*.html ui/*)
+
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)
+
+run:
+	@scripts/deps build
+	@$(MAKE) $(SUB) PROFILE=release CC=gcc build/rundlet
+	@exec build/rundlet serve $(ARGS)
+
+# The tables of settings and metrics are in the program; the page is made from it.
+docs: build/rundlet
+	@build/rundlet docs > build/operations.md && mv build/operations.md docs/operations.md
+
+install: build/rundlet
+	install -D -m 755 build/rundlet $(DESTDIR)$(PREFIX)/bin/rundlet
+	$(if $(wildcard docs/rundlet.1),\
+	  install -D -m 644 docs/rundlet.1 $(DESTDIR)$(PREFIX)/share/man/man1/rundlet.1)
+	$(if $(wildcard dist/rundlet.service),\
+	  install -D -m 644 dist/rundlet.service $(DESTDIR)$(PREFIX)/lib/systemd/system/rundlet.service)
+
+clean:
+	rm -rf build
+
+# --- testing ----------------------------------------------------------------
+
+check: check-build
+	@$(SUITES) $(UNIT) $(CONFORM)
+
+check-build: $(UNIT) $(CONFORM)
+crash-build: $(CRASH)
+fuzz-build: $(FUZZ)
+
+# Everything.  What does not compile is a failed suite, so the sum is always said.
+ALL_SUITES = make:test-build make:layers make:headers make:format-check \
+    $(foreach p,release asan tsan,$(patsubst $(OUT)/%,build/gcc-$(p)/%,$(UNIT) $(CONFORM))) \
+    $(patsubst $(OUT)/%,build/clang-fuzz/%,$(FUZZ)) \
+    $(patsubst $(OUT)/%,build/gcc-release/%,$(CRASH)) $(SCRIPTS)
+
+test:
+	@scripts/deps test
+	-@$(MAKE) $(SUB) -k test-build
+	@$(SUITES) $(ALL_SUITES)
+
+test-build: test-release test-asan test-tsan test-fuzz
+test-release:
+	@$(MAKE) $(SUB) CC=gcc PROFILE=release build/rundlet check-build crash-build
+test-asan test-tsan: test-%:
+	@$(MAKE) $(SUB) CC=gcc PROFILE=$* check-build
+test-fuzz:
+	@$(MAKE) $(SUB) CC=clang PROFILE=fuzz fuzz-build
+
+fuzz: test-fuzz
+	@$(SUITES) $(patsubst $(OUT)/%,build/clang-fuzz/%,$(FUZZ))
+
+bench: build/rundlet $(BENCH)
+	@scripts/deps bench
+	@for b in $(BENCH); do echo "== $$b"; RUNDLET=build/rundlet $$b || exit 1; done
+
+gate: layers headers format-check
+	@$(MAKE) $(SUB) CC=gcc PROFILE=release build/rundlet tidy check
+	@$(MAKE) $(SUB) CC=clang PROFILE=release all check
+	@$(MAKE) $(SUB) CC=clang PROFILE=asan all check
+	@$(MAKE) $(SUB) CC=gcc PROFILE=tsan all check
+	@echo "gate passed"
+
+layers:
+	@scripts/layers
+
+# Every header compiles on its own.
+headers:
+	@printf '%s\n' $(HEADERS:src/%=%) | xargs -P $(JOBS) -I{} sh -c \
+	  'printf "#include \"%s\"\nextern int one_declaration;\n" {} | \
+	   $(CC) $(BASE) $(WARN) -fsyntax-only -x c - || { echo "{} does not stand alone"; exit 1; }'
+	@echo "headers ok"
+
+format-check:
+	@clang-format --dry-run -Werror $(C_FILES) && echo "format ok"
+
+format:
+	@clang-format -i $(C_FILES)
+
+# Once for each object: it is newer than its stamp when anything in it changed.
+tidy: $(patsubst %.c,$(OUT)/%.tidy,$(SRC))
+	@echo "tidy ok"
+
+$(OUT)/%.tidy: $(OUT)/%.o .clang-tidy
+	@echo "  tidy $*.c"
+	@clang-tidy --quiet $*.c -- $(BASE) 2>$@.log || { cat $@.log; exit 1; }
+	@touch $@
+
+.PHONY: all run docs install clean check check-build crash-build fuzz-build test test-build \
+        test-release test-asan test-tsan test-fuzz fuzz bench gate layers headers format-check \
+        format tidy
+.SECONDARY:
+.DELETE_ON_ERROR:

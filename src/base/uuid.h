@@ -1,0 +1,42 @@
+/* uuid.h - 128-bit ids: read liberally, written one way.
+ *
+ * Sources  RFC 9562
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/str.h"
+
+enum { UUID_TEXT = 36 };
+
+struct uuid {
+    uint8_t byte[16];
+};
+
+/* 32 hex digits in either case; with dashes in the usual places or none; also
+ * in braces or after "urn:uuid:".  Any version and variant. */
+bool uuid_parse(struct str text, struct uuid *result);
+
+/* Lower case, dashed; writes UUID_TEXT bytes, no NUL. */
+void uuid_write(struct uuid id, char out[UUID_TEXT]);
+
+/* UUIDv7 that grow: each is greater than the one before from the same source,
+ * also within one microsecond and when the clock steps back. */
+struct uuid_source {
+    uint64_t last_us; /* start at 0 */
+};
+struct uuid uuid_v7(struct uuid_source *source, int64_t now_us);
+
+static inline int uuid_compare(struct uuid a, struct uuid b)
+{
+    return memcmp(a.byte, b.byte, sizeof a.byte);
+}
+
+static inline bool uuid_is_zero(struct uuid id)
+{
+    static const struct uuid zero;
+    return memcmp(id.byte, zero.byte, sizeof id.byte) == 0;
+}
