@@ -1,0 +1,70 @@
+/* cache.h - finished answers, kept near.
+ *
+ * A hint, never a truth: a cache may forget anything at any time, and any of
+ * its failures is a miss.  What makes a stale answer impossible is in the key
+ * and the version, not in the clock:
+ *
+ *   - an entry carries the version it was made from; a get says which version
+ *     it needs (a search: the generation read before; a run: any, since a
+ *     changed run is dropped before its change is answered);
+ *   - a put with an older version than a drop of the same key is ignored.
+ *
+ * The first to miss a key leads; others who ask meanwhile wait for its put or
+ * its cache_abandon(), so a cold answer is made once (single flight).  A get
+ * joins a flight only if both carry the same `generation`; else it leads alone.
+ *
+ * Threads  all calls on attached loops; a get's `done` comes home to its loop
+ * Memory   values are counted buffers, shared with the readers
+ * Sources  docs/design/cache.md
+ *
+ * Back ends: cache/local.c, cache/none.c.  Both pass test/conform/cache_conform.c.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "loop/op.h"
+
+struct buf;
+struct cache;
+struct loop;
+
+enum { CACHE_KEY_MAX = 512, CACHE_VALUE_MAX = 1 << 20, CACHE_ANY = 0 };
+
+/* err.code: ERR_OK a hit; ERR_NOT_FOUND a miss, and `lead` says whether the
+ * caller must end the flight with cache_put() or cache_abandon(). */
+struct cache_get {
+    struct op op;
+    struct str key;      /* in: borrowed until done */
+    uint64_t version;    /* in: the version that will do; CACHE_ANY: whichever is there */
+    uint64_t generation; /* in: read before asking */
+    bool lead;           /* out, on a miss */
+    struct buf *value;   /* out, on a hit: one reference, the caller's */
+    uint64_t found;      /* out, on a hit: the version it was made from */
+};
+
+struct cache_ops {
+    const char *name; /* "local", "none" */
+    int (*attach)(struct cache *cache, struct loop *loop, struct err *err);
+    void (*get)(struct cache *cache, struct cache_get *get);
+    /* Keep a value (its reference stays the caller's) and end the flight that
+     * `lead` began.  Over CACHE_VALUE_MAX it is not kept, the flight ends. */
+    void (*put)(struct cache *cache, struct loop *loop, struct str key, uint64_t version,
+                uint64_t generation, struct buf *value, uint64_t ttl_ms);
+    void (*abandon)(struct cache *cache, struct loop *loop, struct str key, uint64_t generation);
+    /* Forget a key; puts with a version below `version` stay ignored. */
+    void (*drop)(struct cache *cache, struct loop *loop, struct str key, uint64_t version);
+    void (*sizes)(struct cache *cache, uint64_t *entries, uint64_t *bytes); /* any thread */
+    void (*close)(struct cache *cache);
+};
+
+/* First member of every back end's own struct. */
+struct cache {
+    const struct cache_ops *ops;
+};
+
+int cache_local_open(size_t bytes, struct cache **result, struct err *err);
+int cache_none_open(struct cache **result, struct err *err);

@@ -1,0 +1,422 @@
+/* cache_conform.c - what cache.h promises, asked of every back end.
+ *
+ * A cache may forget, so a hit is demanded only of back ends that keep things;
+ * of all of them: no stale answer, no operation that does not come home, no
+ * reference lost.
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "cache/cache.h"
+#include "lib/check.h"
+#include "lib/hand_loop.h"
+#include "loop/loop.h"
+
+enum { MINUTE_MS = 60000 };
+
+struct backend {
+    const char *name;
+    int (*open)(struct cache **result, struct err *err);
+    bool keeps; /* what was just put is there */
+};
+
+static int open_local(struct cache **result, struct err *err)
+{
+    return cache_local_open(4 << 20, result, err);
+}
+
+static const struct backend backends[] = {
+    {"local", open_local, true},
+    {"none", cache_none_open, false},
+};
+
+/* The back end under test, a loop, and what is called with them. */
+struct bench {
+    const struct backend *backend;
+    struct loop *loop;
+    struct cache *cache;
+};
+
+struct asked {
+    struct cache_get get;
+    bool done;
+};
+
+static struct bench bench_open(const struct backend *backend)
+{
+    struct bench b = {.backend = backend, .loop = hand_loop_open()};
+    struct err err = {0};
+    if (backend->open(&b.cache, &err) || b.cache->ops->attach(b.cache, b.loop, &err)) {
+        fprintf(stderr, "%s: %s\n", backend->name, err.text);
+        exit(1);
+    }
+    CHECK(strcmp(b.cache->ops->name, backend->name) == 0);
+    return b;
+}
+
+static void bench_close(struct bench *b)
+{
+    hand_loop_turn(b->loop);
+    b->cache->ops->close(b->cache);
+    hand_loop_close(b->loop);
+}
+
+static void got(struct op *op)
+{
+    op_owner(op, struct asked, get.op)->done = true;
+}
+
+static void ask(struct bench *b, struct asked *asked, struct str key, uint64_t version,
+                uint64_t generation)
+{
+    *asked = (struct asked){.get = {.op = {.loop = b->loop, .done = got},
+                                    .key = key,
+                                    .version = version,
+                                    .generation = generation}};
+    b->cache->ops->get(b->cache, &asked->get);
+    CHECK(!asked->done); /* never inside the call */
+}
+
+/* Ask, and wait for the answer: the version found, or -1 for a miss, whose
+ * flight is given up at once. */
+static long long look(struct bench *b, struct str key, uint64_t version, uint64_t generation,
+                      bool *lead)
+{
+    struct asked asked;
+    ask(b, &asked, key, version, generation);
+    CHECK(hand_loop_until(b->loop, &asked.done));
+    *lead = false;
+    if (asked.get.op.err.code == ERR_OK) {
+        CHECK(asked.get.value != NULL);
+        buf_unref(asked.get.value);
+        return (long long)asked.get.found;
+    }
+    CHECK(asked.get.op.err.code == ERR_NOT_FOUND);
+    *lead = asked.get.lead;
+    if (*lead)
+        b->cache->ops->abandon(b->cache, b->loop, key, generation);
+    return -1;
+}
+
+static struct buf *value_of(const char *s)
+{
+    struct buf *buf = buf_new(strlen(s));
+    memcpy(buf->at, s, strlen(s));
+    buf->len = strlen(s);
+    return buf;
+}
+
+static void put(struct bench *b, struct str key, uint64_t version, uint64_t generation,
+                struct buf *value)
+{
+    b->cache->ops->put(b->cache, b->loop, key, version, generation, value, MINUTE_MS);
+}
+
+static void each(void (*test)(struct bench *b))
+{
+    for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
+        struct bench b = bench_open(&backends[i]);
+        int before = test_failures;
+        test(&b);
+        bench_close(&b);
+        if (test_failures != before)
+            fprintf(stderr, "(with the back end %s)\n", backends[i].name);
+    }
+}
+
+static void put_and_look(struct bench *b)
+{
+    struct buf *value = value_of("answer");
+    struct asked asked;
+    bool lead;
+    CHECK(look(b, STR("key"), CACHE_ANY, 1, &lead) == -1);
+    CHECK(lead == b->backend->keeps);
+
+    put(b, STR("key"), 7, 1, value);
+
+    ask(b, &asked, STR("key"), CACHE_ANY, 1);
+    CHECK(hand_loop_until(b->loop, &asked.done));
+    CHECK((asked.get.op.err.code == ERR_OK) == b->backend->keeps);
+    if (asked.get.op.err.code == ERR_OK) {
+        CHECK(asked.get.found == 7);
+        CHECK(asked.get.value == value); /* shared, not copied */
+        buf_unref(asked.get.value);
+    }
+    CHECK(look(b, STR("other"), CACHE_ANY, 1, &lead) == -1);
+    CHECK(look(b, STR(""), CACHE_ANY, 1, &lead) == -1);
+    buf_unref(value);
+}
+TEST(what_was_put_is_found_under_its_key_only)
+{
+    each(put_and_look);
+}
+
+static void references(struct bench *b)
+{
+    struct buf *value = value_of("answer");
+    put(b, STR("key"), 1, 1, value);
+    put(b, STR("key"), 2, 1, value);
+    put(b, STR("key"), 1, 1, value);
+    b->cache->ops->drop(b->cache, b->loop, STR("key"), 3);
+    CHECK(atomic_load(&value->refs) == 1);
+    put(b, STR("key"), 4, 1, value);
+    b->cache->ops->close(b->cache);
+    CHECK(atomic_load(&value->refs) == 1);
+    buf_unref(value);
+    struct err err = {0};
+    CHECK(b->backend->open(&b->cache, &err) == 0);
+}
+TEST(no_reference_is_lost_or_kept_too_long)
+{
+    each(references);
+}
+
+static void versions(struct bench *b)
+{
+    struct buf *value = value_of("x");
+    bool lead;
+    put(b, STR("search"), 5, 5, value);
+
+    long long kept = b->backend->keeps ? 5 : -1;
+    CHECK(look(b, STR("search"), 5, 5, &lead) == kept);
+    CHECK(look(b, STR("search"), 4, 4, &lead) == kept); /* newer will do */
+    CHECK(look(b, STR("search"), 6, 6, &lead) == -1);
+    CHECK(lead == b->backend->keeps);
+    put(b, STR("search"), 6, 6, value);
+    put(b, STR("search"), 5, 5, value); /* a slower one, with an older answer */
+    CHECK(look(b, STR("search"), 6, 6, &lead) == (b->backend->keeps ? 6 : -1));
+    buf_unref(value);
+}
+TEST(an_answer_older_than_asked_for_is_a_miss)
+{
+    each(versions);
+}
+
+static void drops(struct bench *b)
+{
+    struct buf *value = value_of("x");
+    bool lead;
+    put(b, STR("run"), 3, 1, value);
+    b->cache->ops->drop(b->cache, b->loop, STR("run"), 9);
+    CHECK(look(b, STR("run"), CACHE_ANY, 2, &lead) == -1);
+
+    put(b, STR("run"), 8, 1, value); /* read before the change */
+    CHECK(look(b, STR("run"), CACHE_ANY, 2, &lead) == -1);
+    put(b, STR("run"), 9, 2, value);
+    CHECK(look(b, STR("run"), CACHE_ANY, 2, &lead) == (b->backend->keeps ? 9 : -1));
+    b->cache->ops->drop(b->cache, b->loop, STR("never there"), 9);
+    buf_unref(value);
+}
+TEST(after_a_drop_only_what_is_not_older_is_kept)
+{
+    each(drops);
+}
+
+/* However many keys are dropped since, a reader from before is refused. */
+static void many_drops(struct bench *b)
+{
+    enum { KEYS = 20000 };
+    struct buf *value = value_of("x");
+    char key[32];
+    bool lead;
+    int stale = 0;
+    for (int i = 0; i < KEYS; i++) {
+        int len = snprintf(key, sizeof key, "run %d", i);
+        CHECK(look(b, (struct str){key, (size_t)len}, CACHE_ANY, 10, &lead) == -1);
+    }
+    for (int i = 0; i < KEYS; i++) {
+        int len = snprintf(key, sizeof key, "run %d", i);
+        b->cache->ops->drop(b->cache, b->loop, (struct str){key, (size_t)len}, 1000 + (uint64_t)i);
+    }
+
+    for (int i = 0; i < KEYS; i++) {
+        int len = snprintf(key, sizeof key, "run %d", i);
+        struct str name = {key, (size_t)len};
+        put(b, name, 999 - (uint64_t)i % 900, 10, value);
+        stale += look(b, name, CACHE_ANY, 11, &lead) != -1;
+    }
+    CHECK(stale == 0);
+
+    /* And one from after the changes is not, even if its row is an old one. */
+    if (b->backend->keeps) {
+        CHECK(look(b, STR("old row"), CACHE_ANY, 12, &lead) == -1);
+        put(b, STR("old row"), 1, 12, value);
+        CHECK(look(b, STR("old row"), CACHE_ANY, 12, &lead) == 1);
+    }
+    buf_unref(value);
+}
+TEST(no_number_of_drops_makes_an_old_answer_welcome)
+{
+    each(many_drops);
+}
+
+static void large(struct bench *b)
+{
+    struct buf *value = buf_new(CACHE_VALUE_MAX + 1);
+    memset(value->at, 'x', CACHE_VALUE_MAX + 1);
+    value->len = CACHE_VALUE_MAX + 1;
+    struct asked first, second;
+    bool lead;
+    ask(b, &first, STR("big"), CACHE_ANY, 1);
+    ask(b, &second, STR("big"), CACHE_ANY, 1);
+    CHECK(hand_loop_until(b->loop, &first.done));
+    put(b, STR("big"), 1, 1, value);
+    CHECK(hand_loop_until(b->loop, &second.done));
+    if (second.get.op.err.code == ERR_OK)
+        buf_unref(second.get.value);
+    CHECK(atomic_load(&value->refs) == 1);
+    CHECK(look(b, STR("big"), CACHE_ANY, 1, &lead) == -1);
+    CHECK(lead == b->backend->keeps); /* the flight has ended */
+    buf_unref(value);
+}
+TEST(a_value_over_the_limit_is_not_kept_and_ends_the_flight)
+{
+    each(large);
+}
+
+static void long_key(struct bench *b)
+{
+    static char bytes[CACHE_KEY_MAX + 1];
+    memset(bytes, 'k', sizeof bytes);
+    struct str longest = {bytes, CACHE_KEY_MAX}, longer = {bytes, CACHE_KEY_MAX + 1};
+    struct buf *value = value_of("x");
+    bool lead;
+    put(b, longest, 1, 1, value);
+    CHECK(look(b, longest, 1, 1, &lead) == (b->backend->keeps ? 1 : -1));
+    put(b, longer, 1, 1, value);
+    CHECK(look(b, longer, 1, 1, &lead) == -1);
+    CHECK(!lead);
+    b->cache->ops->abandon(b->cache, b->loop, longer, 1);
+    b->cache->ops->drop(b->cache, b->loop, longer, 1);
+    buf_unref(value);
+}
+TEST(a_key_over_the_limit_is_a_miss_that_nobody_leads)
+{
+    each(long_key);
+}
+
+/* Five ask; the first makes the answer (or each does, where nothing is kept). */
+static void flight(struct bench *b)
+{
+    struct asked asked[5];
+    struct buf *value = value_of("made once");
+    for (int i = 0; i < 5; i++)
+        ask(b, &asked[i], STR("cold"), CACHE_ANY, 3);
+    CHECK(hand_loop_until(b->loop, &asked[0].done));
+    hand_loop_turn(b->loop);
+    CHECK(asked[0].get.op.err.code == ERR_NOT_FOUND);
+    CHECK(asked[0].get.lead == b->backend->keeps);
+    for (int i = 1; i < 5; i++)
+        CHECK(asked[i].done == !b->backend->keeps);
+
+    put(b, STR("cold"), 4, 3, value);
+
+    for (int i = 1; i < 5; i++) {
+        CHECK(hand_loop_until(b->loop, &asked[i].done));
+        CHECK((asked[i].get.op.err.code == ERR_OK) == b->backend->keeps);
+        CHECK(!asked[i].get.lead);
+        if (asked[i].get.op.err.code == ERR_OK) {
+            CHECK(asked[i].get.value == value && asked[i].get.found == 4);
+            buf_unref(asked[i].get.value);
+        }
+    }
+    buf_unref(value);
+}
+TEST(a_cold_answer_is_made_once_for_all_who_ask)
+{
+    each(flight);
+}
+
+static void abandoned(struct bench *b)
+{
+    struct asked asked[4];
+    bool lead;
+    for (int i = 0; i < 4; i++)
+        ask(b, &asked[i], STR("gone"), CACHE_ANY, 3);
+    CHECK(hand_loop_until(b->loop, &asked[0].done));
+
+    b->cache->ops->abandon(b->cache, b->loop, STR("gone"), 3);
+
+    for (int i = 1; i < 4; i++) {
+        CHECK(hand_loop_until(b->loop, &asked[i].done));
+        CHECK(asked[i].get.op.err.code == ERR_NOT_FOUND);
+        CHECK(!asked[i].get.lead);
+    }
+    CHECK(look(b, STR("gone"), CACHE_ANY, 3, &lead) == -1);
+    CHECK(lead == b->backend->keeps);                          /* a new flight */
+    b->cache->ops->abandon(b->cache, b->loop, STR("gone"), 3); /* once more does no harm */
+}
+TEST(when_the_leader_abandons_nobody_waits_any_longer)
+{
+    each(abandoned);
+}
+
+static void generations(struct bench *b)
+{
+    if (!b->backend->keeps)
+        return;
+    struct asked old, later, same;
+    struct buf *value = value_of("x");
+    ask(b, &old, STR("s"), 1, 1);
+    ask(b, &later, STR("s"), 2, 2); /* something was committed in between */
+    ask(b, &same, STR("s"), 2, 2);
+    CHECK(hand_loop_until(b->loop, &old.done));
+    CHECK(hand_loop_until(b->loop, &later.done));
+    CHECK(old.get.lead && later.get.lead);
+    CHECK(!same.done);
+
+    put(b, STR("s"), 1, 1, value);
+    hand_loop_turn(b->loop);
+    CHECK(!same.done);
+    put(b, STR("s"), 2, 2, value);
+
+    CHECK(hand_loop_until(b->loop, &same.done));
+    CHECK(same.get.op.err.code == ERR_OK && same.get.found == 2);
+    if (same.get.op.err.code == ERR_OK)
+        buf_unref(same.get.value);
+    buf_unref(value);
+}
+TEST(a_flight_is_joined_by_its_own_generation_only)
+{
+    each(generations);
+}
+
+static void too_old(struct bench *b)
+{
+    struct asked first, second;
+    struct buf *value = value_of("x");
+    ask(b, &first, STR("s"), 5, 5);
+    ask(b, &second, STR("s"), 5, 5);
+    put(b, STR("s"), 4, 5, value);
+    CHECK(hand_loop_until(b->loop, &second.done));
+    CHECK(second.get.op.err.code == ERR_NOT_FOUND && !second.get.lead);
+    buf_unref(value);
+}
+TEST(one_who_waited_is_not_given_an_older_version_than_asked_for)
+{
+    each(too_old);
+}
+
+static void sizes(struct bench *b)
+{
+    struct buf *value = value_of("0123456789");
+    uint64_t entries = 99, bytes = 99;
+    b->cache->ops->sizes(b->cache, &entries, &bytes);
+    CHECK(entries == 0 && bytes == 0);
+    put(b, STR("a"), 1, 1, value);
+    put(b, STR("b"), 1, 1, value);
+    put(b, STR("a"), 2, 1, value);
+    b->cache->ops->sizes(b->cache, &entries, &bytes);
+    CHECK(entries == (b->backend->keeps ? 2 : 0));
+    CHECK(b->backend->keeps ? bytes > 22 : bytes == 0);
+    b->cache->ops->drop(b->cache, b->loop, STR("a"), 3);
+    b->cache->ops->drop(b->cache, b->loop, STR("b"), 3);
+    b->cache->ops->sizes(b->cache, &entries, &bytes);
+    CHECK(entries == 0 && bytes == 0);
+    buf_unref(value);
+}
+TEST(sizes_are_those_of_what_is_kept)
+{
+    each(sizes);
+}
