@@ -1,0 +1,52 @@
+/* allow.c - see allow.h. */
+#include "api/allow.h"
+
+#include <strings.h>
+
+/* In a time that tells nothing of how much of it is right. */
+static bool same_secret(struct str given, struct str secret)
+{
+    unsigned char differ = given.len != secret.len;
+    for (size_t i = 0; i < given.len; i++)
+        differ |= (unsigned char)(given.at[i] ^ secret.at[i % secret.len]);
+    return differ == 0;
+}
+
+static bool starts(struct str s, const char *word, size_t len)
+{
+    return s.len >= len && strncasecmp(s.at, word, len) == 0;
+}
+
+bool allow_key(struct http_request *request, struct str key)
+{
+    struct str given = http_header(request, STR("x-api-key"));
+    if (given.at && same_secret(given, key))
+        return true;
+    struct str bearer = http_header(request, STR("authorization"));
+    const size_t len = sizeof "Bearer " - 1;
+    return bearer.at && starts(bearer, "Bearer ", len) &&
+           same_secret((struct str){bearer.at + len, bearer.len - len}, key);
+}
+
+/* The host of "scheme://host:port". */
+static struct str origin_host(struct str origin)
+{
+    const char *slashes = memmem(origin.at, origin.len, "://", 3);
+    if (!slashes)
+        return (struct str){0};
+    const char *host = slashes + 3;
+    return (struct str){host, (size_t)(origin.at + origin.len - host)};
+}
+
+bool allow_origin(struct http_request *request)
+{
+    struct str site = http_header(request, STR("sec-fetch-site"));
+    if (site.at && !str_eq(site, STR("same-origin")) && !str_eq(site, STR("none")))
+        return false;
+    struct str origin = http_header(request, STR("origin"));
+    if (!origin.at)
+        return true;
+    struct str host = http_header(request, STR("host")), from = origin_host(origin);
+    return from.at && host.at && from.len == host.len &&
+           strncasecmp(from.at, host.at, host.len) == 0;
+}

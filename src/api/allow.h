@@ -1,0 +1,13 @@
+/* allow.h - who may send a request: the key, and where a browser's page is from. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/str.h"
+#include "http/http.h"
+
+/* Is the key there, in x-api-key or as a Bearer token? */
+bool allow_key(struct http_request *request, struct str key);
+
+/* Could this write come from a page of another site in the user's browser? */
+bool allow_origin(struct http_request *request);

@@ -1,0 +1,32 @@
+/* api.h - the HTTP API: translation between requests and journeys, nothing else.
+ *
+ * Threads  handlers run on their connection's loop; struct api is read-only
+ *          once the server listens, but for its atomics
+ * Sources  docs/openapi.json
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "http/http.h"
+#include "run/batch.h"
+#include "serve/serve.h"
+
+struct commit;
+
+/* http_config.context of the server. */
+struct api {
+    struct serve serve;
+    struct commit *commit;
+    struct batch_limits limits;
+    struct str key; /* empty: everybody may */
+    atomic_bool draining;
+};
+
+const struct http_route *api_routes(size_t *count);
+
+/* For http_config: who may, and what is said afterwards. */
+bool api_before(struct http_request *request);
+void api_ended(void *context, const struct http_outcome *outcome);

@@ -1,0 +1,114 @@
+/* batch_get.c - POST /runs/batch: the runs of a list of ids, in its order. */
+#include <string.h>
+
+#include "api/ask.h"
+#include "api/fail.h"
+#include "api/handlers.h"
+#include "api/media.h"
+#include "api/page.h"
+#include "base/arena.h"
+#include "base/text.h"
+#include "base/uuid.h"
+#include "wire/json_scan.h"
+
+enum { IDS_MAX = 1000, BODY_MAX = 1 << 20 };
+
+static void begun(struct http_request *request)
+{
+    struct str type = http_header(request, STR("content-type"));
+    if (type.at && !media_is(type, "application/json")) {
+        http_fail(request, 415,
+                  "Unknown Content-Type: send -H 'Content-Type: application/json'");
+        return;
+    }
+    struct form form;
+    uint32_t fields;
+    if (!ask_form(request, &form) || !ask_fields(request, &form, &fields))
+        return;
+    http_limit_body(request, BODY_MAX);
+    page_new(request, fields);
+}
+
+static bool id_of(struct str json, enum json_type type, struct uuid *id)
+{
+    return type == JSON_STRING && uuid_parse((struct str){json.at + 1, json.len - 2}, id);
+}
+
+/* The ids of the body, in the request's arena; NULL: it was answered. */
+static struct uuid *read_ids(struct http_request *request, struct str body, size_t *count)
+{
+    struct uuid *ids = arena_make(http_arena(request), struct uuid, IDS_MAX);
+    struct json_scan scan;
+    size_t blank = 0;
+    while (blank < body.len && body.at[blank] && strchr(" \t\r\n", body.at[blank]))
+        blank++;
+    char first = blank < body.len ? body.at[blank] : '\0';
+    if (blank == body.len) {
+        fail_value(request, "missing", "body", NULL, "Field required");
+        return NULL;
+    }
+    if (first == '{') {
+        http_fail(request, 501,
+                  "Batch ingest with a JSON object is not supported yet: to read runs, send an "
+                  "array of ids; to store runs, POST an array to /runs");
+        return NULL;
+    }
+    *count = 0;
+    bool not_an_id = false;
+    size_t which = 0;
+    json_scan_start(&scan, first == '[' ? JSON_ARRAY : JSON_VALUE);
+    for (;;) {
+        switch (json_scan_next(&scan, body.at, body.len, true)) {
+        case JSON_FIELD:
+            break;
+        case JSON_ITEM:
+            if (*count < IDS_MAX && !not_an_id &&
+                !id_of((struct str){body.at + scan.value.at, scan.value.len}, scan.type,
+                       &ids[*count])) {
+                not_an_id = true;
+                which = *count;
+            }
+            ++*count;
+            break;
+        case JSON_MORE:
+        case JSON_FAULT:
+            fail_json(request, scan.offset, scan.fault ? scan.fault : "cut short");
+            return NULL;
+        case JSON_END:
+            if (first != '[') {
+                fail_value(request, "list_type", "body", NULL, "Input should be a valid list");
+                return NULL;
+            }
+            if (*count > IDS_MAX) {
+                http_fail(request, 400, "At most %d ids can be asked for at once; these are %zu",
+                          IDS_MAX, *count);
+                return NULL;
+            }
+            if (not_an_id) {
+                fail_element(request, "uuid_parsing", which, "Input should be a valid UUID");
+                return NULL;
+            }
+            return ids;
+        }
+    }
+}
+
+static void body(struct http_request *request, struct str piece, bool last)
+{
+    struct page *page = *http_slot(request);
+    text_add(page_question(page), piece);
+    if (!last)
+        return;
+    size_t count = 0;
+    struct uuid *ids = read_ids(request, text_str(page_question(page)), &count);
+    if (!ids) {
+        page_free(page);
+        return;
+    }
+    page_runs(page)->ids = ids;
+    page_runs(page)->id_count = count;
+    page_batch(page);
+}
+
+const struct http_handler batch_get = {
+    .begin = begun, .body = body, .drained = page_drained, .gone = page_gone};

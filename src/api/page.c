@@ -1,0 +1,174 @@
+/* page.c - see page.h.
+ *
+ *   page_search() or page_batch()
+ *   stepped()   the first step is all there is: answer whole.  Else start the
+ *               answer, write, and ask for the next step
+ *   drained()   the client took enough: go on
+ *
+ * A step that fails in the middle of an answer cuts the connection, so that
+ * nobody takes half a page for a whole one.
+ */
+#include "api/page.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "api/answer.h"
+#include "api/api.h"
+#include "api/fail.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/text.h"
+
+struct page {
+    struct http_request *request;
+    struct serve_runs runs;
+    struct encoder *encoder; /* NULL: identity */
+    struct text question;
+    bool started, asking, gone;
+};
+
+static void stepped(struct op *op);
+
+struct page *page_new(struct http_request *request, uint32_t fields)
+{
+    struct api *api = http_context(request);
+    struct page *page = calloc(1, sizeof *page);
+    if (!page)
+        abort();
+    page->request = request;
+    page->runs.op = (struct op){.loop = http_loop(request), .done = stepped};
+    page->runs.serve = &api->serve;
+    page->runs.arena = http_arena(request);
+    page->runs.fields = fields;
+    page->runs.coding = answer_coding(request);
+    *http_slot(request) = page;
+    return page;
+}
+
+struct serve_runs *page_runs(struct page *page)
+{
+    return &page->runs;
+}
+
+struct text *page_question(struct page *page)
+{
+    return &page->question;
+}
+
+void page_search(struct page *page)
+{
+    page->asking = true;
+    serve_search(&page->runs);
+}
+
+void page_batch(struct page *page)
+{
+    page->asking = true;
+    serve_batch(&page->runs);
+}
+
+void page_free(struct page *page)
+{
+    serve_end(&page->runs);
+    encoder_free(page->encoder);
+    text_free(&page->question);
+    free(page);
+}
+
+/* The page is at its end; what follows is said to the request alone. */
+static struct http_request *leave(struct page *page)
+{
+    struct http_request *request = page->request;
+    *http_slot(request) = NULL;
+    page_free(page);
+    return request;
+}
+
+/* Write a step.  `*room`: whether the client takes more at once.  False when
+ * memory is short. */
+static bool write_step(struct page *page, bool *room)
+{
+    struct buf *step = page->runs.step;
+    page->runs.step = NULL;
+    if (page->encoder) {
+        struct buf *coded =
+            encoder_step(page->encoder, (struct str){step->at, step->len}, page->runs.last);
+        buf_unref(step);
+        step = coded;
+    }
+    if (!step)
+        return false;
+    *room = http_write(page->request, (struct http_piece){step, {step->at, step->len}});
+    return true;
+}
+
+static void start(struct page *page)
+{
+    struct answer_head head;
+    if (page->runs.coding != CODING_IDENTITY)
+        page->encoder = encoder_new(page->runs.coding);
+    answer_head(&head, page->runs.hit, page->runs.coding, (struct str){0});
+    http_start(page->request, 200, head.fields, head.count);
+    page->started = true;
+}
+
+static void stepped(struct op *op)
+{
+    struct page *page = op_owner(op, struct page, runs.op);
+    page->asking = false;
+    if (page->gone) {
+        buf_unref(page->runs.step);
+        http_release(leave(page));
+        return;
+    }
+    if (op->err.code && page->started) {
+        log_event(LOG_ERROR, "answer_cut", LOG_N("request_id", http_request_id(page->request)),
+                  LOG_C("reason", op->err.text));
+        http_cut(leave(page));
+        return;
+    }
+    if (op->err.code) {
+        struct err err = op->err;
+        fail_err(leave(page), &err);
+        return;
+    }
+    if (page->runs.whole) {
+        struct buf *step = page->runs.step;
+        bool hit = page->runs.hit;
+        answer_whole(leave(page), hit, (struct str){0}, step);
+        return;
+    }
+    if (!page->started)
+        start(page);
+    bool room = false;
+    if (!write_step(page, &room)) {
+        http_cut(leave(page));
+    } else if (page->runs.last) {
+        http_finish(leave(page));
+    } else if (room) {
+        page->asking = true;
+        serve_more(&page->runs);
+    }
+}
+
+void page_drained(struct http_request *request)
+{
+    struct page *page = *http_slot(request);
+    if (page && page->started && !page->asking) {
+        page->asking = true;
+        serve_more(&page->runs);
+    }
+}
+
+void page_gone(struct http_request *request)
+{
+    struct page *page = *http_slot(request);
+    if (page && page->asking) {
+        page->gone = true; /* stepped() will release */
+        return;
+    }
+    if (page)
+        leave(page);
+    http_release(request);
+}

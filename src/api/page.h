@@ -1,0 +1,26 @@
+/* page.h - a page of runs on its way to the client, step by step (serve/runs.h).
+ *
+ * Threads  the request's loop
+ * Memory   page_new() for a request; it frees itself when the answer ends
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "http/http.h"
+#include "serve/runs.h"
+
+struct page;
+struct text;
+
+/* A page for `request`; the caller fills page_runs(), then calls page_search()
+ * or page_batch().  The handler's drained and gone are the two below. */
+struct page *page_new(struct http_request *request, uint32_t fields);
+struct serve_runs *page_runs(struct page *page);
+struct text *page_question(struct page *page); /* where a body may be gathered */
+void page_search(struct page *page);
+void page_batch(struct page *page);
+void page_free(struct page *page); /* instead of asking: the request was answered otherwise */
+
+void page_drained(struct http_request *request);
+void page_gone(struct http_request *request);

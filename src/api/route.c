@@ -1,0 +1,72 @@
+/* route.c - which handler answers which path, and who may ask. */
+#include "api/allow.h"
+#include "api/api.h"
+#include "api/handlers.h"
+#include "base/log.h"
+#include "base/metric.h"
+
+static const struct http_route routes[] = {
+    {"GET", "/", &get_root},
+    {"GET", "/health", &get_health},
+    {"GET", "/ready", &get_ready},
+    {"GET", "/metrics", &get_metrics},
+    {"GET", "/openapi.json", &get_openapi},
+    {"GET", "/docs", &get_docs},
+    {"POST", "/runs", &post_runs},
+    {"POST", "/runs/batch", &batch_get},
+    {"GET", "/runs/search", &search},
+    {"GET", "/runs/{}", &get_run},
+    {"GET", "/runs/{}/inputs", &get_run},
+    {"GET", "/runs/{}/outputs", &get_run},
+    {"GET", "/runs/{}/metadata", &get_run},
+};
+
+const struct http_route *api_routes(size_t *count)
+{
+    *count = sizeof routes / sizeof routes[0];
+    return routes;
+}
+
+/* Open to everybody: what tells nothing of the runs. */
+static bool is_open(struct str path)
+{
+    return str_eq(path, STR("/")) || str_eq(path, STR("/health")) || str_eq(path, STR("/ready")) ||
+           str_eq(path, STR("/docs")) || str_eq(path, STR("/openapi.json"));
+}
+
+bool api_before(struct http_request *request)
+{
+    struct api *api = http_context(request);
+    struct str method = http_method(request);
+    bool reads = str_eq(method, STR("GET")) || str_eq(method, STR("HEAD"));
+    if (!reads && !allow_origin(request)) {
+        metric_add(METRIC_HTTP_REFUSED_HOST, 1);
+        http_fail(request, 403, "A page of another site may not write here");
+        return false;
+    }
+    if (api->key.len && !is_open(http_path(request)) && !allow_key(request, api->key)) {
+        metric_add(METRIC_HTTP_REFUSED_AUTH, 1);
+        http_fail(request, 401,
+                  "A key is needed: send it as `x-api-key: KEY` or `Authorization: Bearer KEY`");
+        return false;
+    }
+    if (!reads && atomic_load_explicit(&api->draining, memory_order_relaxed)) {
+        metric_add(METRIC_HTTP_REFUSED_BUSY, 1);
+        http_fail(request, 503, "The server is shutting down; try again in a moment");
+        return false;
+    }
+    return true;
+}
+
+void api_ended(void *context, const struct http_outcome *outcome)
+{
+    (void)context;
+    if (outcome->status)
+        metric_add(metric_of_status(outcome->status), 1);
+    metric_time(METRIC_HTTP_REQUEST_SECONDS, outcome->duration_us);
+    if (log_enabled(LOG_DEBUG))
+        log_event(LOG_DEBUG, "request", LOG_N("request_id", outcome->request_id),
+                  LOG_S("method", outcome->method), LOG_S("path", outcome->path),
+                  LOG_N("status", outcome->status), LOG_N("us", outcome->duration_us),
+                  LOG_N("bytes_in", outcome->bytes_in), LOG_N("bytes_out", outcome->bytes_out));
+}

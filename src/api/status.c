@@ -1,0 +1,154 @@
+/* status.c - how the server is: /health, /ready, /metrics. */
+#include <stdlib.h>
+
+#include "api/api.h"
+#include "api/handlers.h"
+#include "base/budget.h"
+#include "base/buf.h"
+#include "base/metric.h"
+#include "base/text.h"
+#include "cache/cache.h"
+#include "index/index.h"
+#include "ingest/commit.h"
+#include "store/store.h"
+#include "base/version.h"
+
+static void reply_text(struct http_request *request, int status, const char *type,
+                       struct text *text)
+{
+    struct buf *buf = text_to_buf(text);
+    text_free(text);
+    struct http_field fields[] = {
+        {STR("Content-Type"), {type, strlen(type)}},
+        {STR("Cache-Control"), STR("no-store")},
+    };
+    struct http_piece piece = {buf, {buf->at, buf->len}};
+    http_reply(request, status, fields, 2, &piece, 1);
+}
+
+/* The process answers. */
+static void health(struct http_request *request)
+{
+    struct text text = {0};
+    text_add(&text, STR("{\"status\":\"ok\",\"version\":\"" RUNDLET_VERSION "\"}"));
+    reply_text(request, 200, "application/json", &text);
+}
+
+/* Can a batch be stored, and a run be found?  A look at the index, and what the
+ * writer last met. */
+struct readiness {
+    struct http_request *request;
+    struct index_find find;
+    struct uuid nobody;
+    bool gone;
+};
+
+static void add_reason(struct text *reasons, const char *reason)
+{
+    if (reasons->len)
+        text_add_char(reasons, ',');
+    text_addf(reasons, "\"%s\"", reason);
+}
+
+static void looked(struct op *op)
+{
+    struct readiness *r = op_owner(op, struct readiness, find.op);
+    struct http_request *request = r->request;
+    struct api *api = http_context(request);
+    bool gone = r->gone;
+    struct text reasons = {0}, text = {0};
+    if (op->err.code)
+        add_reason(&reasons, "the index cannot be read");
+    switch (commit_trouble(api->commit)) {
+    case ERR_OK:
+        break;
+    case ERR_FULL:
+        add_reason(&reasons, "the disk is full: free some space; writes are refused until then");
+        break;
+    case ERR_UNAVAILABLE:
+        add_reason(&reasons, "the index is behind the log and is being repaired");
+        break;
+    case ERR_INVALID:
+    case ERR_DENIED:
+    case ERR_NOT_FOUND:
+    case ERR_CONFLICT:
+    case ERR_TOO_BIG:
+    case ERR_BUSY:
+    case ERR_TIMEOUT:
+    case ERR_IO:
+    case ERR_CORRUPT:
+    case ERR_CODES:
+        add_reason(&reasons, "the last write failed: see the log");
+    }
+    if (atomic_load(&api->draining))
+        add_reason(&reasons, "the server is shutting down");
+    free(r);
+    if (gone) {
+        text_free(&reasons);
+        http_release(request);
+        return;
+    }
+    *http_slot(request) = NULL;
+    if (reasons.len)
+        text_addf(&text, "{\"status\":\"not ready\",\"reasons\":[%.*s]}", STR_FMT(reasons.len ? text_str(&reasons) : STR("")));
+    else
+        text_add(&text, STR("{\"status\":\"ready\"}"));
+    int status = reasons.len ? 503 : 200;
+    text_free(&reasons);
+    reply_text(request, status, "application/json", &text);
+}
+
+static void ready(struct http_request *request)
+{
+    struct api *api = http_context(request);
+    struct readiness *r = calloc(1, sizeof *r);
+    if (!r)
+        abort();
+    r->request = request;
+    r->find = (struct index_find){
+        .op = {.loop = http_loop(request), .done = looked},
+        .ids = &r->nobody,
+        .count = 1,
+        .arena = http_arena(request),
+    };
+    *http_slot(request) = r;
+    api->serve.index->ops->find(api->serve.index, &r->find);
+}
+
+static void ready_gone(struct http_request *request)
+{
+    struct readiness *r = *http_slot(request);
+    if (r)
+        r->gone = true; /* looked() will release */
+    else
+        http_release(request);
+}
+
+static void metrics(struct http_request *request)
+{
+    struct api *api = http_context(request);
+    uint64_t entries, bytes;
+    api->serve.cache->ops->sizes(api->serve.cache, &entries, &bytes);
+    metric_set(METRIC_CACHE_ENTRIES, (int64_t)entries);
+    metric_set(METRIC_CACHE_BYTES, (int64_t)bytes);
+    metric_set(METRIC_INDEX_RUNS, (int64_t)api->serve.index->ops->runs(api->serve.index));
+    metric_set(METRIC_BYTES_IN_FLIGHT,
+               (int64_t)atomic_load_explicit(&api->serve.budget->used, memory_order_relaxed));
+    metric_set(METRIC_COMMIT_QUEUE_DEPTH, (int64_t)commit_waiting(api->commit));
+    struct store_size size;
+    store_sizes(api->serve.store, &size);
+    metric_set(METRIC_SEGMENTS, (int64_t)size.segments);
+    metric_set(METRIC_LOG_SIZE_BYTES, (int64_t)size.bytes);
+    struct text text = {0};
+    metric_write(&text);
+    reply_text(request, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
+}
+
+static void released(struct http_request *request)
+{
+    http_release(request);
+}
+
+const struct http_handler get_health = {.begin = health, .gone = released};
+const struct http_handler get_ready = {.begin = ready, .gone = ready_gone};
+const struct http_handler get_metrics = {.begin = metrics, .gone = released};

@@ -1,0 +1,249 @@
+/* app.c - see app.h. */
+#include "app.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/disk.h"
+#include "base/log.h"
+#include "cache/cache.h"
+#include "config.h"
+#include "index/index.h"
+#include "ingest/commit.h"
+#include "ingest/recover.h"
+#include "loop/loop.h"
+#include "store/store.h"
+
+enum { QUEUE_MAX = 4096 /* batches, and reads of each kind, that may wait */ };
+
+static int make_dir(const char *path, struct err *err)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return 0;
+    return err_sys(err, errno, "make the directory %s", path);
+}
+
+static int path_of(const struct config *config, const char *name, char *room, size_t size,
+                   struct err *err)
+{
+    int len = snprintf(room, size, "%s/%s", config->data, name);
+    if (len < 0 || (size_t)len >= size)
+        return err_set(err, ERR_INVALID, "the path of the data directory is too long");
+    return 0;
+}
+
+struct str app_holder(const struct config *config, char *room, unsigned size)
+{
+    char path[4200];
+    struct str none = {0};
+    if (path_of(config, "lock", path, sizeof path, NULL))
+        return none;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return none;
+    ssize_t len = -1;
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        len = read(fd, room, size);
+    close(fd);
+    while (len > 0 && room[len - 1] == '\n')
+        len--;
+    return len > 0 ? (struct str){room, (size_t)len} : none;
+}
+
+static int take_lock(struct app *app, struct err *err)
+{
+    char path[4200], holder[256];
+    if (path_of(app->config, "lock", path, sizeof path, err))
+        return ERR_INVALID;
+    app->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (app->lock_fd < 0)
+        return err_sys(err, errno, "open %s", path);
+    if (flock(app->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        struct str who = app_holder(app->config, holder, sizeof holder);
+        return err_set(err, ERR_CONFLICT,
+                       "%.80s is in use by another rundlet (%.*s): stop it, or choose another "
+                       "--data",
+                       app->config->data, STR_FMT(who));
+    }
+    return app_announce(app, "", err);
+}
+
+int app_announce(struct app *app, const char *url, struct err *err)
+{
+    char line[256];
+    int len = snprintf(line, sizeof line, "pid %ld%s%s\n", (long)getpid(), url[0] ? ", " : "", url);
+    if (len < 0 || (size_t)len >= sizeof line)
+        len = sizeof line - 1;
+    if (ftruncate(app->lock_fd, 0) != 0 || pwrite(app->lock_fd, line, (size_t)len, 0) != len)
+        return err_sys(err, errno, "write the lock file of %.80s", app->config->data);
+    return 0;
+}
+
+static int open_store(struct app *app, struct err *err)
+{
+    const struct config *config = app->config;
+    char path[4200];
+    if (path_of(config, "segments", path, sizeof path, err))
+        return ERR_INVALID;
+    if (app->use == APP_WRITE && make_dir(path, err))
+        return ERR_IO;
+    return store_open(
+        &(struct store_config){
+            .dir = {path, strlen(path)},
+            .disk = &disk_real,
+            .segment_size = config->segment_size,
+            .reserve = config->disk_reserve,
+            .read_threads = config->read_threads,
+            .read_queue = QUEUE_MAX,
+            .read_only = app->use == APP_READ,
+        },
+        &app->store, err);
+}
+
+static int open_index(struct app *app, struct err *err)
+{
+    const struct config *config = app->config;
+    char path[4200];
+    if (path_of(config, "index.db", path, sizeof path, err))
+        return ERR_INVALID;
+    return index_sqlite_open(
+        &(struct index_sqlite_config){
+            .path = {path, strlen(path)},
+            .readers = config->index_readers,
+            .queue = QUEUE_MAX,
+            .deadline_ms = (unsigned)config->read_timeout_ms,
+            .cache_size = config->index_cache,
+            .read_only = app->use == APP_READ,
+        },
+        &app->index, err);
+}
+
+static int open_cache(struct app *app, struct err *err)
+{
+    const struct config *config = app->config;
+    if (app->use == APP_READ || strcmp(config->cache, "none") == 0 || config->cache_size == 0)
+        return cache_none_open(&app->cache, err);
+    return cache_local_open(config->cache_size, &app->cache, err);
+}
+
+static int open_loops(struct app *app, unsigned count, struct err *err)
+{
+    app->loops = calloc(count, sizeof *app->loops);
+    if (!app->loops)
+        abort();
+    while (app->loop_count < count) {
+        struct loop **loop = &app->loops[app->loop_count];
+        if (loop_open(app->loop_count, "loop", loop, err))
+            return (int)err->code;
+        app->loop_count++;
+        if (app->index->ops->attach(app->index, *loop, err) ||
+            app->cache->ops->attach(app->cache, *loop, err))
+            return (int)err->code;
+    }
+    return 0;
+}
+
+static void recovered(struct op *op)
+{
+    loop_stop(op->loop);
+}
+
+/* The commit loop runs on this thread until the index has what the log has;
+ * then it gets a thread of its own. */
+static int open_commit(struct app *app, struct err *err)
+{
+    if (loop_open(app->loop_count, "commit", &app->commit_loop, err) ||
+        app->index->ops->attach(app->index, app->commit_loop, err))
+        return (int)err->code;
+    struct recover r = {
+        .op = {.loop = app->commit_loop, .done = recovered},
+        .index = app->index,
+        .store = app->store,
+    };
+    recover(&r);
+    if (loop_run(app->commit_loop, err))
+        return (int)err->code;
+    if (r.op.err.code) {
+        *err = r.op.err;
+        return err_wrap(err, "bring the index up to the log");
+    }
+    app->recovered_runs = r.runs;
+    if (r.records)
+        log_event(LOG_INFO, "recovered", LOG_N("records", r.records), LOG_N("runs", r.runs));
+    app->commit = commit_new(&(struct commit_config){
+        .index = app->index,
+        .store = app->store,
+        .loop = app->commit_loop,
+        .queue_max = QUEUE_MAX,
+        .generation = &app->generation,
+    });
+    if (loop_start(app->commit_loop, err))
+        return (int)err->code;
+    app->started = true;
+    return 0;
+}
+
+int app_open(const struct config *config, enum app_use use, unsigned loop_count,
+             struct app **result, struct err *err)
+{
+    struct app *app = calloc(1, sizeof *app);
+    if (!app)
+        abort();
+    app->config = config;
+    app->use = use;
+    app->lock_fd = -1;
+    app->budget.limit = config->inflight_max;
+    atomic_init(&app->generation, 1);
+    if (use == APP_WRITE && (make_dir(config->data, err) || take_lock(app, err)))
+        goto fail;
+    if (open_store(app, err) || open_index(app, err) || open_cache(app, err) ||
+        open_loops(app, loop_count, err))
+        goto fail;
+    if (use == APP_WRITE && open_commit(app, err))
+        goto fail;
+    app->serve = (struct serve){
+        .index = app->index,
+        .store = app->store,
+        .cache = app->cache,
+        .budget = &app->budget,
+        .generation = &app->generation,
+        .run_ttl_ms = config->cache_ttl_get_ms,
+        .search_ttl_ms = config->cache_ttl_search_ms,
+    };
+    *result = app;
+    return 0;
+
+fail:
+    app_close(app);
+    return (int)err->code;
+}
+
+void app_close(struct app *app)
+{
+    if (!app)
+        return;
+    if (app->started) {
+        loop_stop(app->commit_loop);
+        loop_join(app->commit_loop);
+    }
+    commit_free(app->commit);
+    if (app->index)
+        app->index->ops->close(app->index);
+    store_close(app->store);
+    if (app->cache)
+        app->cache->ops->close(app->cache);
+    loop_close(app->commit_loop);
+    for (unsigned i = 0; i < app->loop_count; i++)
+        loop_close(app->loops[i]);
+    free(app->loops);
+    if (app->lock_fd >= 0)
+        close(app->lock_fd);
+    free(app);
+}

@@ -1,0 +1,57 @@
+/* app.h - the whole program, opened in order and closed in reverse.
+ *
+ * The only place that knows all rooms.  The same parts serve HTTP, take in
+ * files and answer the command line; what differs is how they are opened.
+ *
+ * Threads  app_open() to app_close() on the main thread
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/budget.h"
+#include "base/err.h"
+#include "serve/serve.h"
+
+struct cache;
+struct commit;
+struct config;
+struct index;
+struct loop;
+struct store;
+
+enum app_use {
+    APP_WRITE, /* holds the lock of the data directory; repairs, recovers, may commit */
+    APP_READ   /* beside whoever writes: nothing is changed */
+};
+
+struct app {
+    const struct config *config;
+    enum app_use use;
+    int lock_fd;
+    struct budget budget;
+    atomic_uint_fast64_t generation;
+    struct store *store;
+    struct index *index;
+    struct cache *cache;
+    struct commit *commit;    /* APP_WRITE */
+    struct loop *commit_loop; /* APP_WRITE; a thread of its own */
+    struct loop **loops;      /* config->loops of them for serving, one for the command line */
+    unsigned loop_count;
+    bool started; /* the threads run */
+    struct serve serve;
+    uint64_t recovered_runs;
+};
+
+/* Open everything; with APP_WRITE the index is brought up to the log.
+ * `loop_count` loops are opened and attached; none runs yet but the commit loop. */
+int app_open(const struct config *config, enum app_use use, unsigned loop_count,
+             struct app **result, struct err *err);
+void app_close(struct app *app); /* NULL and half-open are fine; loops have been stopped */
+
+/* Who holds the data directory: "pid 123, http://127.0.0.1:8000", or empty. */
+struct str app_holder(const struct config *config, char *room, unsigned size);
+
+/* Write down, beside the lock, where this process serves. */
+int app_announce(struct app *app, const char *url, struct err *err);

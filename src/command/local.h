@@ -1,0 +1,23 @@
+/* local.h - the data directory, opened for one command; and waiting for it.
+ *
+ * A command has no loop that serves: it asks one thing, and turns its loop
+ * until that is answered.
+ *
+ * Threads  the main thread, which is the loop's
+ */
+#pragma once
+
+#include "app.h"
+#include "base/err.h"
+#include "loop/op.h"
+
+struct config;
+struct loop;
+
+/* ERR_NOT_FOUND, and the way out of it, when there is no such directory to read. */
+int local_open(const struct config *config, enum app_use use, struct app **result, struct err *err);
+struct loop *local_loop(const struct app *app);
+
+/* An operation for local_wait(): (struct op){.loop = local_loop(app), .done = local_done}. */
+void local_done(struct op *op);
+int local_wait(struct op *op, struct err *err); /* what became of it */

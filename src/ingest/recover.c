@@ -1,0 +1,169 @@
+/* recover.c - see recover.h.
+ *
+ *   recover()   ask the index for its mark
+ *   marked()    collect the next records of the log behind it; none: done
+ *   staged()    all of them must fit: they did before
+ *   committed() and on with the next ones
+ *
+ * Collecting copies the records, since a walk lends them only for a moment; a
+ * group is as large as one that is committed.
+ */
+#include "ingest/recover.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "index/index.h"
+#include "store/store.h"
+
+enum { GROUP_RECORDS = 1024 };
+
+struct journey {
+    struct recover *recover;
+    struct arena *arena; /* of this group */
+    struct record records[GROUP_RECORDS];
+    struct index_batch batches[GROUP_RECORDS];
+    size_t count, bytes;
+    struct index_mark mark;
+    struct index_stage stage;
+    struct index_commit commit;
+    struct index_rollback rollback;
+};
+
+static void marked(struct op *op);
+static void staged(struct op *op);
+static void committed(struct op *op);
+static void rolled_back(struct op *op);
+static void next(struct journey *j);
+
+static void end(struct journey *j)
+{
+    struct recover *recover = j->recover;
+    arena_free(j->arena);
+    free(j);
+    op_finish(&recover->op);
+}
+
+void recover(struct recover *recover)
+{
+    struct journey *j = calloc(1, sizeof *j);
+    if (!j)
+        abort();
+    j->recover = recover;
+    struct loop *loop = recover->op.loop;
+    j->mark.op = (struct op){.loop = loop, .done = marked};
+    j->stage.op = (struct op){.loop = loop, .done = staged};
+    j->commit.op = (struct op){.loop = loop, .done = committed};
+    j->rollback.op = (struct op){.loop = loop, .done = rolled_back};
+    recover->records = recover->runs = 0;
+    recover->index->ops->mark(recover->index, &j->mark);
+}
+
+static void marked(struct op *op)
+{
+    struct journey *j = op_owner(op, struct journey, mark.op);
+    if (op->err.code) {
+        j->recover->op.err = op->err;
+        end(j);
+        return;
+    }
+    j->recover->sequence = j->mark.sequence;
+    struct store_size size;
+    store_sizes(j->recover->store, &size);
+    if (j->mark.sequence > size.last_sequence) {
+        err_set(&j->recover->op.err, ERR_CORRUPT,
+                "the index knows record %" PRIu64 ", but the log ends at %" PRIu64
+                ": if the log is right, run `rundlet reindex`",
+                j->mark.sequence, size.last_sequence);
+        end(j);
+        return;
+    }
+    next(j);
+}
+
+/* Keep a copy of one record; stop the walk when the group is full. */
+static int collect(void *context, const struct record *record, struct place first,
+                   uint64_t sequence, struct err *err)
+{
+    struct journey *j = context;
+    (void)err;
+    size_t i = j->count++;
+    struct buf *copy = buf_new(record->table.len + record->body.len);
+    if (!copy)
+        abort();
+    memcpy(copy->at, record->table.at, record->table.len);
+    memcpy(copy->at + record->table.len, record->body.at, record->body.len);
+    arena_keep(j->arena, copy);
+    j->records[i] = *record;
+    j->records[i].table.at = copy->at;
+    j->records[i].body.at = copy->at + record->table.len;
+    j->batches[i] = (struct index_batch){
+        .record = &j->records[i], .first = first, .sequence = sequence};
+    j->bytes += record->table.len + record->body.len;
+    return j->count == GROUP_RECORDS || j->bytes > STORE_GROUP_MAX ? -1 : 0;
+}
+
+static void next(struct journey *j)
+{
+    struct recover *recover = j->recover;
+    arena_free(j->arena);
+    j->arena = arena_new(1024);
+    j->count = j->bytes = 0;
+    int r = store_walk(recover->store, recover->sequence, collect, NULL, j, &recover->op.err);
+    if (r > 0 || j->count == 0) {
+        end(j);
+        return;
+    }
+    recover->op.err.code = ERR_OK;
+    j->stage.batches = j->batches;
+    j->stage.count = j->count;
+    recover->index->ops->stage(recover->index, &j->stage);
+}
+
+static void give_up(struct journey *j, const struct err *err)
+{
+    j->recover->op.err = *err;
+    j->recover->index->ops->rollback(j->recover->index, &j->rollback);
+}
+
+static void staged(struct op *op)
+{
+    struct journey *j = op_owner(op, struct journey, stage.op);
+    if (op->err.code) {
+        give_up(j, &op->err);
+        return;
+    }
+    for (size_t i = 0; i < j->count; i++) {
+        if (j->batches[i].verdict == INDEX_CONFLICT) {
+            struct err err;
+            err_set(&err, ERR_CORRUPT,
+                    "record %" PRIu64 " of the log disagrees with the index: run `rundlet reindex`",
+                    j->batches[i].sequence);
+            give_up(j, &err);
+            return;
+        }
+        j->recover->records++;
+        j->recover->runs += j->batches[i].added;
+    }
+    j->commit.sequence = j->batches[j->count - 1].sequence;
+    j->recover->index->ops->commit(j->recover->index, &j->commit);
+}
+
+static void committed(struct op *op)
+{
+    struct journey *j = op_owner(op, struct journey, commit.op);
+    if (op->err.code) {
+        give_up(j, &op->err);
+        return;
+    }
+    j->recover->sequence = j->commit.sequence;
+    next(j);
+}
+
+static void rolled_back(struct op *op)
+{
+    end(op_owner(op, struct journey, rollback.op));
+}

@@ -1,0 +1,137 @@
+/* record.c - see record.h.
+ *
+ * The offsets below are docs/design/segment-format.md, Entry.  Whoever adds a
+ * type, a status or a flag raises the record's version, so that an older
+ * program refuses the record instead of calling it damaged.
+ */
+#include "run/record.h"
+
+#include <assert.h>
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+
+enum {
+    AT_ID = 0,
+    AT_TRACE = 16,
+    AT_PARENT = 32,
+    AT_HASH = 48,
+    AT_START = 64,
+    AT_END = 72,
+    AT_BODY_AT = 80,
+    AT_BODY_LEN = 84,
+    AT_SPANS_AT = 88,
+    AT_PRESENT = 92,
+    AT_BODY_CRC = 96,
+    AT_TYPE = 100,
+    AT_STATUS = 101,
+    AT_FLAGS = 102, /* to AT_CRC: zero */
+    AT_CRC = 108
+};
+
+static uint32_t spans_len(uint32_t present)
+{
+    return (uint32_t)__builtin_popcount(present) * RECORD_SPAN;
+}
+
+void record_write_entry(char *entry, const struct run *run, uint32_t spans_at, uint32_t body_at)
+{
+    assert(run->raw.len <= UINT32_MAX);
+    memcpy(entry + AT_ID, run->id.byte, 16);
+    memcpy(entry + AT_TRACE, run->trace.byte, 16);
+    memcpy(entry + AT_PARENT, run->parent.byte, 16);
+    put_u64(entry + AT_HASH, run->hash[0]);
+    put_u64(entry + AT_HASH + 8, run->hash[1]);
+    put_u64(entry + AT_START, (uint64_t)run->start_us);
+    put_u64(entry + AT_END, (uint64_t)run->end_us);
+    put_u32(entry + AT_BODY_AT, body_at);
+    put_u32(entry + AT_BODY_LEN, (uint32_t)run->raw.len);
+    put_u32(entry + AT_SPANS_AT, spans_at);
+    put_u32(entry + AT_PRESENT, run->present);
+    put_u32(entry + AT_BODY_CRC, crc32c(0, run->raw.at, run->raw.len));
+    entry[AT_TYPE] = (char)run->type;
+    entry[AT_STATUS] = (char)run->status;
+    memset(entry + AT_FLAGS, 0, AT_CRC - AT_FLAGS);
+
+    uint32_t crc = crc32c(0, entry, AT_CRC);
+    put_u32(entry + AT_CRC, crc32c(crc, run->spans, spans_len(run->present)));
+}
+
+void record_move_spans(char *entry, const char *spans, uint32_t by)
+{
+    uint32_t at = get_u32(entry + AT_SPANS_AT);
+    assert(at <= UINT32_MAX - by);
+    put_u32(entry + AT_SPANS_AT, at + by);
+    uint32_t crc = crc32c(0, entry, AT_CRC);
+    put_u32(entry + AT_CRC, crc32c(crc, spans + at, spans_len(get_u32(entry + AT_PRESENT))));
+}
+
+int record_locate(const char *entry, size_t table_len, size_t body_len, struct record_entry *result,
+                  struct err *err)
+{
+    struct record_entry e = {
+        .spans_at = get_u32(entry + AT_SPANS_AT),
+        .spans_len = spans_len(get_u32(entry + AT_PRESENT)),
+        .body_at = get_u32(entry + AT_BODY_AT),
+        .body_len = get_u32(entry + AT_BODY_LEN),
+    };
+    if (e.spans_at > table_len || e.spans_len > table_len - e.spans_at)
+        return err_set(err, ERR_CORRUPT, "entry: spans outside the table");
+    if (e.body_at > body_len || e.body_len > body_len - e.body_at)
+        return err_set(err, ERR_CORRUPT, "entry: run outside the body");
+    *result = e;
+    return 0;
+}
+
+int record_decode(const char *entry, struct str spans, struct str raw, struct run *result,
+                  struct err *err)
+{
+    uint32_t present = get_u32(entry + AT_PRESENT);
+    if (spans.len != spans_len(present) || raw.len != get_u32(entry + AT_BODY_LEN))
+        return err_set(err, ERR_CORRUPT, "entry: not the lengths it names");
+    if (crc32c(crc32c(0, entry, AT_CRC), spans.at, spans.len) != get_u32(entry + AT_CRC))
+        return err_set(err, ERR_CORRUPT, "entry: wrong checksum");
+    if (crc32c(0, raw.at, raw.len) != get_u32(entry + AT_BODY_CRC))
+        return err_set(err, ERR_CORRUPT, "run: wrong checksum");
+
+    unsigned type = (unsigned char)entry[AT_TYPE], status = (unsigned char)entry[AT_STATUS];
+    if (type >= RUN_TYPES || status > RUN_ERROR)
+        return err_set(err, ERR_CORRUPT, "entry: type %u, status %u", type, status);
+    for (int i = AT_FLAGS; i < AT_CRC; i++)
+        if (entry[i])
+            return err_set(err, ERR_CORRUPT, "entry: unknown flags");
+    for (size_t i = 0; i < spans.len; i += RECORD_SPAN) {
+        uint32_t at = get_u32(spans.at + i), len = get_u32(spans.at + i + 4);
+        if (at > raw.len || len > raw.len - at)
+            return err_set(err, ERR_CORRUPT, "entry: a field outside its run");
+    }
+
+    *result = (struct run){
+        .start_us = (int64_t)get_u64(entry + AT_START),
+        .end_us = (int64_t)get_u64(entry + AT_END),
+        .type = (enum run_type)type,
+        .status = (enum run_status)status,
+        .hash = {get_u64(entry + AT_HASH), get_u64(entry + AT_HASH + 8)},
+        .present = present,
+        .spans = spans.at,
+        .raw = raw,
+    };
+    memcpy(result->id.byte, entry + AT_ID, 16);
+    memcpy(result->trace.byte, entry + AT_TRACE, 16);
+    memcpy(result->parent.byte, entry + AT_PARENT, 16);
+    return 0;
+}
+
+int record_run(const struct record *record, uint32_t i, struct run *result, struct err *err)
+{
+    assert(i < record->count);
+    if (record->table.len / RECORD_ENTRY < record->count)
+        return err_set(err, ERR_CORRUPT, "table: shorter than its %u entries", record->count);
+    const char *entry = record->table.at + (size_t)i * RECORD_ENTRY;
+    struct record_entry e;
+    int r = record_locate(entry, record->table.len, record->body.len, &e, err);
+    if (r)
+        return r;
+    return record_decode(entry, (struct str){record->table.at + e.spans_at, e.spans_len},
+                         (struct str){record->body.at + e.body_at, e.body_len}, result, err);
+}

@@ -1,0 +1,66 @@
+/* record.h - a batch of runs in the form in which it is stored.
+ *
+ * The same bytes serve the commit of a new batch, the replay of the log and
+ * the reading of one run, so that what is indexed after a crash is what was
+ * indexed before it.
+ *
+ *     table   count entries of RECORD_ENTRY bytes, in input order; then the
+ *             spans of all of them, 8 bytes each
+ *     body    the runs' JSON objects as sent, and whatever stood between them
+ *
+ * Every entry has a checksum of itself with its spans, and one of its run's
+ * bytes in the body; so one run can be read and trusted without the rest.
+ *
+ * Threads  pure
+ * Errors   ERR_CORRUPT
+ * Sources  docs/design/segment-format.md
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "run/run.h"
+
+enum {
+    RECORD_ENTRY = 112, /* bytes of one entry */
+    RECORD_SPAN = 8,
+    RECORD_RUNS_MAX = 1 << 20
+};
+
+struct record {
+    uint32_t count;
+    int64_t received_us; /* one instant for the batch */
+    struct str table;
+    struct str body;
+};
+
+/* What an entry says about where the rest of its run lies. */
+struct record_entry {
+    uint32_t spans_at, spans_len; /* in the table */
+    uint32_t body_at, body_len;   /* in the body */
+};
+
+/* Write the entry of `run` at `entry` (RECORD_ENTRY bytes), with its
+ * checksums; run->spans and run->raw are whole, `spans_at` and `body_at` say
+ * where they go. */
+void record_write_entry(char *entry, const struct run *run, uint32_t spans_at, uint32_t body_at);
+
+/* The spans of a whole table begin `by` bytes further on than they were written
+ * for; `spans` is where they were written to. */
+void record_move_spans(char *entry, const char *spans, uint32_t by);
+
+/* Read only where the rest lies.  ERR_CORRUPT when an offset is outside a
+ * table of `table_len` or a body of `body_len` bytes. */
+int record_locate(const char *entry, size_t table_len, size_t body_len,
+                  struct record_entry *result, struct err *err);
+
+/* Put together a run from its entry, its spans and its bytes; both checksums
+ * and every span are verified.  `spans` and `raw` become views of the run. */
+int record_decode(const char *entry, struct str spans, struct str raw, struct run *result,
+                  struct err *err);
+
+/* The i-th run of a whole record, verified. */
+int record_run(const struct record *record, uint32_t i, struct run *result, struct err *err);

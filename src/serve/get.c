@@ -1,0 +1,179 @@
+/* get.c - see get.h.
+ *
+ *   serve_get()  ask the cache
+ *   cached()     there: answer.  Else find the row
+ *   found()      unknown, or the client has it already: answer.  Else read it
+ *   got()        splice it, keep it, answer
+ *
+ * An answer over CACHE_VALUE_MAX is not copied together: its parts are views
+ * of what was read, and its size is charged to the budget until it was sent.
+ */
+#include "serve/get.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <xxhash.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/metric.h"
+#include "serve/encode.h"
+
+static void cached(struct op *op);
+static void found(struct op *op);
+static void got(struct op *op);
+
+static struct str key_of(struct serve_get *get)
+{
+    char *p = get->key;
+    *p++ = 'r';
+    memcpy(p, get->id.byte, sizeof get->id.byte);
+    p += sizeof get->id.byte;
+    put_u32(p, get->fields);
+    p += 4;
+    *p++ = (char)get->only;
+    *p++ = (char)get->coding;
+    return (struct str){get->key, (size_t)(p - get->key)};
+}
+
+/* A tag differs whenever the bytes may: another version of the row, another
+ * choice of fields, another coding. */
+static void make_etag(struct serve_get *get, uint64_t version)
+{
+    char of[40];
+    struct str key = key_of(get);
+    memcpy(of, key.at, key.len);
+    put_u64(of + key.len, version);
+    XXH128_hash_t h = XXH3_128bits(of, key.len + 8);
+    char text[SERVE_ETAG + 1];
+    snprintf(text, sizeof text, "\"%016llx%016llx\"", (unsigned long long)h.high64,
+             (unsigned long long)h.low64);
+    memcpy(get->etag, text, SERVE_ETAG);
+}
+
+/* If-None-Match: a list of tags, weak or strong, or `*`. */
+static bool client_has_it(const struct serve_get *get)
+{
+    struct str list = get->none_match;
+    if (!list.at)
+        return false;
+    if (str_eq(list, STR("*")))
+        return true;
+    return memmem(list.at, list.len, get->etag, SERVE_ETAG) != NULL;
+}
+
+void serve_get(struct serve_get *get)
+{
+    get->cached = (struct cache_get){
+        .op = {.loop = get->op.loop, .done = cached},
+        .key = key_of(get),
+        .version = CACHE_ANY,
+        .generation = serve_generation(get->serve),
+    };
+    get->serve->cache->ops->get(get->serve->cache, &get->cached);
+}
+
+static void abandon(struct serve_get *get)
+{
+    if (get->cached.lead)
+        get->serve->cache->ops->abandon(get->serve->cache, get->op.loop, get->cached.key,
+                                        get->cached.generation);
+}
+
+static void cached(struct op *op)
+{
+    struct serve_get *get = op_owner(op, struct serve_get, cached.op);
+    get->hit = op->err.code == ERR_OK;
+    metric_add(get->hit ? METRIC_CACHE_HITS_RUN : METRIC_CACHE_MISSES_RUN, 1);
+    if (get->hit) {
+        make_etag(get, get->cached.found);
+        get->not_modified = client_has_it(get);
+        get->whole = get->not_modified ? buf_unref(get->cached.value) : get->cached.value;
+        op_finish(&get->op);
+        return;
+    }
+    get->find = (struct index_find){
+        .op = {.loop = get->op.loop, .done = found},
+        .ids = &get->id,
+        .count = 1,
+        .arena = get->arena,
+    };
+    get->serve->index->ops->find(get->serve->index, &get->find);
+}
+
+static void fail(struct serve_get *get, const struct err *err)
+{
+    abandon(get);
+    get->op.err = *err;
+    op_finish(&get->op);
+}
+
+static void found(struct op *op)
+{
+    struct serve_get *get = op_owner(op, struct serve_get, find.op);
+    if (op->err.code) {
+        fail(get, &op->err);
+        return;
+    }
+    const struct index_row *row = &get->find.rows[0];
+    if (!row->found) {
+        fail(get, &(struct err){.code = ERR_NOT_FOUND, .text = "no such run"});
+        return;
+    }
+    make_etag(get, row->version);
+    if (client_has_it(get)) {
+        abandon(get);
+        get->not_modified = true;
+        op_finish(&get->op);
+        return;
+    }
+    /* The bytes read live in the arena, and count for as long as it does. */
+    struct buf *charge = buf_new(0);
+    if (!charge || !buf_charge(charge, get->serve->budget, row->size)) {
+        buf_unref(charge);
+        struct err err;
+        err_set(&err, ERR_BUSY, "too many answers are in memory");
+        fail(get, &err);
+        return;
+    }
+    arena_keep(get->arena, charge);
+    get->place = row->place;
+    get->read = (struct store_read){
+        .op = {.loop = get->op.loop, .done = got},
+        .places = &get->place,
+        .count = 1,
+        .arena = get->arena,
+    };
+    store_read(get->serve->store, &get->read);
+}
+
+static void got(struct op *op)
+{
+    struct serve_get *get = op_owner(op, struct serve_get, read.op);
+    if (op->err.code) {
+        fail(get, &op->err);
+        return;
+    }
+    const struct run *run = &get->read.runs[0];
+    get->splice = (struct splice){.arena = get->arena};
+    if (get->only == SHOWS)
+        render_run(&get->splice, run, get->fields);
+    else
+        splice_view(&get->splice, render_field(run, get->only));
+    if (get->splice.size < CACHE_VALUE_MAX) {
+        get->whole = encode_answer(&get->splice, get->coding);
+        if (!get->whole) {
+            struct err err;
+            err_set(&err, ERR_BUSY, "no memory for an answer of %zu bytes", get->splice.size);
+            fail(get, &err);
+            return;
+        }
+        get->serve->cache->ops->put(get->serve->cache, get->op.loop, get->cached.key,
+                                    get->find.rows[0].version, get->cached.generation, get->whole,
+                                    get->serve->run_ttl_ms);
+    } else {
+        abandon(get);
+    }
+    op_finish(&get->op);
+}

@@ -1,0 +1,51 @@
+/* get.h - one run by id, or one field of it.
+ *
+ * Threads  begun and done on op.loop
+ * Memory   everything that is an answer lives in `arena` or is a reference
+ * Errors   ERR_NOT_FOUND, ERR_BUSY no memory in the budget, and those of the
+ *          index and the store
+ * Sources  docs/openapi.json
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/codec.h"
+#include "base/str.h"
+#include "base/uuid.h"
+#include "cache/cache.h"
+#include "index/index.h"
+#include "loop/op.h"
+#include "run/render.h"
+#include "serve/serve.h"
+#include "store/store.h"
+#include "wire/splice.h"
+
+enum { SERVE_ETAG = 34 }; /* 32 hex digits in quotes */
+
+struct serve_get {
+    struct op op;
+    const struct serve *serve;
+    struct uuid id;
+    uint32_t fields;       /* in: which to show */
+    enum show only;        /* in: SHOWS: the run; else this field's bytes alone */
+    enum coding coding;    /* in: what the client takes best */
+    struct str none_match; /* in: of If-None-Match; at == NULL: none */
+    struct arena *arena;   /* in: lives until the answer was sent */
+
+    char etag[SERVE_ETAG]; /* out */
+    bool not_modified;     /* out: nothing else is filled then */
+    bool hit;              /* out: it came from the cache */
+    struct buf *whole;     /* out: encoded (serve/encode.h), one reference, the caller's; or NULL: */
+    struct splice splice;  /* out: the answer in parts, not encoded, over CACHE_VALUE_MAX */
+
+    /* The journey's own. */
+    struct cache_get cached;
+    struct index_find find;
+    struct store_read read;
+    struct place place;
+    char key[32];
+};
+
+void serve_get(struct serve_get *get);

@@ -1,0 +1,291 @@
+/* runs.c - see runs.h.
+ *
+ *   serve_search()  ask the cache ⇢ cached()  ask the index ⇢ searched()
+ *   serve_batch()                             ask the index ⇢ looked_up()
+ *   step()          read the next runs ⇢ stepped()  render them, answer
+ *
+ * Which runs the page has, how many, and what follows it is known before the
+ * first is read: the rows know their sizes.
+ */
+#include "serve/runs.h"
+
+#include <assert.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/metric.h"
+#include "base/text.h"
+#include "run/render.h"
+#include "serve/encode.h"
+#include "wire/splice.h"
+
+static void cached(struct op *op);
+static void searched(struct op *op);
+static void looked_up(struct op *op);
+static void stepped(struct op *op);
+
+static void fail(struct serve_runs *runs, const struct err *err)
+{
+    runs->op.err = *err;
+    op_finish(&runs->op);
+}
+
+/* The page's question and its coding; empty when the name is too long to be a key. */
+static struct str key_of(struct serve_runs *runs)
+{
+    const struct query *q = &runs->query;
+    char *p = runs->key;
+    if (q->by_name && q->name.len > CACHE_KEY_MAX - 64)
+        return (struct str){0};
+    *p++ = 's';
+    *p++ = (char)runs->coding;
+    *p++ = (char)(q->by_trace | q->by_name << 1 | q->after << 2);
+    put_u32(p, runs->fields);
+    put_u32(p + 4, q->limit);
+    p += 8;
+    if (q->by_trace) {
+        memcpy(p, q->trace.byte, sizeof q->trace.byte);
+        p += sizeof q->trace.byte;
+    }
+    if (q->after) {
+        put_u64(p, (uint64_t)q->cursor.start_us);
+        memcpy(p + 8, q->cursor.id.byte, sizeof q->cursor.id.byte);
+        p += 24;
+    }
+    if (q->by_name && q->name.len) {
+        memcpy(p, q->name.at, q->name.len);
+        p += q->name.len;
+    }
+    return (struct str){runs->key, (size_t)(p - runs->key)};
+}
+
+static void ask_index(struct serve_runs *runs)
+{
+    runs->found = (struct index_search){
+        .op = {.loop = runs->op.loop, .done = searched},
+        .query = &runs->query,
+        .arena = runs->arena,
+    };
+    runs->serve->index->ops->search(runs->serve->index, &runs->found);
+}
+
+void serve_search(struct serve_runs *runs)
+{
+    runs->search = true;
+    struct str key = key_of(runs);
+    if (!key.at) {
+        ask_index(runs);
+        return;
+    }
+    uint64_t generation = serve_generation(runs->serve);
+    runs->cached = (struct cache_get){
+        .op = {.loop = runs->op.loop, .done = cached},
+        .key = key,
+        .version = generation,
+        .generation = generation,
+    };
+    runs->serve->cache->ops->get(runs->serve->cache, &runs->cached);
+}
+
+static void cached(struct op *op)
+{
+    struct serve_runs *runs = op_owner(op, struct serve_runs, cached.op);
+    runs->hit = op->err.code == ERR_OK;
+    metric_add(runs->hit ? METRIC_CACHE_HITS_SEARCH : METRIC_CACHE_MISSES_SEARCH, 1);
+    if (!runs->hit) {
+        ask_index(runs);
+        return;
+    }
+    runs->step = runs->cached.value;
+    runs->whole = runs->last = true;
+    op_finish(&runs->op);
+}
+
+static void step(struct serve_runs *runs);
+
+/* Cut the page where it would pass its size. */
+static size_t page_of(const struct index_row *rows, size_t count)
+{
+    uint64_t size = 0;
+    size_t n = 0;
+    while (n < count && (n == 0 || size + rows[n].size <= RUNS_PAGE))
+        size += rows[n++].size;
+    return n;
+}
+
+static void searched(struct op *op)
+{
+    struct serve_runs *runs = op_owner(op, struct serve_runs, found.op);
+    if (op->err.code) {
+        fail(runs, &op->err);
+        return;
+    }
+    runs->rows = runs->found.rows;
+    runs->count = page_of(runs->rows, runs->found.count);
+    struct text suffix = {0};
+    text_addf(&suffix, "],\"count\":%zu,\"next_cursor\":", runs->count);
+    if (runs->count < runs->found.count || runs->found.more) {
+        char cursor[QUERY_CURSOR_TEXT];
+        const struct index_row *last = &runs->rows[runs->count - 1];
+        query_cursor_write(&(struct query_cursor){last->start_us, last->id}, cursor);
+        text_addf(&suffix, "\"%.*s\"}", QUERY_CURSOR_TEXT, cursor);
+    } else {
+        text_add(&suffix, STR("null}"));
+    }
+    runs->suffix = arena_copy(runs->arena, text_str(&suffix));
+    text_free(&suffix);
+    step(runs);
+}
+
+void serve_batch(struct serve_runs *runs)
+{
+    runs->find = (struct index_find){
+        .op = {.loop = runs->op.loop, .done = looked_up},
+        .ids = runs->ids,
+        .count = runs->id_count,
+        .arena = runs->arena,
+    };
+    runs->serve->index->ops->find(runs->serve->index, &runs->find);
+}
+
+static void add_id(struct text *text, struct uuid id)
+{
+    char hex[UUID_TEXT];
+    uuid_write(id, hex);
+    text_addf(text, "\"%.*s\"", UUID_TEXT, hex);
+}
+
+static void looked_up(struct op *op)
+{
+    struct serve_runs *runs = op_owner(op, struct serve_runs, find.op);
+    if (op->err.code) {
+        fail(runs, &op->err);
+        return;
+    }
+    size_t found = 0;
+    runs->rows = runs->find.rows;
+    for (size_t i = 0; i < runs->find.count; i++)
+        if (runs->rows[i].found)
+            runs->rows[found++] = runs->rows[i];
+    runs->count = page_of(runs->rows, found);
+
+    struct text suffix = {0};
+    text_addf(&suffix, "],\"count\":%zu", runs->count);
+    if (runs->count < found) { /* say what is missing, so that it can be asked for */
+        text_add(&suffix, STR(",\"truncated\":true,\"missing\":["));
+        for (size_t i = runs->count; i < found; i++) {
+            if (i > runs->count)
+                text_add_char(&suffix, ',');
+            add_id(&suffix, runs->rows[i].id);
+        }
+        text_add_char(&suffix, ']');
+    }
+    text_add_char(&suffix, '}');
+    runs->suffix = arena_copy(runs->arena, text_str(&suffix));
+    text_free(&suffix);
+    step(runs);
+}
+
+/* Let go of what the step before needed. */
+static void clear_step(struct serve_runs *runs)
+{
+    arena_free(runs->step_arena);
+    runs->step_arena = NULL;
+    runs->charge = buf_unref(runs->charge);
+}
+
+static void step(struct serve_runs *runs)
+{
+    uint64_t size = 0;
+    size_t n = 0;
+    while (runs->next + n < runs->count &&
+           (n == 0 || size + runs->rows[runs->next + n].size <= RUNS_STEP))
+        size += runs->rows[runs->next + n++].size;
+    runs->step_count = n;
+    runs->step_arena = arena_new(4096);
+    runs->charge = buf_new(0);
+    /* What is read, and what is rendered from it. */
+    if (!runs->charge || !buf_charge(runs->charge, runs->serve->budget, 2 * size)) {
+        struct err err;
+        err_set(&err, ERR_BUSY, "too many answers are in memory");
+        fail(runs, &err);
+        return;
+    }
+    runs->places = arena_make(runs->step_arena, struct place, n + 1);
+    for (size_t i = 0; i < n; i++)
+        runs->places[i] = runs->rows[runs->next + i].place;
+    runs->read = (struct store_read){
+        .op = {.loop = runs->op.loop, .done = stepped},
+        .places = runs->places,
+        .count = n,
+        .arena = runs->step_arena,
+    };
+    if (n > 0)
+        store_read(runs->serve->store, &runs->read);
+    else
+        op_finish(&runs->read.op);
+}
+
+static void keep(struct serve_runs *runs)
+{
+    if (!runs->search || !runs->cached.key.at)
+        return;
+    struct cache *cache = runs->serve->cache;
+    if (runs->whole)
+        cache->ops->put(cache, runs->op.loop, runs->cached.key, runs->cached.version,
+                        runs->cached.generation, runs->step, runs->serve->search_ttl_ms);
+    else if (runs->cached.lead)
+        cache->ops->abandon(cache, runs->op.loop, runs->cached.key, runs->cached.generation);
+    runs->cached.lead = false;
+    runs->cached.key = (struct str){0};
+}
+
+static void stepped(struct op *op)
+{
+    struct serve_runs *runs = op_owner(op, struct serve_runs, read.op);
+    if (op->err.code) {
+        fail(runs, &op->err);
+        return;
+    }
+    bool first = runs->next == 0;
+    struct splice splice = {.arena = runs->step_arena};
+    if (first)
+        splice_add(&splice, STR("{\"runs\":["));
+    for (size_t i = 0; i < runs->step_count; i++) {
+        if (runs->next + i > 0)
+            splice_add(&splice, STR(","));
+        render_run(&splice, &runs->read.runs[i], runs->fields);
+    }
+    runs->next += runs->step_count;
+    runs->last = runs->next == runs->count;
+    if (runs->last)
+        splice_add(&splice, runs->suffix);
+
+    runs->whole = first && runs->last;
+    runs->step = runs->whole ? encode_answer(&splice, runs->coding) : splice_join(&splice);
+    if (!runs->step) {
+        struct err err;
+        err_set(&err, ERR_BUSY, "no memory for a page of %zu bytes", splice.size);
+        fail(runs, &err);
+        return;
+    }
+    if (first)
+        keep(runs);
+    clear_step(runs);
+    op_finish(&runs->op);
+}
+
+void serve_more(struct serve_runs *runs)
+{
+    assert(!runs->last);
+    runs->op.err = (struct err){0};
+    step(runs);
+}
+
+void serve_end(struct serve_runs *runs)
+{
+    runs->whole = false;
+    keep(runs); /* a flight that was begun and failed ends here */
+    clear_step(runs);
+}

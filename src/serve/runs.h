@@ -1,0 +1,75 @@
+/* runs.h - several runs: a page of a search, or those of a list of ids.
+ *
+ * The rows are found first, all of them; the runs are then read and rendered
+ * in steps of at most RUNS_STEP, so that a page of any size needs little memory
+ * and is on its way before its end is read:
+ *
+ *     serve_search() or serve_batch()   done: `first` is the first step
+ *     while !last: serve_more()         done: `step` is the next one
+ *     serve_end()
+ *
+ * A page that fits one step is encoded and, for a search, comes from and goes
+ * to the cache.
+ *
+ * Threads  begun and done on op.loop
+ * Memory   a step is a counted buffer, charged to the budget while it lives
+ * Errors   ERR_BUSY, ERR_CORRUPT, and those of the index and the store
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/codec.h"
+#include "base/str.h"
+#include "base/uuid.h"
+#include "cache/cache.h"
+#include "index/index.h"
+#include "loop/op.h"
+#include "run/query.h"
+#include "serve/serve.h"
+#include "store/store.h"
+
+struct arena;
+struct buf;
+
+enum {
+    RUNS_STEP = 1 << 20, /* bytes of runs in a step, unless one run is larger */
+    RUNS_PAGE = 64 << 20 /* bytes of runs on a page; a page has at least one run */
+};
+
+struct serve_runs {
+    struct op op;
+    const struct serve *serve;
+    struct arena *arena;   /* in: lives until serve_end() */
+    uint32_t fields;       /* in: which to show of each run */
+    enum coding coding;    /* in: for a page of one step */
+    struct query query;    /* in, of serve_search() */
+    const struct uuid *ids; /* in, of serve_batch(): borrowed until serve_end() */
+    size_t id_count;
+
+    bool hit;          /* out: the page came from the cache */
+    bool last;         /* out: this was the last step */
+    bool whole;        /* out: the page is this one step, and encoded (serve/encode.h) */
+    struct buf *step;  /* out: one reference, the caller's */
+
+    /* The journey's own. */
+    bool search;
+    struct cache_get cached;
+    struct index_search found;
+    struct index_find find;
+    struct store_read read;
+    struct index_row *rows; /* those of the page */
+    size_t count, next, step_count;
+    struct arena *step_arena;
+    struct place *places;
+    struct buf *charge;
+    struct str suffix;
+    char key[CACHE_KEY_MAX];
+};
+
+void serve_search(struct serve_runs *runs);
+void serve_batch(struct serve_runs *runs);
+void serve_more(struct serve_runs *runs); /* after a step that was not the last */
+void serve_end(struct serve_runs *runs);  /* exactly once; nothing may be under way */

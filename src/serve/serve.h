@@ -1,0 +1,27 @@
+/* serve.h - what every way out needs.
+ *
+ * Threads  read-only after start; shared by all loops
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct budget;
+struct cache;
+struct index;
+struct store;
+
+struct serve {
+    struct index *index;
+    struct store *store;
+    struct cache *cache;
+    struct budget *budget; /* bytes of answers in memory */
+    const atomic_uint_fast64_t *generation;
+    uint64_t run_ttl_ms, search_ttl_ms;
+};
+
+static inline uint64_t serve_generation(const struct serve *serve)
+{
+    return atomic_load_explicit(serve->generation, memory_order_acquire);
+}

@@ -1,0 +1,101 @@
+/* store.h - the log: batches durable, and each run found again by its place.
+ *
+ * A directory of segments (store/segment.h).  One writer appends; everybody
+ * reads.  The order of a commit is docs/design/durability.md: reserve places,
+ * let the index stage, append what it accepted, let the index commit.
+ *
+ * Threads  store_reserve() and store_append() on the one commit loop, which
+ *          store_append() may block; store_read() from any loop; store_walk()
+ *          blocks and belongs to start-up and to the command line
+ * Errors   ERR_FULL the disk is full or down to the reserve (nothing was kept),
+ *          ERR_IO likewise for other failed writes, ERR_CORRUPT stored bytes
+ *          fail their check, ERR_BUSY the reading lane is full, ERR_NOT_FOUND
+ *          no such place.  A failed sync ends the process (base/log.h, fatal):
+ *          the kernel may have dropped the pages, so only a restart tells the truth
+ * Sources  docs/design/segment-format.md, docs/design/durability.md
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/disk.h"
+#include "base/str.h"
+#include "loop/op.h"
+#include "run/record.h"
+#include "run/run.h"
+
+struct arena;
+struct loop;
+struct store;
+
+enum {
+    STORE_SEGMENT_SIZE = 64 << 20, /* a segment is closed when the next group would pass this */
+    STORE_GROUP_MAX = 48 << 20,    /* bytes of one group; a larger single record gets a segment of its own */
+    STORE_GROUP_RECORDS = 4096
+};
+
+struct store_config {
+    struct str dir;          /* existing; holds <16 hex digits>.seg */
+    const struct disk *disk; /* &disk_real */
+    uint64_t segment_size;   /* 0: STORE_SEGMENT_SIZE */
+    uint64_t reserve;        /* bytes of the file system that appends leave free */
+    unsigned read_threads;
+    size_t read_queue; /* reads waiting before ERR_BUSY */
+    bool read_only;    /* for the command line: nothing is repaired or created */
+};
+
+/* Open, and repair the tail: a torn last group is cut off; damage before
+ * something valid is left as it is, and is an error with the file and offset
+ * in it (ERR_CORRUPT). */
+int store_open(const struct store_config *config, struct store **result, struct err *err);
+void store_close(struct store *store); /* NULL is fine; after the loops have ended */
+
+/* One record on its way into the log. */
+struct store_record {
+    const struct record *record; /* in: borrowed until done */
+    struct place first;          /* out of reserve: the place of its first run; the others follow */
+    uint64_t sequence;           /* out of reserve: greater than any before, over all segments */
+};
+
+/* Give every record of a group its place and sequence.  A group is at most
+ * STORE_GROUP_MAX bytes (store_size()) or a single record, and at most
+ * STORE_GROUP_RECORDS.  A new reserve forgets the one before. */
+int store_reserve(struct store *store, struct store_record *records, size_t count, struct err *err);
+uint64_t store_size(const struct record *record); /* bytes it takes in the log */
+
+/* Make records durable, all or none: those of the last reserve, in its order,
+ * less any that were dropped. */
+struct store_append {
+    struct op op;
+    const struct store_record *records;
+    size_t count;
+};
+void store_append(struct store *store, struct store_append *append);
+
+/* Read runs by place, verified. */
+struct store_read {
+    struct op op;
+    const struct place *places; /* in: borrowed; any order; neighbours are read together */
+    size_t count;
+    struct arena *arena; /* in: keeps what the runs are views of */
+    struct run *runs;    /* out: `count`, in `arena`, in the order of `places` */
+};
+void store_read(struct store *store, struct store_read *read);
+
+/* Call `visit` for every record after `sequence` (0: all), oldest first, until
+ * it returns non-zero, which is returned.  Bodies are verified by whoever
+ * decodes the runs; headers and tables are verified here.  With `damaged` set,
+ * a bad record is told to it and skipped, else it is ERR_CORRUPT. */
+typedef int store_visit_fn(void *context, const struct record *record, struct place first,
+                           uint64_t sequence, struct err *err);
+typedef void store_damaged_fn(void *context, struct str file, uint64_t offset, const char *why);
+int store_walk(struct store *store, uint64_t after_sequence, store_visit_fn *visit,
+               store_damaged_fn *damaged, void *context, struct err *err);
+
+struct store_size {
+    uint64_t segments, bytes, free_bytes; /* free_bytes: of the file system, above the reserve */
+    uint64_t last_sequence;               /* of the newest record; 0: none */
+};
+void store_sizes(const struct store *store, struct store_size *result); /* any thread */

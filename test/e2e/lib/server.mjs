@@ -1,0 +1,220 @@
+// server.mjs - one server for one test: started on a free port over a directory
+// of its own, stopped, killed, started again.
+//
+//   const server = await Server.start({ flags: ['--loops', '2'] });
+//   ... await server.get('/health') ...
+//   await server.close();          // SIGTERM; must exit 0; the directory goes
+//
+// The binary is $RUNDLET, or build/rundlet of this tree.  It gets a bare
+// environment, so that nobody's settings reach it.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ask } from './client.mjs';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+export const binary = resolve(process.env.RUNDLET ?? join(root, 'build/rundlet'));
+
+const START_MS = 30_000;
+const STOP_MS = 30_000;
+
+export async function scratch(prefix = 'rundlet-') {
+    return mkdtemp(join(process.env.TMPDIR ?? tmpdir(), prefix));
+}
+
+export function bareEnvironment(extra = {}) {
+    const env = { PATH: process.env.PATH, HOME: '/nonexistent', NO_COLOR: '1', ...extra };
+    for (const name of ['TMPDIR', 'ASAN_OPTIONS', 'UBSAN_OPTIONS', 'TSAN_OPTIONS', 'LSAN_OPTIONS'])
+        if (process.env[name]) env[name] ??= process.env[name];
+    return env;
+}
+
+// Run a command to its end: { code, signal, stdout, stderr }, both as Buffers.
+export async function run(args, { env = {}, input = null, cwd, timeout = 60_000 } = {}) {
+    const child = spawn(binary, args, {
+        env: bareEnvironment(env),
+        cwd,
+        stdio: [input === null ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    });
+    const out = [];
+    const err = [];
+    child.stdout.on('data', (piece) => out.push(piece));
+    child.stderr.on('data', (piece) => err.push(piece));
+    const timer = setTimeout(() => child.kill('SIGKILL'), timeout);
+    if (input !== null) {
+        child.stdin.on('error', () => {}); // it may end before it has read everything
+        child.stdin.end(input);
+    }
+    const [code, signal] = await once(child, 'close');
+    clearTimeout(timer);
+    return { code, signal, stdout: Buffer.concat(out), stderr: Buffer.concat(err) };
+}
+
+export class Server {
+    // Start, and wait until it listens.
+    //   flags   further arguments of `serve`
+    //   data    an existing data directory, which then is not removed
+    static async start({ flags = [], env = {}, data = null, listen = '127.0.0.1:0' } = {}) {
+        const server = new Server();
+        server.flags = flags;
+        server.env = env;
+        server.listen = listen;
+        server.home = data ? null : await scratch();
+        server.data = data ?? join(server.home, 'data');
+        server.logs = '';
+        await server.up();
+        return server;
+    }
+
+    async up(extra = {}) {
+        Object.assign(this, extra);
+        const args = ['serve', '--data', this.data, '--listen', this.listen, ...this.flags];
+        this.child = spawn(binary, args, {
+            env: bareEnvironment(this.env),
+            cwd: this.home ?? '/',
+            stdio: ['ignore', 'pipe', 'pipe'],
+        });
+        this.agent = new http.Agent({ keepAlive: true, maxSockets: 256 });
+        this.exited = null;
+        this.stdout = '';
+        const child = this.child;
+        let fresh = '';
+        const listening = new Promise((resolve, reject) => {
+            const late = setTimeout(() => {
+                child.kill('SIGKILL');
+                reject(new Error(`no "listening" line in ${START_MS} ms:\n${fresh}`));
+            }, START_MS);
+            child.stdout.on('data', (piece) => (this.stdout += piece));
+            child.stderr.on('data', (piece) => {
+                this.logs += piece;
+                fresh += piece;
+                const found = /^.*\blistening\b.*\baddress=\S*:(\d+)\b.*\n/m.exec(fresh);
+                if (found && !this.port) {
+                    clearTimeout(late);
+                    resolve(Number(found[1]));
+                }
+            });
+            child.on('error', (error) => {
+                clearTimeout(late);
+                reject(error);
+            });
+            this.end = new Promise((ended) =>
+                child.on('close', (code, signal) => {
+                    clearTimeout(late);
+                    this.exited = { code, signal };
+                    reject(new Error(`ended before it listened (code ${code}, ${signal}):\n${fresh}`));
+                    ended(this.exited);
+                })
+            );
+        });
+        listening.catch(() => {});
+        this.port = 0;
+        try {
+            this.port = await listening;
+        } catch (error) {
+            this.agent.destroy();
+            throw error;
+        }
+        this.pid = child.pid;
+        return this;
+    }
+
+    get authority() {
+        return `127.0.0.1:${this.port}`;
+    }
+    get url() {
+        return `http://${this.authority}`;
+    }
+
+    // Send SIGTERM and wait: { code, signal }.
+    async stop(signal = 'SIGTERM') {
+        if (!this.exited) {
+            this.child.kill(signal);
+            const late = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS);
+            await this.end;
+            clearTimeout(late);
+        }
+        this.agent.destroy();
+        return this.exited;
+    }
+
+    async kill() {
+        return this.stop('SIGKILL');
+    }
+
+    async restart(extra = {}) {
+        const exit = await this.stop();
+        assert.deepEqual(exit, { code: 0, signal: null }, `SIGTERM exits 0:\n${this.tail()}`);
+        return this.up(extra);
+    }
+
+    // The end of every test file: it was still alive, it goes in peace.
+    async close() {
+        const died = this.exited;
+        const exit = await this.stop();
+        if (this.home) await rm(this.home, { recursive: true, force: true });
+        if (died) assert.fail(`the server had ended (${JSON.stringify(died)}):\n${this.tail()}`);
+        assert.deepEqual(exit, { code: 0, signal: null }, `SIGTERM exits 0:\n${this.tail()}`);
+    }
+
+    tail() {
+        return this.logs.slice(-4000);
+    }
+
+    rss() {
+        const status = readFileSync(`/proc/${this.child.pid}/status`, 'latin1');
+        return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)[1]) * 1024;
+    }
+
+    ask(method, path, options = {}) {
+        return ask(this, method, path, options);
+    }
+    get(path, headers = {}) {
+        return ask(this, 'GET', path, { headers });
+    }
+    head(path, headers = {}) {
+        return ask(this, 'HEAD', path, { headers });
+    }
+    // `body` is sent as it is when text or bytes, else as JSON.
+    post(path, body, headers = {}) {
+        const bytes =
+            typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
+        return ask(this, 'POST', path, {
+            headers: { 'content-type': 'application/json', ...headers },
+            body: bytes,
+        });
+    }
+    // Post to /runs and insist on 201: the ids.
+    async store(body, headers = {}) {
+        const answer = await this.post('/runs', body, headers);
+        assert.equal(answer.status, 201, answer.text);
+        return answer.json.run_ids;
+    }
+    async metrics() {
+        const answer = await this.get('/metrics');
+        assert.equal(answer.status, 200);
+        return parseMetrics(answer.text);
+    }
+}
+
+// Prometheus text: Map of name -> sum over its label sets, and of
+// name{labels} -> value.
+export function parseMetrics(text) {
+    const result = new Map();
+    for (const line of text.split('\n')) {
+        if (line === '' || line.startsWith('#')) continue;
+        const found = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{.*\})? (\S+)$/.exec(line);
+        assert.ok(found, `a line of /metrics that is none: ${line}`);
+        const value = Number(found[3]);
+        assert.ok(!Number.isNaN(value), line);
+        result.set(found[1], (result.get(found[1]) ?? 0) + value);
+        if (found[2]) result.set(found[1] + found[2], value);
+    }
+    return result;
+}

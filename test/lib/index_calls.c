@@ -1,0 +1,86 @@
+/* index_calls.c - see index_calls.h. */
+#include "lib/index_calls.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <uv.h>
+
+static void done(struct op *op)
+{
+    op->next = op; /* nobody else's any more */
+}
+
+static struct op begin(struct calls *calls)
+{
+    return (struct op){.loop = calls->loop, .done = done};
+}
+
+static int wait_for(struct calls *calls, struct op *op)
+{
+    while (op->next != op)
+        uv_run(loop_uv(calls->loop), UV_RUN_ONCE);
+    calls->err = op->err;
+    return (int)op->err.code;
+}
+
+void calls_open(struct calls *calls, struct index *index)
+{
+    *calls = (struct calls){.index = index};
+    int r = loop_open(0, "calls", &calls->loop, &calls->err);
+    assert(r == 0);
+    (void)r;
+}
+
+void calls_close(struct calls *calls)
+{
+    loop_close(calls->loop);
+}
+
+int calls_stage(struct calls *calls, struct index_batch *batches, size_t count)
+{
+    struct index_stage stage = {.op = begin(calls), .batches = batches, .count = count};
+    calls->index->ops->stage(calls->index, &stage);
+    return wait_for(calls, &stage.op);
+}
+
+int calls_commit(struct calls *calls, uint64_t sequence)
+{
+    struct index_commit commit = {.op = begin(calls), .sequence = sequence};
+    calls->index->ops->commit(calls->index, &commit);
+    return wait_for(calls, &commit.op);
+}
+
+int calls_rollback(struct calls *calls)
+{
+    struct index_rollback rollback = {.op = begin(calls)};
+    calls->index->ops->rollback(calls->index, &rollback);
+    return wait_for(calls, &rollback.op);
+}
+
+uint64_t calls_mark(struct calls *calls)
+{
+    struct index_mark mark = {.op = begin(calls)};
+    calls->index->ops->mark(calls->index, &mark);
+    int r = wait_for(calls, &mark.op);
+    assert(r == 0);
+    (void)r;
+    return mark.sequence;
+}
+
+int calls_find(struct calls *calls, const struct uuid *ids, size_t count, struct arena *arena,
+               struct index_row **rows)
+{
+    struct index_find find = {.op = begin(calls), .ids = ids, .count = count, .arena = arena};
+    calls->index->ops->find(calls->index, &find);
+    int r = wait_for(calls, &find.op);
+    *rows = find.rows;
+    return r;
+}
+
+int calls_search(struct calls *calls, const struct query *query, struct arena *arena,
+                 struct index_search *result)
+{
+    *result = (struct index_search){.op = begin(calls), .query = query, .arena = arena};
+    calls->index->ops->search(calls->index, result);
+    return wait_for(calls, &result->op);
+}
