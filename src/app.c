@@ -23,11 +23,19 @@
 
 enum { QUEUE_MAX = 4096 /* batches, and reads of each kind, that may wait */ };
 
+/* A new directory's name must be as durable as what it will hold. */
 static int make_dir(const char *path, struct err *err)
 {
-    if (mkdir(path, 0700) == 0 || errno == EEXIST)
-        return 0;
-    return err_sys(err, errno, "make the directory %s", path);
+    if (mkdir(path, 0700) != 0)
+        return errno == EEXIST ? 0 : err_sys(err, errno, "make the directory %s", path);
+    char parent[4200];
+    snprintf(parent, sizeof parent, "%s/..", path);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, errno, "open the directory above %s", path);
+    int r = fsync(fd) == 0 ? 0 : err_sys(err, errno, "sync the directory above %s", path);
+    close(fd);
+    return r;
 }
 
 static int path_of(const struct config *config, const char *name, char *room, size_t size,

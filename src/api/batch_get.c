@@ -7,7 +7,6 @@
 #include "api/media.h"
 #include "api/page.h"
 #include "base/arena.h"
-#include "base/text.h"
 #include "base/uuid.h"
 #include "wire/json_scan.h"
 
@@ -17,8 +16,7 @@ static void begun(struct http_request *request)
 {
     struct str type = http_header(request, STR("content-type"));
     if (type.at && !media_is(type, "application/json")) {
-        http_fail(request, 415,
-                  "Unknown Content-Type: send -H 'Content-Type: application/json'");
+        http_fail(request, 415, "Unknown Content-Type: send -H 'Content-Type: application/json'");
         return;
     }
     struct form form;
@@ -27,11 +25,6 @@ static void begun(struct http_request *request)
         return;
     http_limit_body(request, BODY_MAX);
     page_new(request, fields);
-}
-
-static bool id_of(struct str json, enum json_type type, struct uuid *id)
-{
-    return type == JSON_STRING && uuid_parse((struct str){json.at + 1, json.len - 2}, id);
 }
 
 /* The ids of the body, in the request's arena; NULL: it was answered. */
@@ -54,7 +47,7 @@ static struct uuid *read_ids(struct http_request *request, struct str body, size
         return NULL;
     }
     *count = 0;
-    bool not_an_id = false;
+    const char *fault = NULL;
     size_t which = 0;
     json_scan_start(&scan, first == '[' ? JSON_ARRAY : JSON_VALUE);
     for (;;) {
@@ -62,10 +55,12 @@ static struct uuid *read_ids(struct http_request *request, struct str body, size
         case JSON_FIELD:
             break;
         case JSON_ITEM:
-            if (*count < IDS_MAX && !not_an_id &&
-                !id_of((struct str){body.at + scan.value.at, scan.value.len}, scan.type,
-                       &ids[*count])) {
-                not_an_id = true;
+            if (*count < IDS_MAX && !fault) {
+                struct str inside = {body.at + scan.value.at + 1, scan.value.len - 2};
+                if (scan.type != JSON_STRING)
+                    fault = "uuid_type";
+                else if (!uuid_parse(inside, &ids[*count]))
+                    fault = "uuid_parsing";
                 which = *count;
             }
             ++*count;
@@ -84,8 +79,8 @@ static struct uuid *read_ids(struct http_request *request, struct str body, size
                           IDS_MAX, *count);
                 return NULL;
             }
-            if (not_an_id) {
-                fail_element(request, "uuid_parsing", which, "Input should be a valid UUID");
+            if (fault) {
+                fail_element(request, fault, which, "Input should be a valid UUID");
                 return NULL;
             }
             return ids;
@@ -96,11 +91,15 @@ static struct uuid *read_ids(struct http_request *request, struct str body, size
 static void body(struct http_request *request, struct str piece, bool last)
 {
     struct page *page = *http_slot(request);
-    text_add(page_question(page), piece);
+    if (!page_hear(page, piece)) {
+        page_free(page);
+        http_fail(request, 429, "Too many bytes are in flight; try again in a moment");
+        return;
+    }
     if (!last)
         return;
     size_t count = 0;
-    struct uuid *ids = read_ids(request, text_str(page_question(page)), &count);
+    struct uuid *ids = read_ids(request, page_question(page), &count);
     if (!ids) {
         page_free(page);
         return;

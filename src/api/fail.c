@@ -83,8 +83,8 @@ static void end_fault(struct text *body, const char *message)
     text_add_char(body, '}');
 }
 
-void fail_value(struct http_request *request, const char *type, const char *place,
-                const char *name, const char *message)
+void fail_value(struct http_request *request, const char *type, const char *place, const char *name,
+                const char *message)
 {
     struct text body = {0};
     begin_fault(&body, type);

@@ -20,8 +20,8 @@ void fail_batch(struct http_request *request, enum batch_state state,
                 const struct batch_refusal *refusal);
 
 /* 422 with one fault: loc [place, name]. */
-void fail_value(struct http_request *request, const char *type, const char *place,
-                const char *name, const char *message);
+void fail_value(struct http_request *request, const char *type, const char *place, const char *name,
+                const char *message);
 
 /* 422 for the i-th element of a body that is a list. */
 void fail_element(struct http_request *request, const char *type, size_t i, const char *message);

@@ -23,7 +23,7 @@ enum { SLICE = 256 << 10 /* encoded at a time */ };
 struct getter {
     struct http_request *request;
     struct serve_get get;
-    struct str range;   /* the header, or at == NULL */
+    struct str range; /* the header, or at == NULL */
     struct str if_range;
     bool gone, streaming;
 
@@ -48,8 +48,7 @@ static void begun(struct http_request *request)
     struct form form;
     struct uuid id;
     uint32_t fields;
-    if (!ask_form(request, &form) || !ask_id(request, &id) ||
-        !ask_fields(request, &form, &fields))
+    if (!ask_form(request, &form) || !ask_id(request, &id) || !ask_fields(request, &form, &fields))
         return;
     struct getter *g = calloc(1, sizeof *g);
     if (!g)
@@ -138,8 +137,12 @@ static void reply_bytes(struct getter *g, struct str etag)
         fields[head.count++] =
             (struct http_field){STR("Content-Range"), {content_range, strlen(content_range)}};
     if (kind == RANGE_OUTSIDE) {
+        static const char detail[] = "{\"detail\":\"The range is outside of the field\"}";
+        struct http_piece piece = {NULL, {detail, sizeof detail - 1}};
         buf_unref(whole);
-        http_reply(g->request, 416, fields + head.count - 2, 2, NULL, 0);
+        fields[0] = (struct http_field){STR("Content-Type"), STR("application/json")};
+        fields[1] = fields[head.count - 1];
+        http_reply(g->request, 416, fields, 2, &piece, 1);
         return;
     }
     int status = kind == RANGE_PART ? 206 : 200;

@@ -16,6 +16,7 @@
 #include "api/answer.h"
 #include "api/api.h"
 #include "api/fail.h"
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -51,9 +52,17 @@ struct serve_runs *page_runs(struct page *page)
     return &page->runs;
 }
 
-struct text *page_question(struct page *page)
+bool page_hear(struct page *page, struct str piece)
 {
-    return &page->question;
+    if (!budget_take(page->runs.serve->budget, piece.len))
+        return false;
+    text_add(&page->question, piece);
+    return true;
+}
+
+struct str page_question(const struct page *page)
+{
+    return text_str(&page->question);
 }
 
 void page_search(struct page *page)
@@ -72,6 +81,7 @@ void page_free(struct page *page)
 {
     serve_end(&page->runs);
     encoder_free(page->encoder);
+    budget_give(page->runs.serve->budget, page->question.len);
     text_free(&page->question);
     free(page);
 }

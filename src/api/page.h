@@ -5,19 +5,21 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "http/http.h"
 #include "serve/runs.h"
 
 struct page;
-struct text;
 
 /* A page for `request`; the caller fills page_runs(), then calls page_search()
  * or page_batch().  The handler's drained and gone are the two below. */
 struct page *page_new(struct http_request *request, uint32_t fields);
 struct serve_runs *page_runs(struct page *page);
-struct text *page_question(struct page *page); /* where a body may be gathered */
+/* Gather the body, counted against the budget: false when that is used up. */
+bool page_hear(struct page *page, struct str piece);
+struct str page_question(const struct page *page);
 void page_search(struct page *page);
 void page_batch(struct page *page);
 void page_free(struct page *page); /* instead of asking: the request was answered otherwise */

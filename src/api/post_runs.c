@@ -33,9 +33,9 @@ static void begun(struct http_request *request)
 {
     struct api *api = http_context(request);
     struct str type = http_header(request, STR("content-type"));
-    bool lines = type.at && (media_is(type, "application/x-ndjson") ||
-                             media_is(type, "application/ndjson") ||
-                             media_is(type, "application/jsonl"));
+    bool lines =
+        type.at && (media_is(type, "application/x-ndjson") ||
+                    media_is(type, "application/ndjson") || media_is(type, "application/jsonl"));
     if (type.at && !lines && !media_is(type, "application/json")) {
         http_fail(request, 415,
                   "Unknown Content-Type: send -H 'Content-Type: application/json' for an array of "
@@ -152,8 +152,7 @@ static void committed(struct op *op)
             reply_conflict(post);
     } else {
         size_t added = post->commit.verdict == INDEX_ADDED ? post->commit.added : 0;
-        count(post, added, runs - added,
-              added ? METRIC_BATCHES_STORED : METRIC_BATCHES_DUPLICATE);
+        count(post, added, runs - added, added ? METRIC_BATCHES_STORED : METRIC_BATCHES_DUPLICATE);
         if (!gone)
             reply_created(post);
     }

@@ -5,15 +5,16 @@
 #include <stdint.h>
 #include <strings.h>
 
-/* Digits from the front of `s`; false when there are none or too many. */
+/* Digits from the front of `s`; false when there are none.  More than a file
+ * could have bytes is all the same to us. */
 static bool digits(struct str *s, uint64_t *value)
 {
     size_t n = 0;
     *value = 0;
     while (n < s->len && s->at[n] >= '0' && s->at[n] <= '9') {
-        if (n == 18)
-            return false;
-        *value = *value * 10 + (uint64_t)(s->at[n++] - '0');
+        if (*value < UINT64_MAX / 20)
+            *value = *value * 10 + (uint64_t)(s->at[n] - '0');
+        n++;
     }
     *s = (struct str){s->at + n, s->len - n};
     return n > 0;

@@ -7,11 +7,11 @@
 #include "base/buf.h"
 #include "base/metric.h"
 #include "base/text.h"
+#include "base/version.h"
 #include "cache/cache.h"
 #include "index/index.h"
 #include "ingest/commit.h"
 #include "store/store.h"
-#include "base/version.h"
 
 static void reply_text(struct http_request *request, int status, const char *type,
                        struct text *text)
@@ -21,9 +21,10 @@ static void reply_text(struct http_request *request, int status, const char *typ
     struct http_field fields[] = {
         {STR("Content-Type"), {type, strlen(type)}},
         {STR("Cache-Control"), STR("no-store")},
+        {STR("Retry-After"), STR("1")},
     };
     struct http_piece piece = {buf, {buf->at, buf->len}};
-    http_reply(request, status, fields, 2, &piece, 1);
+    http_reply(request, status, fields, status == 503 ? 3 : 2, &piece, 1);
 }
 
 /* The process answers. */
@@ -80,6 +81,8 @@ static void looked(struct op *op)
     case ERR_CODES:
         add_reason(&reasons, "the last write failed: see the log");
     }
+    if (commit_trouble(api->commit))
+        commit_retry(api->commit); /* no write may come by itself while this says no */
     if (atomic_load(&api->draining))
         add_reason(&reasons, "the server is shutting down");
     free(r);
@@ -90,7 +93,8 @@ static void looked(struct op *op)
     }
     *http_slot(request) = NULL;
     if (reasons.len)
-        text_addf(&text, "{\"status\":\"not ready\",\"reasons\":[%.*s]}", STR_FMT(reasons.len ? text_str(&reasons) : STR("")));
+        text_addf(&text, "{\"detail\":\"not ready\",\"reasons\":[%.*s]}",
+                  STR_FMT(text_str(&reasons)));
     else
         text_add(&text, STR("{\"status\":\"ready\"}"));
     int status = reasons.len ? 503 : 200;

@@ -13,8 +13,8 @@ struct budget;
 
 struct buf {
     atomic_uint refs;
-    size_t len; /* bytes in use */
-    size_t cap; /* bytes allocated */
+    size_t len;            /* bytes in use */
+    size_t cap;            /* bytes allocated */
     struct budget *budget; /* what `charged` goes back to with the last reference, or NULL */
     size_t charged;
     char at[];

@@ -115,15 +115,3 @@ int disk_truncate(const struct disk *disk, int fd, uint64_t size)
     while (r < 0 && errno == EINTR);
     return r;
 }
-
-int disk_sync_dir(const struct disk *disk, const char *dir, struct err *err)
-{
-    int fd = disk_open(disk, dir, O_RDONLY | O_DIRECTORY);
-    if (fd < 0)
-        return err_sys(err, errno, "open directory %s", dir);
-    int r = 0;
-    if (disk->fsync(fd) < 0)
-        r = err_sys(err, errno, "sync directory %s", dir);
-    disk->close(fd);
-    return r;
-}

@@ -53,9 +53,6 @@ int disk_read(const struct disk *disk, int fd, void *bytes, size_t size, uint64_
 int disk_open(const struct disk *disk, const char *path, int flags); /* mode 0640, close-on-exec */
 int disk_truncate(const struct disk *disk, int fd, uint64_t size);
 
-/* Make what happened to the names in `dir` durable. */
-int disk_sync_dir(const struct disk *disk, const char *dir, struct err *err);
-
 /* err_sys(), but a full disk or quota is ERR_FULL. */
 int disk_failed(struct err *err, int sys, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

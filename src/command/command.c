@@ -12,10 +12,7 @@
 #include "command/talk.h"
 #include "config.h"
 
-enum {
-    MEANT_MAX = 24,  /* longest name that is compared with what was written */
-    OPTIONS_MAX = 64 /* of all commands together */
-};
+enum { MEANT_MAX = 24 /* longest name that is compared with what was written */ };
 
 const struct command commands[] = {
     {
@@ -69,7 +66,9 @@ const struct command commands[] = {
             "that is there already with the same\nbytes is left as it is, so an import that was "
             "interrupted is simply run again - except for runs\nwithout an id: they are given one "
             "when they are stored, and stored again each time.\n\nThe sums are printed as one JSON "
-            "object. Ends with 1 when runs were refused.",
+            "object; stderr says which runs were\nrefused, counted from 0 in each file. Ends with "
+            "1 "
+            "when there are any.",
         .options =
             {
                 {"--url=", "URL", "Send to the server that is there, as in http://10.0.0.5:8000."},
@@ -236,35 +235,22 @@ static bool takes(const struct command *command, const char *option)
     return false;
 }
 
-/* The options of all commands, as config_load() wants them. */
-static void list_options(const char *list[OPTIONS_MAX])
-{
-    size_t n = 0;
-    for (const struct command *c = commands; c->name; c++)
-        for (const struct command_option *o = c->options; o->name && n < OPTIONS_MAX - 1; o++)
-            list[n++] = o->name;
-    list[n] = NULL;
-}
-
-/* An option that is neither a setting nor a command's: was one of a command meant? */
-static bool suggest_option(int argc, char **argv, const char *complaint)
+/* An option that is neither a setting nor the command's: was one of its own meant? */
+static bool suggest_option(const struct command *command, int argc, char **argv,
+                           const char *complaint)
 {
     for (int i = 1; i < argc; i++) {
-        char written[MEANT_MAX + 1];
+        char written[MEANT_MAX + 1], name[MEANT_MAX + 1], meant[MEANT_MAX + 1] = "";
         size_t len = name_len(argv[i]), best = SIZE_MAX;
         if (len > MEANT_MAX || len < 3 || strncmp(complaint, argv[i], len) != 0 ||
             strncmp(complaint + len, ": no such", 9) != 0)
             continue;
-        memcpy(written, argv[i], len);
-        written[len] = '\0';
-        char meant[MEANT_MAX + 1] = "";
-        for (const struct command *c = commands; c->name; c++)
-            for (const struct command_option *o = c->options; o->name; o++) {
-                char name[MEANT_MAX + 1];
-                snprintf(name, sizeof name, "%.*s", (int)name_len(o->name), o->name);
-                if (nearer(written + 2, name + 2, &best))
-                    memcpy(meant, name, sizeof meant);
-            }
+        snprintf(written, sizeof written, "%.*s", (int)len, argv[i]);
+        for (const struct command_option *o = command->options; o->name; o++) {
+            snprintf(name, sizeof name, "%.*s", (int)name_len(o->name), o->name);
+            if (nearer(written + 2, name + 2, &best))
+                memcpy(meant, name, sizeof meant);
+        }
         if (meant[0])
             talk("%s: no such option; did you mean %s?", written, meant);
         return meant[0] != '\0';
@@ -310,8 +296,8 @@ static bool fits(const struct command *command, const struct command_args *args)
     if (args->word_count >= command->least_words && args->word_count <= command->most_words)
         return true;
     if (args->word_count > command->most_words)
-        talk("%s does not know what to do with %.60s; usage: rundlet %s %s", command->name,
-             args->words[command->most_words], command->name, command->usage);
+        talk("%s does not know what to do with %.60s; `rundlet %s --help` explains it",
+             command->name, args->words[command->most_words], command->name);
     else
         talk("%s needs more words; usage: rundlet %s %s", command->name, command->name,
              command->usage);
@@ -341,16 +327,57 @@ static int run(const struct config *config, const char *const *words, size_t cou
     return status;
 }
 
-/* --help wherever it stands. */
+/* --help wherever it stands; values of options count as words then. */
 static int help(const struct config *config)
 {
-    const char *name = config->arg_count ? config->args[0] : NULL;
     struct command_args args = {.command = command_find("help")};
-    if (name && command_find(name)) {
-        args.words = &name;
-        args.word_count = 1;
-    }
+    for (size_t i = 0; i < config->arg_count && args.word_count == 0; i++)
+        if (command_find(config->args[i])) {
+            args.words = &config->args[i];
+            args.word_count = 1;
+        }
     return command_help(NULL, &args);
+}
+
+static int load(const struct command *command, int argc, char **argv, struct config **result,
+                struct err *err)
+{
+    const char *others[COMMAND_OPTIONS_MAX + 1] = {NULL};
+    for (size_t i = 0; command && i < COMMAND_OPTIONS_MAX; i++)
+        others[i] = command->options[i].name;
+    return config_load(argc, argv, NULL, others, result, err);
+}
+
+/* The options depend on the command, and which word is the command on the
+ * options: `--data serve get ID` is a get.  So the first word that can be the
+ * command, and then is, decides; if none does, the first complaint counts. */
+static int find_and_load(int argc, char **argv, struct config **result, struct err *err)
+{
+    const struct command *tried = NULL;
+    for (int i = 1; i < argc; i++) {
+        const struct command *command = command_find(argv[i]);
+        struct config *config = NULL;
+        struct err why = {0};
+        if (!command)
+            continue;
+        int r = load(command, argc, argv, &config, &why);
+        if (!r && (config->help || config->version ||
+                   (config->arg_count && strcmp(config->args[0], command->name) == 0))) {
+            *result = config;
+            return 0;
+        }
+        if (r && !tried) {
+            tried = command;
+            *err = why;
+        }
+        if (!r)
+            config_free(config);
+    }
+    if (!tried)
+        return load(NULL, argc, argv, result, err);
+    if (suggest_option(tried, argc, argv, err->text))
+        err->text[0] = '\0';
+    return (int)err->code;
 }
 
 int command_main(int argc, char **argv)
@@ -360,12 +387,10 @@ int command_main(int argc, char **argv)
     if (first && first->bare && !help_asked)
         return run(NULL, (const char *const *)argv + 1, (size_t)argc - 1);
 
-    const char *others[OPTIONS_MAX];
     struct config *config = NULL;
     struct err err = {0};
-    list_options(others);
-    if (config_load(argc, argv, NULL, others, &config, &err)) {
-        if (!suggest_option(argc, argv, err.text))
+    if (find_and_load(argc, argv, &config, &err)) {
+        if (err.text[0])
             talk("%s", err.text);
         return COMMAND_USAGE;
     }

@@ -45,7 +45,7 @@ struct command {
     const char *usage; /* the words it takes, as help shows them: "ID" */
     const char *line;  /* what it does, in a line */
     const char *more;  /* the rest of its help, or NULL */
-    struct command_option options[COMMAND_OPTIONS_MAX]; /* up to the first without a name */
+    struct command_option options[COMMAND_OPTIONS_MAX + 1]; /* up to the first without a name */
     size_t least_words, most_words;
     bool hidden; /* from the list of commands */
     bool bare;   /* it needs no settings: `config` is NULL */

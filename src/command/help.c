@@ -84,8 +84,9 @@ int command_help(const struct config *config, const struct command_args *args)
         return print(&text);
     }
     const struct command *meant = command_nearest(args->words[0]);
-    talk("there is no command %.60s; %s%s", args->words[0],
-         meant ? "did you mean " : "`rundlet help` lists them", meant ? meant->name : "");
+    talk("there is no command %.60s; %s%s%s", args->words[0],
+         meant ? "did you mean " : "`rundlet help` lists them", meant ? meant->name : "",
+         meant ? "?" : "");
     return COMMAND_USAGE;
 }
 

@@ -1,16 +1,24 @@
 /* local.c - see local.h. */
 #include "command/local.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "config.h"
 #include "loop/loop.h"
 
 int local_open(const struct config *config, enum app_use use, struct app **result, struct err *err)
 {
-    if (use == APP_READ && access(config->data, F_OK) != 0)
+    struct text segments = {0};
+    text_addf(&segments, "%s/segments", config->data);
+    text_add_char(&segments, '\0');
+    bool there = access(segments.at, F_OK) == 0 || errno != ENOENT;
+    text_free(&segments);
+    if (use == APP_READ && !there)
         return err_set(err, ERR_NOT_FOUND,
-                       "there is no directory %.100s: name the one that holds the runs with --data",
+                       "%.100s holds no runs: name the directory that does with --data",
                        config->data);
     return app_open(config, use, 1, result, err);
 }

@@ -14,7 +14,7 @@
 struct config;
 struct loop;
 
-/* ERR_NOT_FOUND, and the way out of it, when there is no such directory to read. */
+/* ERR_NOT_FOUND, and the way out of it, when that is no directory to read from. */
 int local_open(const struct config *config, enum app_use use, struct app **result, struct err *err);
 struct loop *local_loop(const struct app *app);
 

@@ -214,11 +214,11 @@ int command_serve(const struct config *config, const struct command_args *args)
     http_close(server.http);
     app_close(server.app);
     log_event(LOG_INFO, "stopped", LOG_C("data", config->data));
-    return 0;
+    return COMMAND_OK;
 
 fail:
     log_event(LOG_ERROR, "start_failed", LOG_C("reason", err.text));
     http_close(server.http);
     app_close(server.app);
-    return 1;
+    return COMMAND_FAILED;
 }

@@ -110,7 +110,8 @@ static enum split_event start(struct split *split, bool last)
     if (split->before == 0 && look && memcmp(window->at, "\xef\xbb\xbf", look) == 0) {
         if (look < BOM && !last)
             return SPLIT_MORE;
-        at = look; /* a byte order mark, as some editors leave it */
+        if (look == BOM)
+            at = BOM; /* a byte order mark, as some editors leave it */
     }
     while (at < window->len && memchr(" \t\r\n", window->at[at], 4))
         at++;
@@ -178,8 +179,6 @@ enum split_event split_next(struct split *split, bool last, struct portion *port
                 split->skip = false;
                 break;
             }
-            if (scan->value.len > split->limits.item_max && split->count == 0)
-                return fault(split, scan->value.at, "a run is larger than run_max allows");
             if (split->count > 0 &&
                 end_of(scan->value) - split->item[0].at > split->limits.portion_max)
                 return give(split, portion);

@@ -24,7 +24,7 @@ struct split;
 struct split_limits {
     size_t items_max;   /* of a portion */
     size_t portion_max; /* bytes of a portion, unless one item is larger */
-    size_t item_max;    /* bytes of an item */
+    size_t item_max;    /* bytes to wait for an item's end */
 };
 
 /* Items that follow each other. */

@@ -227,6 +227,10 @@ enum body_event body_next(struct body *body, struct str *in, char *room, size_t 
             return BODY_FAILED;
         }
         size_t used = len - payload.len;
+        if (used == 0 && packed && piece->len == 0 && !body->inside && len > 0) {
+            refused(why, 400, "The body cannot be unpacked: it leads nowhere");
+            return BODY_FAILED; /* a decoder that neither takes nor gives would spin */
+        }
         if (used > 0)
             in->at += used;
         in->len -= used;

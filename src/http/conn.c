@@ -13,8 +13,7 @@
  *
  * Input that cannot be used yet (a paused body, pipelined requests, a bomb
  * that had its share of this turn) is held, and reading stops; what is held is
- * bounded by one read, or by the limits of a head.  Output waits in a list of
- * pieces, bounded for streams by HTTP_WINDOW.
+ * bounded by one read, or by the limits of a head.  What is sent is output.c's.
  *
  * A reply that leaves before its request was read completely is the last one:
  * the answer is sent, our side is shut, and what still comes is read and
@@ -29,11 +28,9 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/metric.h"
 #include "loop/loop.h"
@@ -43,19 +40,8 @@ enum {
     TURN_REQUESTS = 32,        /* of one connection, before others have their turn */
     TURN_UNPACKED = 256 << 10, /* the same for bytes of bodies */
     REST_MAX = 64 << 10,       /* so much of an unread body is read to keep the connection */
-    CORK = 64 << 10,           /* parts of a reply are gathered up to this */
-    WRITE_MAX = 1 << 20,
-    PIECES_MAX = 64, /* in one writev */
-    OUT_COST = 128,  /* bytes, besides its bytes, that a waiting piece counts */
     LINGER_MS = 10000,
     LINGER_MAX = 128 << 20 /* a client that posts a body over the limit can still read the 413 */
-};
-
-struct out {
-    struct out *next;
-    struct str lead;         /* in `store` */
-    struct http_piece piece; /* goes after it */
-    char store[];
 };
 
 static void take(struct conn *c, struct str in);
@@ -74,29 +60,19 @@ static uint64_t now(const struct conn *c)
 
 /* ---- the end of requests and connections ---- */
 
-/* Run conn_turn() soon, outside whatever is going on. */
-static void make_ready(struct conn *c)
+void conn_ready(struct conn *conn)
 {
-    if (c->state == CONN_CLOSED || !link_alone(&c->ready))
+    if (conn->state == CONN_CLOSED || !link_alone(&conn->ready))
         return;
-    link_append(&c->hub->ready, &c->ready);
-    hub_wake(c->hub);
-}
-
-static void out_free(struct out *out)
-{
-    buf_unref(out->piece.keep);
-    free(out);
+    link_append(&conn->hub->ready, &conn->ready);
+    hub_wake(conn->hub);
 }
 
 static void closed(uv_handle_t *handle)
 {
     struct conn *c = handle->data;
     struct hub *hub = c->hub;
-    for (struct out *out = c->first, *next; out; out = next) {
-        next = out->next;
-        out_free(out);
-    }
+    output_free(c);
     link_remove(&c->all);
     link_remove(&c->ready);
     free(c->held.at);
@@ -184,203 +160,6 @@ void conn_cut(struct conn *conn)
     conn->request->replied = true;
     metric_add(METRIC_HTTP_ANSWERS_CUT, 1);
     lose(conn, true);
-}
-
-/* ---- writing ---- */
-
-/* `size` bytes at the front of the list were written. */
-static void written_off(struct conn *c, size_t size)
-{
-    c->unsent -= size;
-    c->given += size;
-    while (c->first) {
-        struct out *out = c->first;
-        size_t n = size < out->lead.len ? size : out->lead.len;
-        out->lead.at += n;
-        out->lead.len -= n;
-        size -= n;
-        n = size < out->piece.bytes.len ? size : out->piece.bytes.len;
-        if (n > 0)
-            out->piece.bytes.at += n;
-        out->piece.bytes.len -= n;
-        size -= n;
-        if (out->lead.len > 0 || out->piece.bytes.len > 0)
-            return;
-        c->first = out->next;
-        c->outs--;
-        if (!c->first)
-            c->last = &c->first;
-        out_free(out);
-    }
-}
-
-/* libuv's buffers are not const, though it only reads them here. */
-static uv_buf_t as_buf(struct str s)
-{
-    union {
-        const char *in;
-        char *out;
-    } at = {.in = s.at};
-    return uv_buf_init(at.out, (unsigned)s.len);
-}
-
-/* The front of the list, at most WRITE_MAX bytes; returns how many buffers. */
-static unsigned gather(const struct conn *c, uv_buf_t *bufs, size_t *total)
-{
-    unsigned count = 0;
-    *total = 0;
-    for (const struct out *out = c->first; out && count + 2 <= PIECES_MAX; out = out->next) {
-        struct str parts[2] = {out->lead, out->piece.bytes};
-        for (int i = 0; i < 2; i++) {
-            if (parts[i].len > WRITE_MAX - *total)
-                parts[i].len = WRITE_MAX - *total;
-            if (parts[i].len == 0)
-                continue;
-            bufs[count++] = as_buf(parts[i]);
-            *total += parts[i].len;
-        }
-        if (*total == WRITE_MAX)
-            break;
-    }
-    return count;
-}
-
-static void written(uv_write_t *write, int status);
-
-/* Give the kernel what it takes; for the rest wait. */
-static void flush(struct conn *c)
-{
-    uv_buf_t bufs[PIECES_MAX];
-    size_t total = 0;
-    if (c->writing || c->broken || !c->first)
-        return;
-    unsigned count = gather(c, bufs, &total);
-    int n = uv_try_write((uv_stream_t *)&c->tcp, bufs, count);
-    if (n > 0)
-        written_off(c, (size_t)n);
-    if (n >= 0 || n == UV_EAGAIN) {
-        if (!c->first)
-            return;
-        count = gather(c, bufs, &total);
-        n = uv_write(&c->write, (uv_stream_t *)&c->tcp, bufs, count, written);
-        if (n == 0)
-            c->writing = total;
-    }
-    if (n < 0) {
-        c->broken = true;
-        make_ready(c);
-    }
-}
-
-/* What the client's machine has acknowledged. */
-static uint64_t acknowledged(const struct conn *c)
-{
-    uint64_t sent = c->given;
-    if (c->writing)
-        sent += c->writing - c->tcp.write_queue_size;
-#ifdef __linux__
-    uv_os_fd_t fd;
-    int waiting = 0;
-    if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) == 0 && ioctl(fd, TIOCOUTQ, &waiting) == 0)
-        sent -= (uint64_t)waiting < sent ? (uint64_t)waiting : sent;
-#endif
-    return sent;
-}
-
-static void queue(struct conn *c, struct str lead, struct http_piece piece)
-{
-    struct out *out = malloc(sizeof *out + lead.len);
-    if (!out)
-        abort();
-    if (lead.len)
-        memcpy(out->store, lead.at, lead.len);
-    *out = (struct out){.lead = {out->store, lead.len}, .piece = piece};
-    *c->last = out;
-    c->last = &out->next;
-    c->outs++;
-    c->unsent += lead.len + piece.bytes.len;
-}
-
-/* Without a queue: try at once.  What was not taken is left in `lead` and
- * `pieces`, whose count is returned. */
-static size_t send_now(struct conn *c, struct str *lead, struct http_piece *pieces, size_t count)
-{
-    uv_buf_t bufs[PIECES_MAX];
-    unsigned n = 0;
-    if (lead->len)
-        bufs[n++] = as_buf(*lead);
-    for (size_t i = 0; i < count; i++)
-        if (pieces[i].bytes.len)
-            bufs[n++] = as_buf(pieces[i].bytes);
-    if (n == 0)
-        return count;
-    int r = uv_try_write((uv_stream_t *)&c->tcp, bufs, n);
-    if (r == UV_EAGAIN)
-        r = 0;
-    if (r < 0) {
-        c->broken = true;
-        make_ready(c);
-        return count;
-    }
-    size_t sent = (size_t)r;
-    c->given += sent;
-    size_t part = sent < lead->len ? sent : lead->len;
-    lead->at += part;
-    lead->len -= part;
-    sent -= part;
-    size_t first = 0;
-    for (; first < count && sent >= pieces[first].bytes.len; first++) {
-        sent -= pieces[first].bytes.len;
-        buf_unref(pieces[first].keep);
-    }
-    if (first < count && sent > 0) {
-        pieces[first].bytes.at += sent;
-        pieces[first].bytes.len -= sent;
-    }
-    for (size_t i = first; i < count && first > 0; i++)
-        pieces[i - first] = pieces[i];
-    return count - first;
-}
-
-void conn_send(struct conn *conn, struct str lead, const struct http_piece *pieces, size_t count,
-               bool more)
-{
-    struct http_piece now_pieces[PIECES_MAX];
-    if (conn->request) {
-        conn->request->bytes_out += lead.len;
-        for (size_t i = 0; i < count; i++)
-            conn->request->bytes_out += pieces[i].bytes.len;
-    }
-    size_t large = 0;
-    for (size_t i = 0; i < count; i++)
-        large |= pieces[i].bytes.len > WRITE_MAX;
-    if (!conn->first && !conn->broken && conn->state != CONN_CLOSED && !more && !large &&
-        count < PIECES_MAX) {
-        if (count)
-            memcpy(now_pieces, pieces, count * sizeof *pieces);
-        count = send_now(conn, &lead, now_pieces, count);
-        pieces = now_pieces;
-    }
-    if (conn->broken || conn->state == CONN_CLOSED) {
-        for (size_t i = 0; i < count; i++)
-            buf_unref(pieces[i].keep);
-        return;
-    }
-    if (lead.len > 0 && count == 0)
-        queue(conn, lead, (struct http_piece){0});
-    for (size_t i = 0; i < count; i++) {
-        queue(conn, lead, pieces[i]);
-        lead.len = 0;
-    }
-    if (!more || conn->unsent >= CORK)
-        flush(conn);
-    else
-        make_ready(conn);
-}
-
-bool conn_full(const struct conn *conn)
-{
-    return conn->broken || conn->unsent + conn->outs * OUT_COST >= HTTP_WINDOW;
 }
 
 struct text *conn_scratch(struct conn *conn)
@@ -577,26 +356,19 @@ static void start_request(struct conn *c, struct str bytes)
     r->handler = handler;
     r->body.discard = !handler->body;
     handler->begin(r);
+    if (c->request == r && c->state == CONN_BODY && r->body.ended && !handler->body)
+        c->state = CONN_REPLY;
 }
 
-/* After begin(): the body's turn. */
-static void begun(struct conn *c, bool body_came)
+/* The body is wanted, and nothing of it has come: perhaps its sender waits. */
+static void invite(struct conn *c)
 {
     struct http_request *r = c->request;
-    struct refusal why = {0};
-    if (!r || c->state != CONN_BODY || r->replied)
+    if (!r->head.expects || r->continued || r->started || r->replied)
         return;
-    if (!body_fits(&r->body, &why)) {
-        refuse(c, &why);
-        return;
-    }
-    if (r->body.ended && !r->handler->body)
-        c->state = CONN_REPLY;
-    if (r->head.expects && !r->continued && !r->paused && !r->body.ended && !r->started) {
-        r->continued = true;
-        if (!body_came)
-            conn_send(c, STR("HTTP/1.1 100 Continue\r\n\r\n"), NULL, 0, false);
-    }
+    r->continued = true;
+    if (r->body.wire == 0)
+        conn_send(c, STR("HTTP/1.1 100 Continue\r\n\r\n"), NULL, 0, false);
 }
 
 static bool take_head(struct conn *c, struct str *in, struct share *share)
@@ -607,7 +379,7 @@ static bool take_head(struct conn *c, struct str *in, struct share *share)
     if (in->len == 0)
         return false;
     if (share->requests == TURN_REQUESTS) {
-        make_ready(c);
+        conn_ready(c);
         return false;
     }
     enum head_verdict verdict = head_scan(&c->scan, *in, &limits, &why);
@@ -628,7 +400,6 @@ static bool take_head(struct conn *c, struct str *in, struct share *share)
     in->len -= at;
     share->requests++;
     start_request(c, bytes);
-    begun(c, in->len > 0);
     return true;
 }
 
@@ -640,14 +411,16 @@ static bool take_body(struct conn *c, struct str *in, struct share *share)
     if (r->paused && !r->replied)
         return false;
     if (share->unpacked >= TURN_UNPACKED) {
-        make_ready(c);
+        conn_ready(c);
         return false;
     }
     enum body_event event = BODY_END;
     if (!r->body.ended)
         event = body_next(&r->body, in, c->hub->read + CONN_READ_MAX, CONN_ROOM, &piece, &why);
-    if (event == BODY_MORE)
+    if (event == BODY_MORE) {
+        invite(c);
         return false;
+    }
     if (event == BODY_FAILED) {
         refuse(c, &why);
         return true;
@@ -715,10 +488,8 @@ void conn_resume(struct conn *conn)
     struct http_request *r = conn->request;
     if (!r->paused && conn->state == CONN_BODY) {
         body_window(conn);
-        if (!conn->taking) {
-            begun(conn, false);
-            make_ready(conn);
-        }
+        if (!conn->taking)
+            conn_ready(conn);
     }
     if (!conn->taking)
         regulate(conn);
@@ -753,7 +524,7 @@ void conn_replied(struct conn *conn)
     if (conn->taking || conn->state == CONN_CLOSED)
         return;
     if (conn->held.len > 0)
-        make_ready(conn);
+        conn_ready(conn);
     regulate(conn);
 }
 
@@ -787,29 +558,22 @@ static void settle(struct conn *c)
     c->linger_by = now(c) + LINGER_MS;
 }
 
-static void written(uv_write_t *write, int status)
+void conn_written(struct conn *conn, bool good)
 {
-    struct conn *c = write->handle->data;
-    size_t size = c->writing;
-    c->writing = 0;
-    if (c->state == CONN_CLOSED)
-        return;
-    if (status < 0) {
-        lose(c, false);
+    if (!good) {
+        lose(conn, false);
         return;
     }
-    written_off(c, size);
-    flush(c);
-    struct http_request *r = c->request;
-    if (r && r->blocked && !r->gone && !c->broken && !conn_full(c)) {
+    struct http_request *r = conn->request;
+    if (r && r->blocked && !r->gone && !conn_full(conn)) {
         r->blocked = false;
         if (r->handler->drained)
             r->handler->drained(r);
     }
-    settle(c);
-    if (c->held.len > 0 && c->state == CONN_HEAD)
-        make_ready(c);
-    regulate(c);
+    settle(conn);
+    if (conn->held.len > 0 && conn->state == CONN_HEAD)
+        conn_ready(conn);
+    regulate(conn);
 }
 
 static void count_refusal(int status)
@@ -896,7 +660,7 @@ void conn_turn(struct conn *conn)
         lose(conn, false);
         return;
     }
-    flush(conn);
+    output_flush(conn);
     settle(conn);
     if (conn->state != CONN_CLOSED)
         take(conn, STR(""));
@@ -906,31 +670,6 @@ void conn_drain(struct conn *conn)
 {
     if (conn->state == CONN_HEAD && !conn->head_begun && conn->held.len == 0)
         hang_up(conn, false);
-}
-
-/* Did `done` bytes within `took` ms keep up with the rate we ask for? */
-static bool too_slow(const struct conn *c, uint64_t done, uint64_t took)
-{
-    return done < config(c)->body_rate * took / 1000 || done == 0;
-}
-
-/* Does the client read what it is sent? */
-static void check_stall(struct conn *c, uint64_t time)
-{
-    if (c->unsent == 0 || c->state == CONN_CLOSED) {
-        c->stall_at = 0;
-        return;
-    }
-    bool first = c->stall_at == 0;
-    if (!first && time - c->stall_at < config(c)->stall_ms)
-        return;
-    uint64_t taken = acknowledged(c);
-    if (!first && too_slow(c, taken - c->stall_taken, time - c->stall_at)) {
-        lose(c, true);
-        return;
-    }
-    c->stall_at = time;
-    c->stall_taken = taken;
 }
 
 void conn_tick(struct conn *conn, uint64_t time)
@@ -950,7 +689,7 @@ void conn_tick(struct conn *conn, uint64_t time)
     case CONN_BODY:
         if (time - conn->window_at < f->body_grace_ms || (r->paused && !r->replied))
             break;
-        if (too_slow(conn, r->body.wire - conn->window_wire, time - conn->window_at)) {
+        if (conn_too_slow(conn, r->body.wire - conn->window_wire, time - conn->window_at)) {
             refused(&why, 408, "The body comes slower than %u bytes a second", f->body_rate);
             refuse(conn, &why);
         } else {
@@ -966,5 +705,6 @@ void conn_tick(struct conn *conn, uint64_t time)
     case CONN_CLOSED:
         return;
     }
-    check_stall(conn, time);
+    if (conn->state != CONN_CLOSED && output_stalled(conn, time))
+        lose(conn, true);
 }

@@ -133,12 +133,25 @@ struct conn {
     uint64_t stall_at, stall_taken; /* ms (0: nothing waited), bytes the client had then */
 };
 
+/* Did `done` bytes within `took` ms keep up with the rate we ask for? */
+static inline bool conn_too_slow(const struct conn *conn, uint64_t done, uint64_t took)
+{
+    return done == 0 || done < conn->hub->server->config.body_rate * took / 1000;
+}
+
 /* ---- conn.c ---- */
 void conn_open(struct hub *hub, int fd); /* takes over `fd` */
 void conn_tick(struct conn *conn, uint64_t now);
+void conn_ready(struct conn *conn); /* run conn_turn() soon, outside whatever is going on */
 void conn_turn(struct conn *conn);
-void conn_drain(struct conn *conn); /* no further request */
-void conn_lose(struct conn *conn);  /* now, whatever it is doing */
+void conn_written(struct conn *conn, bool good); /* some of what waited was, or cannot be, sent */
+void conn_drain(struct conn *conn);              /* no further request */
+void conn_lose(struct conn *conn);               /* now, whatever it is doing */
+
+/* ---- output.c (with conn_send() and conn_full(): request.h) ---- */
+void output_flush(struct conn *conn); /* send what waits, as far as the kernel takes it */
+bool output_stalled(struct conn *conn, uint64_t now);
+void output_free(struct conn *conn);
 
 /* ---- server.c ---- */
 void hub_wake(struct hub *hub);        /* `ready` is not empty */

@@ -208,6 +208,8 @@ void reply_refusal(struct http_request *request, int status, const char *sentenc
     size_t count = 1;
     if (status == 429 || status == 503)
         all[count++] = (struct http_field){STR("Retry-After"), STR("1")};
+    if (status == 401)
+        all[count++] = (struct http_field){STR("WWW-Authenticate"), STR("Bearer")};
     assert(field_count <= 2);
     for (size_t i = 0; i < field_count; i++)
         all[count++] = fields[i];

@@ -42,6 +42,8 @@ struct commit {
     bool busy;               /* a group or a replay is on its way */
     bool behind;             /* the log holds records that the index has not */
     struct op wake;
+    struct op retry;
+    atomic_bool retrying;
 
     struct commit_batch *group[GROUP_BATCHES];
     struct store_record places[GROUP_BATCHES];
@@ -59,6 +61,7 @@ struct commit {
 };
 
 static void begin(struct op *op);
+static void retry(struct op *op);
 static void staged(struct op *op);
 static void appended(struct op *op);
 static void committed(struct op *op);
@@ -73,6 +76,7 @@ struct commit *commit_new(const struct commit_config *config)
     commit->config = *config;
     commit->tail = &commit->head;
     commit->wake = (struct op){.loop = config->loop, .done = begin};
+    commit->retry = (struct op){.loop = config->loop, .done = retry};
     commit->stage.op = (struct op){.loop = config->loop, .done = staged};
     commit->append.op = (struct op){.loop = config->loop, .done = appended};
     commit->commit.op = (struct op){.loop = config->loop, .done = committed};
@@ -101,6 +105,31 @@ enum err_code commit_trouble(const struct commit *commit)
 size_t commit_waiting(const struct commit *commit)
 {
     return atomic_load_explicit(&commit->waiting, memory_order_relaxed);
+}
+
+void commit_retry(struct commit *commit)
+{
+    if (!atomic_exchange(&commit->retrying, true))
+        op_finish(&commit->retry);
+}
+
+/* Repair the index if it is behind; else forget the trouble once there is room
+ * again, and let the next batch tell. */
+static void retry(struct op *op)
+{
+    struct commit *commit = op_owner(op, struct commit, retry);
+    struct store_size size;
+    atomic_store(&commit->retrying, false);
+    if (commit->busy)
+        return;
+    store_sizes(commit->config.store, &size);
+    if (commit->behind) {
+        commit->busy = true;
+        commit->recover.op.err = (struct err){0};
+        recover(&commit->recover);
+    } else if (size.free_bytes > 0) {
+        atomic_store_explicit(&commit->trouble, ERR_OK, memory_order_relaxed);
+    }
 }
 
 /* On the commit loop: queue the batch; begin once all that came with it is queued. */
@@ -146,8 +175,9 @@ static void end(struct commit *commit, const struct err *err)
     commit->count = 0;
     if (err->code)
         log_event(LOG_WARN, "commit_failed", LOG_C("reason", err->text));
-    atomic_store_explicit(&commit->trouble, commit->behind ? ERR_UNAVAILABLE : err->code,
-                          memory_order_relaxed);
+    if (err->code != ERR_TOO_BIG && err->code != ERR_BUSY) /* those are the batch's, not ours */
+        atomic_store_explicit(&commit->trouble, commit->behind ? ERR_UNAVAILABLE : err->code,
+                              memory_order_relaxed);
     op_finish(&commit->wake);
 }
 
@@ -287,6 +317,7 @@ static void recovered(struct op *op)
     }
     log_event(LOG_INFO, "index_caught_up", LOG_N("records", commit->recover.records));
     commit->behind = false;
+    atomic_store_explicit(&commit->trouble, ERR_OK, memory_order_relaxed);
     atomic_fetch_add_explicit(commit->config.generation, 1, memory_order_release);
     op_finish(&commit->wake);
 }

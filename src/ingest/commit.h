@@ -54,4 +54,7 @@ void commit_submit(struct commit *commit, struct commit_batch *batch);
 /* ERR_OK, or why writes are refused at the moment.  Any thread. */
 enum err_code commit_trouble(const struct commit *commit);
 
+/* Look whether what was in the way is gone, without waiting for the next batch. */
+void commit_retry(struct commit *commit);
+
 size_t commit_waiting(const struct commit *commit); /* batches; any thread */

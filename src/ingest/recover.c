@@ -100,8 +100,8 @@ static int collect(void *context, const struct record *record, struct place firs
     j->records[i] = *record;
     j->records[i].table.at = copy->at;
     j->records[i].body.at = copy->at + record->table.len;
-    j->batches[i] = (struct index_batch){
-        .record = &j->records[i], .first = first, .sequence = sequence};
+    j->batches[i] =
+        (struct index_batch){.record = &j->records[i], .first = first, .sequence = sequence};
     j->bytes += record->table.len + record->body.len;
     return j->count == GROUP_RECORDS || j->bytes > STORE_GROUP_MAX ? -1 : 0;
 }

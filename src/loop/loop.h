@@ -20,10 +20,11 @@ struct uv_loop_s;
 int loop_open(unsigned index, const char *name, struct loop **result, struct err *err);
 void loop_close(struct loop *loop); /* after it ended; all handles closed; NULL is fine */
 
-int loop_run(struct loop *loop, struct err *err);   /* on this thread, until loop_stop(); again and again */
+int loop_run(struct loop *loop,
+             struct err *err); /* on this thread, until loop_stop(); again and again */
 int loop_start(struct loop *loop, struct err *err); /* the same on a thread of its own */
 void loop_join(struct loop *loop);                  /* wait for that thread */
-void loop_stop(struct loop *loop);                  /* from any thread; what is in the mailbox still runs */
+void loop_stop(struct loop *loop); /* from any thread; what is in the mailbox still runs */
 
 unsigned loop_index(const struct loop *loop);
 bool loop_here(const struct loop *loop); /* is this the loop's own thread? */

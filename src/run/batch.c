@@ -230,9 +230,10 @@ static bool check_time(struct batch *batch, enum run_field field, int64_t *us)
         return false;
     char room[6 * 40];
     struct str text;
-    bool good = batch->draft.type[field] == JSON_NUMBER ? number_us(json, us)
-                : batch->draft.type[field] == JSON_STRING &&
-                      short_text(json, room, sizeof room, &text) && rfc3339_parse(text, us);
+    bool good = batch->draft.type[field] == JSON_NUMBER
+                    ? number_us(json, us)
+                    : batch->draft.type[field] == JSON_STRING &&
+                          short_text(json, room, sizeof room, &text) && rfc3339_parse(text, us);
     if (!good)
         fault(batch, FAULT_DATETIME_PARSING, field);
     return good;
@@ -372,9 +373,7 @@ static enum batch_state add_run(struct batch *batch, struct json_span object)
         return too_big(batch, "A run's name is too long", batch->limits.name_max, "bytes");
 
     struct str error = given(batch, RUN_ERROR_TEXT);
-    run.status = error.len > 2                 ? RUN_ERROR
-                 : run.end_us == RUN_RUNNING ? RUN_PENDING
-                                               : RUN_SUCCESS;
+    run.status = error.len > 2 ? RUN_ERROR : run.end_us == RUN_RUNNING ? RUN_PENDING : RUN_SUCCESS;
     if (!has_id)
         run.id = uuid_v7(&batch->ids, batch->received_us);
     hash_fields(batch, sent, run.hash);

@@ -83,5 +83,5 @@ enum batch_state batch_feed(struct batch *batch, struct str piece, bool last);
 size_t batch_count(const struct batch *batch);
 
 const struct batch_refusal *batch_refusal(const struct batch *batch);
-const struct record *batch_record(const struct batch *batch); /* BATCH_READY; until batch_free() */
+const struct record *batch_record(const struct batch *batch);  /* BATCH_READY; until batch_free() */
 struct uuid batch_run_id(const struct batch *batch, size_t i); /* BATCH_READY */

@@ -54,8 +54,8 @@ void record_move_spans(char *entry, const char *spans, uint32_t by);
 
 /* Read only where the rest lies.  ERR_CORRUPT when an offset is outside a
  * table of `table_len` or a body of `body_len` bytes. */
-int record_locate(const char *entry, size_t table_len, size_t body_len,
-                  struct record_entry *result, struct err *err);
+int record_locate(const char *entry, size_t table_len, size_t body_len, struct record_entry *result,
+                  struct err *err);
 
 /* Put together a run from its entry, its spans and its bytes; both checksums
  * and every span are verified.  `spans` and `raw` become views of the run. */

@@ -76,8 +76,8 @@ static void add_sent(struct splice *splice, const struct run *run, enum run_fiel
 static void add_extra(struct splice *splice, const struct run *run)
 {
     struct str extra = run_field(run, RUN_EXTRA), metadata = run_field(run, RUN_METADATA);
-    bool inside = extra.at && metadata.at && metadata.at > extra.at &&
-                  metadata.at < extra.at + extra.len;
+    bool inside =
+        extra.at && metadata.at && metadata.at > extra.at && metadata.at < extra.at + extra.len;
     bool object = extra.at && extra.at[0] == '{';
     if (!metadata.at || inside) {
         splice_view(splice, extra.at ? extra : STR("null"));
@@ -129,8 +129,7 @@ static void add_parents(struct splice *splice, const struct run *run)
             break;
         size_t end = (size_t)(dot - order.at);
         struct uuid id;
-        if (end - at < UUID_TEXT ||
-            !uuid_parse((struct str){dot - UUID_TEXT, UUID_TEXT}, &id))
+        if (end - at < UUID_TEXT || !uuid_parse((struct str){dot - UUID_TEXT, UUID_TEXT}, &id))
             break;
         if (any)
             splice_add(splice, STR(","));

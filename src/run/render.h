@@ -43,6 +43,9 @@ enum show {
 
 #define SHOW_ALL ((UINT32_C(1) << SHOWS) - 1)
 
+/* Part of every entity tag: whoever changes what is rendered changes it too. */
+enum { RENDER_VERSION = 1 };
+
 /* The field of that name; SHOWS for a name nobody knows. */
 enum show show_named(struct str name);
 

@@ -29,8 +29,8 @@ static const struct str field_names[RUN_FIELDS] = {
 };
 
 static const struct str type_names[RUN_TYPES] = {
-    [RUN_CHAIN] = {"chain", 5},   [RUN_LLM] = {"llm", 3},
-    [RUN_TOOL] = {"tool", 4},     [RUN_RETRIEVER] = {"retriever", 9},
+    [RUN_CHAIN] = {"chain", 5},         [RUN_LLM] = {"llm", 3},
+    [RUN_TOOL] = {"tool", 4},           [RUN_RETRIEVER] = {"retriever", 9},
     [RUN_EMBEDDING] = {"embedding", 9}, [RUN_PROMPT] = {"prompt", 6},
     [RUN_PARSER] = {"parser", 6},
 };
@@ -82,6 +82,7 @@ struct str run_field(const struct run *run, enum run_field field)
         return (struct str){0};
     const char *span = run->spans + 8 * __builtin_popcount(run->present & (bit - 1));
     uint32_t at = get_u32(span), len = get_u32(span + 4);
-    assert(at <= run->raw.len && len <= run->raw.len - at); /* record_decode() checked stored ones */
+    assert(at <= run->raw.len &&
+           len <= run->raw.len - at); /* record_decode() checked stored ones */
     return (struct str){run->raw.at + at, len};
 }

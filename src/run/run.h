@@ -16,7 +16,16 @@
 #include "base/str.h"
 #include "base/uuid.h"
 
-enum run_type { RUN_CHAIN, RUN_LLM, RUN_TOOL, RUN_RETRIEVER, RUN_EMBEDDING, RUN_PROMPT, RUN_PARSER, RUN_TYPES };
+enum run_type {
+    RUN_CHAIN,
+    RUN_LLM,
+    RUN_TOOL,
+    RUN_RETRIEVER,
+    RUN_EMBEDDING,
+    RUN_PROMPT,
+    RUN_PARSER,
+    RUN_TYPES
+};
 
 enum run_status { RUN_PENDING, RUN_SUCCESS, RUN_ERROR };
 

@@ -38,14 +38,15 @@ static struct str key_of(struct serve_get *get)
 }
 
 /* A tag differs whenever the bytes may: another version of the row, another
- * choice of fields, another coding. */
+ * choice of fields, another coding, another way to render. */
 static void make_etag(struct serve_get *get, uint64_t version)
 {
     char of[40];
     struct str key = key_of(get);
     memcpy(of, key.at, key.len);
     put_u64(of + key.len, version);
-    XXH128_hash_t h = XXH3_128bits(of, key.len + 8);
+    of[key.len + 8] = RENDER_VERSION;
+    XXH128_hash_t h = XXH3_128bits(of, key.len + 9);
     char text[SERVE_ETAG + 1];
     snprintf(text, sizeof text, "\"%016llx%016llx\"", (unsigned long long)h.high64,
              (unsigned long long)h.low64);
@@ -151,6 +152,8 @@ static void found(struct op *op)
 static void got(struct op *op)
 {
     struct serve_get *get = op_owner(op, struct serve_get, read.op);
+    if (op->err.code == ERR_NOT_FOUND)
+        op->err.code = ERR_CORRUPT; /* there is a row: that its bytes are missing is no 404 */
     if (op->err.code) {
         fail(get, &op->err);
         return;

@@ -37,8 +37,8 @@ struct serve_get {
     char etag[SERVE_ETAG]; /* out */
     bool not_modified;     /* out: nothing else is filled then */
     bool hit;              /* out: it came from the cache */
-    struct buf *whole;     /* out: encoded (serve/encode.h), one reference, the caller's; or NULL: */
-    struct splice splice;  /* out: the answer in parts, not encoded, over CACHE_VALUE_MAX */
+    struct buf *whole;    /* out: encoded (serve/encode.h), one reference, the caller's; or NULL: */
+    struct splice splice; /* out: the answer in parts, not encoded, over CACHE_VALUE_MAX */
 
     /* The journey's own. */
     struct cache_get cached;

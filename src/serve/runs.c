@@ -244,6 +244,8 @@ static void keep(struct serve_runs *runs)
 static void stepped(struct op *op)
 {
     struct serve_runs *runs = op_owner(op, struct serve_runs, read.op);
+    if (op->err.code == ERR_NOT_FOUND)
+        op->err.code = ERR_CORRUPT; /* there is a row: that its bytes are missing is no 404 */
     if (op->err.code) {
         fail(runs, &op->err);
         return;

@@ -42,17 +42,17 @@ enum {
 struct serve_runs {
     struct op op;
     const struct serve *serve;
-    struct arena *arena;   /* in: lives until serve_end() */
-    uint32_t fields;       /* in: which to show of each run */
-    enum coding coding;    /* in: for a page of one step */
-    struct query query;    /* in, of serve_search() */
+    struct arena *arena;    /* in: lives until serve_end() */
+    uint32_t fields;        /* in: which to show of each run */
+    enum coding coding;     /* in: for a page of one step */
+    struct query query;     /* in, of serve_search() */
     const struct uuid *ids; /* in, of serve_batch(): borrowed until serve_end() */
     size_t id_count;
 
-    bool hit;          /* out: the page came from the cache */
-    bool last;         /* out: this was the last step */
-    bool whole;        /* out: the page is this one step, and encoded (serve/encode.h) */
-    struct buf *step;  /* out: one reference, the caller's */
+    bool hit;         /* out: the page came from the cache */
+    bool last;        /* out: this was the last step */
+    bool whole;       /* out: the page is this one step, and encoded (serve/encode.h) */
+    struct buf *step; /* out: one reference, the caller's */
 
     /* The journey's own. */
     bool search;

@@ -83,7 +83,10 @@ static int open_parent(const struct dir *dir, const char *path, int *result, str
     memcpy(parent, path, (size_t)(slash - path));
     parent[slash - path] = '\0';
     *result = disk_open(dir->disk, parent, O_RDONLY | O_DIRECTORY);
-    return *result < 0 ? err_sys(err, errno, "open directory %s", parent) : 0;
+    if (*result >= 0)
+        return 0;
+    return errno == ENOTDIR ? err_set(err, ERR_CONFLICT, "a part of its name is an object")
+                            : err_sys(err, errno, "open directory %s", parent);
 }
 
 static void sync_and_close(const struct dir *dir, int fd)
@@ -102,11 +105,8 @@ static int make_parents(const struct dir *dir, const char *path, struct err *err
          slash = strchr(slash + 1, '/')) {
         memcpy(parent, path, (size_t)(slash - path));
         parent[slash - path] = '\0';
-        if (dir->disk->mkdir(parent, 0750) < 0 && errno != EEXIST) {
-            if (errno == ENOTDIR)
-                return err_set(err, ERR_CONFLICT, "a part of its name is an object");
+        if (dir->disk->mkdir(parent, 0750) < 0 && errno != EEXIST && errno != ENOTDIR)
             return disk_failed(err, errno, "make directory");
-        }
         int fd;
         int r = open_parent(dir, parent, &fd, err);
         if (r)

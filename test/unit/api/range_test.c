@@ -26,7 +26,8 @@ TEST(ranges_mean_what_the_rfc_says)
         {"bytes=0-1,3-4", RANGE_NONE, 0, 0},
         {"bytes=a-b", RANGE_NONE, 0, 0},
         {"lines=0-1", RANGE_NONE, 0, 0},
-        {"bytes=99999999999999999999-", RANGE_NONE, 0, 0},
+        {"bytes=99999999999999999999-", RANGE_OUTSIDE, 0, 0},
+        {"bytes=4-99999999999999999999999", RANGE_PART, 4, 6},
         {"", RANGE_NONE, 0, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -301,6 +301,31 @@ TEST(a_failed_commit_is_repaired_from_the_log_before_anything_else)
     teardown(&f);
 }
 
+TEST(trouble_is_looked_into_without_a_batch)
+{
+    struct fixture f;
+    struct sent sent;
+    setup(&f, 10);
+    world.commit_says = ERR_IO;
+    send(&f, &sent);
+    wait(&f, &sent);
+
+    memset(world.story, 0, sizeof world.story);
+    commit_retry(f.commit); /* in vain */
+    for (int i = 0; i < 20; i++)
+        hand_loop_turn(f.loop);
+    CHECK(strcmp(world.story, "mwscb") == 0);
+    CHECK(commit_trouble(f.commit) == ERR_UNAVAILABLE);
+
+    world.commit_says = ERR_OK;
+    commit_retry(f.commit);
+    for (int i = 0; i < 20; i++)
+        hand_loop_turn(f.loop);
+    CHECK(commit_trouble(f.commit) == ERR_OK);
+    CHECK(world.marked == world.sequence);
+    teardown(&f);
+}
+
 TEST(a_full_queue_refuses_at_once)
 {
     struct fixture f;

@@ -54,11 +54,12 @@ static void begin(struct sample *s)
         struct make_run runs[2] = {0};
         size_t count = i == 0 || i == 4 ? 2 : 1;
         for (size_t k = 0; k < count; k++)
-            runs[k] = (struct make_run){.id = make_id(n),
-                                        .trace = make_id(n),
+            runs[k] = (struct make_run){.id = make_id(n + k),
+                                        .trace = make_id(n + k),
                                         .name = i >= 3 ? long_name : "short",
-                                        .start_us = (int64_t)n,
-                                        .number = n++};
+                                        .start_us = (int64_t)(n + k),
+                                        .number = n + k};
+        n += count;
         s->made[i] = make_record(runs, count);
         s->item[i] = (struct store_record){
             .record = &s->made[i]->record, .first = {1, (uint32_t)ordinal}, .sequence = 10 + i * 2};

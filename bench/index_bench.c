@@ -1,0 +1,352 @@
+/* index_bench.c - what a row costs in the SQLite index, and what reading it does.
+ *
+ *     index_bench [rows [group [workload]]]     1000000 rows in groups of 1000
+ *
+ * Rows go in as the commit loop brings them: stage one batch, commit.  Only
+ * that is timed, not the making of the batch.  Each workload starts with an
+ * empty file; its first 100 000 rows have a line of their own, so that growth
+ * shows.  The floor is the same row in the same file without any index.
+ */
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "lib/index_calls.h"
+#include "lib/make_record.h"
+#include "run/query.h"
+
+enum { FIRST = 100000, FINDS = 20000, PER_FIND = 100, SEARCHES = 2000 };
+
+enum ids { IDS_V7, IDS_V4 };
+enum traces { TRACES_V4, TRACES_V7 };
+enum names { NAMES_FEW, NAMES_OWN };
+
+struct workload {
+    const char *name;
+    enum ids ids;
+    enum traces traces;
+    enum names names;
+};
+
+static const struct workload workloads[] = {
+    {"time-ordered ids and traces", IDS_V7, TRACES_V7, NAMES_FEW},
+    {"server-made ids, v4 traces", IDS_V7, TRACES_V4, NAMES_FEW},
+    {"v4 ids, v4 traces", IDS_V4, TRACES_V4, NAMES_FEW},
+    {"server-made ids, all names differ", IDS_V7, TRACES_V4, NAMES_OWN},
+};
+
+static void or_die(int failed, const char *what)
+{
+    if (failed) {
+        fprintf(stderr, "index_bench: %s\n", what);
+        exit(1);
+    }
+}
+
+/* --- what goes in ----------------------------------------------------------------- */
+
+struct source {
+    const struct workload *workload;
+    struct make_random random;
+    struct uuid_source ids, traces;
+    int64_t now_us;
+    uint64_t made;
+};
+
+static struct made_record *next_batch(struct source *s, size_t count, struct uuid *last)
+{
+    struct make_run *runs = calloc(count, sizeof *runs);
+    char(*names)[48] = calloc(count, sizeof *names);
+    or_die(!runs || !names, "no memory");
+    for (size_t i = 0; i < count; i++) {
+        s->now_us += 10;
+        runs[i].id =
+            s->workload->ids == IDS_V7 ? uuid_v7(&s->ids, s->now_us) : make_uuid(&s->random);
+        runs[i].trace = s->workload->traces == TRACES_V7 ? uuid_v7(&s->traces, s->now_us)
+                                                         : make_uuid(&s->random);
+        runs[i].start_us = s->now_us;
+        runs[i].number = s->made;
+        if (s->workload->names == NAMES_OWN)
+            snprintf(names[i], sizeof *names, "Agent step %llu",
+                     (unsigned long long)(make_random(&s->random) % 10000000000));
+        else
+            snprintf(names[i], sizeof *names, "Chain number %llu",
+                     (unsigned long long)(make_random(&s->random) % 50));
+        runs[i].name = names[i];
+        s->made++;
+    }
+    *last = runs[count / 2].id;
+    struct made_record *made = make_record(runs, count);
+    free(runs);
+    free(names);
+    return made;
+}
+
+/* --- times ------------------------------------------------------------------------ */
+
+struct times {
+    double *us;
+    size_t count, cap;
+    double sum;
+};
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+static void times_add(struct times *times, int64_t ns)
+{
+    if (times->count == times->cap) {
+        times->cap = times->cap ? 2 * times->cap : 1024;
+        times->us = realloc(times->us, times->cap * sizeof *times->us);
+        or_die(!times->us, "no memory");
+    }
+    times->us[times->count++] = (double)ns / 1000;
+    times->sum += (double)ns / 1000;
+}
+
+static int order(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double at(struct times *times, double part)
+{
+    qsort(times->us, times->count, sizeof *times->us, order);
+    return times->count ? times->us[(size_t)(part * (double)(times->count - 1))] : 0;
+}
+
+static void print_groups(const char *name, uint64_t rows, struct times *times, uint64_t count)
+{
+    printf("%-36s %9llu %9.0f %9.2f %9.2f %9.2f\n", name, (unsigned long long)rows,
+           (double)count / times->sum * 1e6, at(times, 0.5) / 1000, at(times, 0.99) / 1000,
+           at(times, 1) / 1000);
+    times->count = 0;
+    times->sum = 0;
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+/* --- the floor ---------------------------------------------------------------------- */
+
+static void floor_rows(const char *path, uint64_t rows, size_t group)
+{
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    or_die(sqlite3_open(path, &db) ||
+               sqlite3_exec(db,
+                            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+                            "CREATE TABLE run(row INTEGER PRIMARY KEY, id BLOB, trace BLOB,"
+                            " start_us INTEGER, end_us INTEGER, project INTEGER, name INTEGER,"
+                            " type INTEGER, status INTEGER, container INTEGER, ordinal INTEGER,"
+                            " version INTEGER, size INTEGER, hash BLOB)",
+                            NULL, NULL, NULL) ||
+               sqlite3_prepare_v2(db, "INSERT INTO run VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", -1,
+                                  &s, NULL),
+           "the floor's file");
+    struct make_random random = {1};
+    struct times times = {0};
+    for (uint64_t row = 0; row < rows;) {
+        int64_t began = now_ns();
+        sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
+        for (size_t i = 0; i < group && row < rows; i++, row++) {
+            struct uuid id = make_uuid(&random), trace = make_uuid(&random);
+            sqlite3_bind_int64(s, 1, (int64_t)row);
+            sqlite3_bind_blob(s, 2, id.byte, 16, SQLITE_STATIC);
+            sqlite3_bind_blob(s, 3, trace.byte, 16, SQLITE_STATIC);
+            for (int c = 4; c <= 13; c++)
+                sqlite3_bind_int64(s, c, c < 6 ? 1700000000000000 : (int64_t)row % 1000);
+            sqlite3_bind_blob(s, 14, id.byte, 16, SQLITE_STATIC);
+            sqlite3_step(s);
+            sqlite3_reset(s);
+        }
+        sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+        times_add(&times, now_ns() - began);
+    }
+    print_groups("floor: rows without any index", rows, &times, rows);
+    free(times.us);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+}
+
+/* --- reading ------------------------------------------------------------------------ */
+
+static void time_search(struct calls *calls, const char *what, const struct query *query, int count)
+{
+    struct times times = {0};
+    size_t found = 0;
+    for (int i = 0; i < count; i++) {
+        struct arena *arena = arena_new(1 << 16);
+        struct index_search search;
+        int64_t began = now_ns();
+        or_die(calls_search(calls, query, arena, &search), calls->err.text);
+        times_add(&times, now_ns() - began);
+        found = search.count;
+        arena_free(arena);
+    }
+    printf("    %-44s %4zu found %9.1f us p50 %9.1f p99\n", what, found, at(&times, 0.5),
+           at(&times, 0.99));
+    free(times.us);
+}
+
+static struct query named(const char *name)
+{
+    return (struct query){.by_name = true, .name = {name, strlen(name)}, .limit = 50};
+}
+
+static void read_back(struct calls *calls, const struct uuid *ids, size_t count,
+                      struct make_random *random)
+{
+    for (size_t per = 1; per <= PER_FIND; per *= PER_FIND) {
+        int64_t began = now_ns();
+        for (size_t i = 0; i < FINDS / per; i++) {
+            struct arena *arena = arena_new(4096);
+            struct uuid wanted[PER_FIND];
+            struct index_row *rows;
+            for (size_t k = 0; k < per; k++)
+                wanted[k] = ids[make_random(random) % count];
+            or_die(calls_find(calls, wanted, per, arena, &rows) || !rows[0].found, "a find");
+            arena_free(arena);
+        }
+        printf("    %zu at a time: %.0f finds/s\n", per,
+               (double)FINDS / (double)(now_ns() - began) * 1e9);
+    }
+    struct arena *arena = arena_new(4096);
+    struct index_row *row;
+    or_die(calls_find(calls, &ids[count / 2], 1, arena, &row), "a find");
+    struct query trace = {.by_trace = true, .trace = row->trace, .limit = 50};
+    arena_free(arena);
+    time_search(calls, "trace", &trace, SEARCHES);
+    struct query few = named("number 17"), all = named("n"), many = named("st"),
+                 rare = named("step 77"), nothing = named("no such name"), two = named("zq"),
+                 any = named("");
+    time_search(calls, "\"number 17\": one name, or none", &few, SEARCHES);
+    time_search(calls, "\"step 77\": many rare names, or none", &rare, SEARCHES / 10);
+    time_search(calls, "\"n\": every name", &all, SEARCHES / 10);
+    time_search(calls, "\"st\": every name, or none", &many, SEARCHES / 10);
+    time_search(calls, "any name", &any, SEARCHES / 10);
+    time_search(calls, "\"no such name\"", &nothing, SEARCHES);
+    time_search(calls, "\"zq\": nothing, under three characters", &two, SEARCHES / 100);
+}
+
+/* --- one workload ------------------------------------------------------------------- */
+
+static double file_size(const char *dir, const char *name)
+{
+    char path[200];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return stat(path, &st) ? 0 : (double)st.st_size / 1e6;
+}
+
+static void forget_files(const char *dir)
+{
+    static const char *const names[] = {"index.db", "index.db-wal", "index.db-shm"};
+    char path[200];
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        unlink(path);
+    }
+}
+
+static void bench(const struct workload *workload, const char *dir, uint64_t rows, size_t group)
+{
+    char path[200];
+    int len = snprintf(path, sizeof path, "%s/index.db", dir);
+    const struct index_sqlite_config config = {
+        .path = {path, (size_t)len},
+        .readers = 2,
+        .queue = 100,
+        .deadline_ms = 60000,
+        .cache_size = 32 << 20,
+    };
+    struct index *index = NULL;
+    struct calls calls;
+    struct err err = {0};
+    or_die(index_sqlite_open(&config, &index, &err), err.text);
+    calls_open(&calls, index);
+
+    struct source source = {
+        .workload = workload, .random = {7}, .now_us = INT64_C(1700000000000000)};
+    struct times times = {0};
+    size_t id_count = 0;
+    struct uuid *ids = calloc((size_t)(rows / group) + 1, sizeof *ids);
+    or_die(!ids, "no memory");
+    uint64_t sequence = 0, since = 0;
+    double cpu = 0, wal = 0;
+    for (uint64_t done = 0; done < rows;) {
+        struct made_record *made = next_batch(&source, group, &ids[id_count++]);
+        struct index_batch batch = {
+            .record = &made->record, .first = {1, (uint32_t)done}, .sequence = ++sequence};
+        double cpu_began = cpu_seconds();
+        int64_t began = now_ns();
+        or_die(calls_stage(&calls, &batch, 1) || calls_commit(&calls, sequence), calls.err.text);
+        times_add(&times, now_ns() - began);
+        cpu += cpu_seconds() - cpu_began;
+        or_die(batch.added != group, "a batch was not new");
+        made_free(made);
+        done += group;
+        since += group;
+        if (done == FIRST || done >= rows) {
+            print_groups(workload->name, done, &times, since);
+            since = 0;
+        }
+        double size = file_size(dir, "index.db-wal");
+        wal = size > wal ? size : wal;
+    }
+    printf("    %.2f us of CPU a row; %.0f MB, WAL at most %.0f MB\n", cpu / (double)rows * 1e6,
+           file_size(dir, "index.db"), wal);
+    read_back(&calls, ids, id_count, &source.random);
+
+    calls_close(&calls);
+    index->ops->close(index);
+    int64_t began = now_ns();
+    or_die(index_sqlite_open(&config, &index, &err), err.text);
+    printf("    opened again in %.1f ms\n", (double)(now_ns() - began) / 1e6);
+    index->ops->close(index);
+    free(times.us);
+    free(ids);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t rows = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000;
+    size_t group = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;
+    or_die(rows < FIRST || group == 0 || group > FIRST || FIRST % group != 0 || rows % group != 0,
+           "rows >= 100000 in whole groups that divide 100000");
+    const char *tmp = getenv("TMPDIR");
+    char dir[128], path[200];
+    snprintf(dir, sizeof dir, "%s/index_bench.XXXXXX", tmp ? tmp : "/tmp");
+    or_die(!mkdtemp(dir), "no directory");
+    snprintf(path, sizeof path, "%s/index.db", dir);
+
+    printf("groups of %zu; a group's stage and commit in ms\n", group);
+    printf("%-36s %9s %9s %9s %9s %9s\n", "", "rows", "rows/s", "p50", "p99", "max");
+    floor_rows(path, rows, group);
+    forget_files(dir);
+    size_t only = argc > 3 ? strtoul(argv[3], NULL, 10) : 0; /* 1, 2, ...; 0: all */
+    for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++) {
+        if (only != 0 && only != i + 1)
+            continue;
+        bench(&workloads[i], dir, rows, group);
+        fflush(stdout);
+        forget_files(dir);
+    }
+    rmdir(dir);
+    return 0;
+}

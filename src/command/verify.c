@@ -1,0 +1,270 @@
+/* verify.c - rundlet verify: every stored byte against its checksum.
+ *
+ * The log is opened by itself and first, so that it can be checked when the
+ * index cannot be opened, and so that the index is the newer of the two.
+ * Beside a server that may take a moment: the server commits to the index
+ * right after it wrote the log.
+ *
+ * Records behind the index's mark are no damage.  Where no server is, they are
+ * what a killed one left, and the next start puts them into the index.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "command/command.h"
+#include "command/local.h"
+#include "command/talk.h"
+#include "config.h"
+#include "index/index.h"
+#include "store/store.h"
+#include "wire/json_string.h"
+
+enum { STEP = 1000, TRIES = 10 /* to find the index up to the log */, PAUSE_MS = 200 };
+
+struct verify {
+    const struct config *config;
+    struct store *store;
+    struct app *app; /* for the index; NULL: it cannot be opened, and need not be */
+    bool each;       /* look for each run in the index */
+    bool served;     /* another process is writing */
+    uint64_t mark;   /* up to here the log is in the index */
+    struct out out;
+    struct progress progress;
+    uint64_t records, runs, bytes, copies, behind, damage;
+};
+
+static void report(struct verify *verify, struct str file, const char *place, uint64_t at,
+                   const struct uuid *id, const char *why)
+{
+    struct text text = {0};
+    text_add(&text, STR("{\"damage\":"));
+    json_string_write(&text, (struct str){why, strlen(why)});
+    if (file.len) {
+        text_add(&text, STR(",\"file\":"));
+        json_string_write(&text, file);
+        text_addf(&text, ",\"%s\":%" PRIu64, place, at);
+    }
+    if (id) {
+        char hex[UUID_TEXT];
+        uuid_write(*id, hex);
+        text_addf(&text, ",\"run_id\":\"%.*s\"", UUID_TEXT, hex);
+    }
+    text_add_char(&text, '}');
+    progress_end(&verify->progress);
+    out_text(&verify->out, &text);
+    verify->damage++;
+}
+
+static void report_run(struct verify *verify, struct place place, const struct uuid *id,
+                       const char *why)
+{
+    char file[40];
+    int len = snprintf(file, sizeof file, "%016" PRIx64 ".seg", place.container);
+    report(verify, (struct str){file, (size_t)len}, "run", place.ordinal, id, why);
+}
+
+static void damaged(void *context, struct str file, uint64_t offset, const char *why)
+{
+    report(context, file, "offset", offset, NULL, why);
+}
+
+static int find(struct verify *verify, const struct uuid *ids, size_t count, struct arena *arena,
+                struct index_row **rows, struct err *err)
+{
+    struct index_find find = {
+        .op = {.loop = local_loop(verify->app), .done = local_done},
+        .ids = ids,
+        .count = count,
+        .arena = arena,
+    };
+    verify->app->index->ops->find(verify->app->index, &find);
+    int r = local_wait(&find.op, err);
+    *rows = find.rows;
+    return r;
+}
+
+static void compare(struct verify *verify, const struct uuid *id, struct place place,
+                    const struct index_row *row)
+{
+    const struct place at = row->place;
+    if (!row->found)
+        report_run(verify, place, id, "the index does not know this run: `rundlet reindex`");
+    else if (at.container > place.container ||
+             (at.container == place.container && at.ordinal > place.ordinal))
+        report_run(verify, place, id, "the index finds this run elsewhere: `rundlet reindex`");
+    else if (at.container != place.container || at.ordinal != place.ordinal)
+        verify->copies++; /* it was sent before, and that is where it is read */
+}
+
+/* Runs [from, from + count) of a record. */
+static int check_some(struct verify *verify, const struct record *record, struct place first,
+                      uint32_t from, uint32_t count, bool find_each, struct err *err)
+{
+    struct arena *arena = arena_new(64 << 10);
+    struct uuid *ids = arena_make(arena, struct uuid, count);
+    struct place *places = arena_make(arena, struct place, count);
+    struct index_row *rows = NULL;
+    size_t n = 0;
+    int r = 0;
+    for (uint32_t i = from; i < from + count; i++) {
+        struct run run;
+        struct err bad = {0};
+        struct place place = {first.container, first.ordinal + i};
+        if (record_run(record, i, &run, &bad)) {
+            /* Its id, if it can still be believed at all. */
+            struct uuid id;
+            bool has_id = ((size_t)i + 1) * RECORD_ENTRY <= record->table.len;
+            if (has_id)
+                memcpy(id.byte, record->table.at + (size_t)i * RECORD_ENTRY, sizeof id.byte);
+            report_run(verify, place, has_id ? &id : NULL, bad.text);
+            continue;
+        }
+        verify->runs++;
+        verify->bytes += run.raw.len;
+        ids[n] = run.id;
+        places[n++] = place;
+    }
+    if (find_each && n > 0)
+        r = find(verify, ids, n, arena, &rows, err);
+    for (size_t i = 0; i < n && rows && !r; i++)
+        compare(verify, &ids[i], places[i], &rows[i]);
+    arena_free(arena);
+    return r;
+}
+
+static int visit(void *context, const struct record *record, struct place first, uint64_t sequence,
+                 struct err *err)
+{
+    struct verify *verify = context;
+    bool indexed = verify->app && sequence <= verify->mark;
+    verify->records++;
+    verify->behind += indexed ? 0 : record->count;
+    int r = 0;
+    for (uint32_t i = 0; i < record->count && !r; i += STEP) {
+        uint32_t left = record->count - i;
+        r = check_some(verify, record, first, i, left < STEP ? left : STEP, verify->each && indexed,
+                       err);
+    }
+    progress_show(&verify->progress, "%" PRIu64 " runs, %" PRIu64 " MB", verify->runs,
+                  verify->bytes / 1000000);
+    return r;
+}
+
+static int open_log(struct verify *verify, struct err *err)
+{
+    struct text path = {0};
+    text_addf(&path, "%s/segments", verify->config->data);
+    int r = store_open(
+        &(struct store_config){
+            .dir = text_str(&path),
+            .disk = &disk_real,
+            .segment_size = verify->config->segment_size,
+            .read_only = true,
+        },
+        &verify->store, err);
+    text_free(&path);
+    return r;
+}
+
+static int read_mark(struct verify *verify, struct err *err)
+{
+    struct index_mark mark = {.op = {.loop = local_loop(verify->app), .done = local_done}};
+    verify->app->index->ops->mark(verify->app->index, &mark);
+    int r = local_wait(&mark.op, err);
+    verify->mark = mark.sequence;
+    return r;
+}
+
+static int open_index(struct verify *verify, struct err *err)
+{
+    struct store_size size;
+    store_sizes(verify->store, &size);
+    for (int try = 1;; try++) {
+        int r = local_open(verify->config, APP_READ, &verify->app, err);
+        if (!r)
+            r = read_mark(verify, err);
+        if (r || !verify->served || verify->mark >= size.last_sequence || try == TRIES)
+            return r;
+        app_close(verify->app);
+        verify->app = NULL;
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000 * 1000}, NULL);
+    }
+}
+
+/* A row that is of no run of the log.  Beside a server the index is newer than
+ * the log we look at, and damaged runs still have their rows. */
+static void compare_counts(struct verify *verify)
+{
+    uint64_t rows = verify->app->index->ops->runs(verify->app->index);
+    uint64_t runs = verify->runs - verify->copies;
+    if (verify->served || verify->damage || rows <= runs)
+        return;
+    struct text why = {0};
+    text_addf(&why, "the index has %" PRIu64 " runs that the log has not: `rundlet reindex`",
+              rows - runs);
+    text_add_char(&why, '\0');
+    report(verify, (struct str){0}, "", 0, NULL, why.at);
+    text_free(&why);
+}
+
+static int check(struct verify *verify, struct err *err)
+{
+    int r = open_log(verify, err);
+    if (!r && open_index(verify, err)) {
+        if (verify->each)
+            r = err_wrap(err, "with the index");
+        else
+            talk("the index was not looked at: %s", err->text);
+        app_close(verify->app);
+        verify->app = NULL;
+    }
+    if (!r)
+        r = store_walk(verify->store, 0, visit, damaged, verify, err);
+    if (!r && verify->app)
+        compare_counts(verify);
+    if (r == ERR_CORRUPT) { /* so bad that it cannot be opened */
+        report(verify, (struct str){0}, "", 0, NULL, err->text);
+        r = 0;
+    }
+    return r;
+}
+
+static void print_sums(struct verify *verify)
+{
+    struct text text = {0};
+    text_addf(&text,
+              "{\"records\":%" PRIu64 ",\"runs\":%" PRIu64 ",\"bytes\":%" PRIu64
+              ",\"not_indexed\":",
+              verify->records, verify->runs, verify->bytes);
+    if (verify->app)
+        text_addf(&text, "%" PRIu64, verify->behind);
+    else
+        text_add(&text, STR("null"));
+    text_addf(&text, ",\"damaged\":%" PRIu64 "}", verify->damage);
+    out_text(&verify->out, &text);
+}
+
+int command_verify(const struct config *config, const struct command_args *args)
+{
+    char room[256];
+    struct err err = {0};
+    struct verify verify = {
+        .config = config,
+        .each = command_has(args, "--index"),
+        .served = app_holder(config, room, sizeof room).len > 0,
+    };
+    progress_start(&verify.progress);
+    int r = check(&verify, &err);
+    progress_end(&verify.progress);
+    if (r)
+        talk("%s", err.text);
+    else
+        print_sums(&verify);
+    app_close(verify.app);
+    store_close(verify.store);
+    return out_end(&verify.out, r ? COMMAND_FAILED : verify.damage ? COMMAND_NO : COMMAND_OK);
+}

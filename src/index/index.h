@@ -1,0 +1,131 @@
+/* index.h - the rows: which runs there are, and where their bytes lie.
+ *
+ * Derived from the log and rebuilt from it (ingest/recover.h), so an index
+ * need not be durable on its own, only consistent: a row is visible exactly
+ * when its commit is, with all rows of its batch.
+ *
+ * Shape    one row per run
+ * Threads  stage, commit, rollback, mark on the one commit loop, which they may
+ *          block; find and search from any attached loop, never blocking it
+ * Memory   results live in the arena the caller passes
+ * Errors   ERR_BUSY queue full, ERR_TIMEOUT deadline passed (of a commit: outcome
+ *          unknown), ERR_UNAVAILABLE, ERR_FULL, ERR_IO, ERR_CORRUPT.  A failed
+ *          fsync ends the process
+ * Sources  docs/design/index-schema.md, docs/design/durability.md
+ *
+ * Back ends: index/sqlite.c (default), index/memory.c (the reference).  Both
+ * pass test/conform/index_conform.c.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "loop/op.h"
+#include "run/query.h"
+#include "run/record.h"
+#include "run/run.h"
+
+struct arena;
+struct index;
+struct loop;
+
+enum index_verdict {
+    INDEX_ADDED,     /* at least one run is new; its rows are staged */
+    INDEX_DUPLICATE, /* every run is there already, with equal bytes */
+    INDEX_CONFLICT   /* a run is there (or earlier in this batch) with other bytes; nothing was staged */
+};
+
+struct index_batch {
+    const struct record *record; /* in: borrowed until done */
+    struct place first;          /* in: of the record's first run */
+    uint64_t sequence;           /* in: becomes the rows' version */
+    enum index_verdict verdict;  /* out */
+    uint32_t added;              /* out: rows staged; the other runs were there already */
+    uint32_t conflict;           /* out: INDEX_CONFLICT: which run of the record */
+};
+
+/* Judge batches in order, each atomically, in the one open transaction (opened
+ * by the first stage).  A batch sees the rows of those staged before it.  On an
+ * error nothing of this transaction may be committed: roll back.  A run that
+ * fails its check (record_run) is an error too. */
+struct index_stage {
+    struct op op;
+    struct index_batch *batches;
+    size_t count;
+};
+
+/* Make what was staged visible, together with the mark.  On success every later
+ * find and search sees it.  Also legal with nothing staged. */
+struct index_commit {
+    struct op op;
+    uint64_t sequence; /* in: everything in the log up to here is in the index */
+};
+
+struct index_rollback {
+    struct op op; /* cannot fail */
+};
+
+struct index_mark {
+    struct op op;
+    uint64_t sequence; /* out: of the last commit; 0: empty */
+};
+
+struct index_row {
+    bool found;
+    struct uuid id, trace;
+    int64_t start_us;
+    uint64_t version; /* sequence of the record that last touched it */
+    struct place place;
+    uint32_t size; /* bytes of the run's object */
+};
+
+struct index_find {
+    struct op op;
+    const struct uuid *ids; /* in: borrowed until done */
+    size_t count;
+    struct arena *arena;
+    struct index_row *rows; /* out: `count`, in the order asked, `found` or not */
+};
+
+/* A page, newest first.  `name` matches as docs/design/index-schema.md says:
+ * both sides simple-case-folded, then a plain substring. */
+struct index_search {
+    struct op op;
+    const struct query *query; /* in: borrowed until done */
+    struct arena *arena;
+    struct index_row *rows; /* out: at most query->limit */
+    size_t count;
+    bool more; /* out: there are rows after the last */
+};
+
+struct index_ops {
+    const char *name; /* "sqlite", "memory" */
+    int (*attach)(struct index *index, struct loop *loop, struct err *err);
+    void (*stage)(struct index *index, struct index_stage *stage);
+    void (*commit)(struct index *index, struct index_commit *commit);
+    void (*rollback)(struct index *index, struct index_rollback *rollback);
+    void (*mark)(struct index *index, struct index_mark *mark);
+    void (*find)(struct index *index, struct index_find *find);
+    void (*search)(struct index *index, struct index_search *search);
+    uint64_t (*runs)(struct index *index); /* rows, roughly; any thread; for metrics */
+    void (*close)(struct index *index);    /* after the loops have ended */
+};
+
+/* First member of every back end's own struct. */
+struct index {
+    const struct index_ops *ops;
+};
+
+struct index_sqlite_config {
+    struct str path;       /* the database file; created, migrated or, when of another schema, rebuilt empty */
+    unsigned readers;      /* threads with a connection each */
+    size_t queue;          /* reads waiting before ERR_BUSY */
+    unsigned deadline_ms;  /* per read, in the queue and in SQLite */
+    size_t cache_size;     /* bytes of page cache of the writer */
+    bool read_only;        /* for the command line */
+};
+int index_sqlite_open(const struct index_sqlite_config *config, struct index **result,
+                      struct err *err);
+int index_memory_open(struct index **result, struct err *err);

@@ -1,0 +1,735 @@
+/* sqlite_test.c - what only the SQLite index promises: its file, its threads,
+ * its limits.  What every index does is in test/conform/index_conform.c.
+ *
+ * The indexes here get so little memory that keys go to the file after every
+ * 64 rows, and are merged often.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "index/index.h"
+#include "index/sqlite_wal.h"
+#include "lib/check.h"
+#include "lib/index_calls.h"
+#include "lib/make_record.h"
+#include "run/query.h"
+
+enum { TRACES = 50, NAMES = 70, RUNS = 20 };
+
+/* The library is not instrumented; it shares its WAL index between threads by
+ * rules of its own. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "called_from_lib:libsqlite3.so\n";
+}
+
+struct bed {
+    struct calls calls;
+    char dir[128];
+    struct index_sqlite_config config;
+    char path[160];
+    uint64_t runs; /* numbered from 0: make_id(n) */
+    uint64_t sequence;
+    int failures; /* of the tests before */
+};
+
+static bool failed(const struct bed *bed)
+{
+    return test_failures != bed->failures;
+}
+
+static void in_dir(const struct bed *bed, const char *name, char out[200])
+{
+    snprintf(out, 200, "%s/%s", bed->dir, name);
+}
+
+static void make_dir(struct bed *bed)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(bed->dir, sizeof bed->dir, "%s/sqlite_test.XXXXXX", tmp ? tmp : "/tmp");
+    if (!mkdtemp(bed->dir))
+        abort();
+    int len = snprintf(bed->path, sizeof bed->path, "%s/index.db", bed->dir);
+    bed->config = (struct index_sqlite_config){
+        .path = {bed->path, (size_t)len},
+        .readers = 3,
+        .queue = 100,
+        .deadline_ms = 60000,
+        .cache_size = 1 << 14,
+    };
+    bed->failures = test_failures;
+}
+
+static void open_index(struct bed *bed)
+{
+    struct index *index = NULL;
+    struct err err = {0};
+    if (index_sqlite_open(&bed->config, &index, &err)) {
+        fprintf(stderr, "%s\n", err.text);
+        abort();
+    }
+    calls_open(&bed->calls, index);
+}
+
+static void close_index(struct bed *bed)
+{
+    calls_close(&bed->calls);
+    bed->calls.index->ops->close(bed->calls.index);
+}
+
+static void start(struct bed *bed)
+{
+    *bed = (struct bed){0};
+    make_dir(bed);
+    open_index(bed);
+}
+
+static void forget_files(struct bed *bed)
+{
+    static const char *const names[] = {"index.db", "index.db-wal", "index.db-shm"};
+    char path[200];
+    for (size_t i = 0; i < 3; i++) {
+        in_dir(bed, names[i], path);
+        unlink(path);
+    }
+    CHECK(rmdir(bed->dir) == 0);
+}
+
+static void stop(struct bed *bed)
+{
+    close_index(bed);
+    forget_files(bed);
+}
+
+/* --- runs by number: all of a run follows from it -------------------------------- */
+
+static struct uuid trace_of(uint64_t n)
+{
+    return make_id(1000000 + n % TRACES);
+}
+
+static int64_t start_of(uint64_t n)
+{
+    struct make_random random = {n};
+    return (int64_t)(make_random(&random) % 100000);
+}
+
+static void name_of(uint64_t n, char out[32])
+{
+    snprintf(out, 32, "Step %llu of %llu", (unsigned long long)(n % NAMES),
+             (unsigned long long)(n / 5000));
+}
+
+static struct made_record *make_runs(uint64_t first, size_t count)
+{
+    struct make_run *runs = calloc(count, sizeof *runs);
+    char(*names)[32] = calloc(count, sizeof *names);
+    if (!runs || !names)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        uint64_t n = first + i;
+        name_of(n, names[i]);
+        runs[i] = (struct make_run){
+            .id = make_id(n), .trace = trace_of(n), .name = names[i], .start_us = start_of(n)};
+    }
+    struct made_record *made = make_record(runs, count);
+    free(runs);
+    free(names);
+    return made;
+}
+
+static int stage_runs(struct bed *bed, size_t count, struct index_batch *batch)
+{
+    struct made_record *made = make_runs(bed->runs, count);
+    *batch = (struct index_batch){
+        .record = &made->record, .first = {1, (uint32_t)bed->runs}, .sequence = ++bed->sequence};
+    int r = calls_stage(&bed->calls, batch, 1);
+    batch->record = NULL;
+    made_free(made);
+    return r;
+}
+
+static void add_runs(struct bed *bed, size_t count)
+{
+    struct index_batch batch;
+    CHECK(stage_runs(bed, count, &batch) == 0);
+    CHECK(batch.verdict == INDEX_ADDED && batch.added == count);
+    CHECK(calls_commit(&bed->calls, bed->sequence) == 0);
+    bed->runs += count;
+}
+
+static void add_many(struct bed *bed, uint64_t runs, size_t each)
+{
+    while (bed->runs < runs && !failed(bed))
+        add_runs(bed, each);
+}
+
+/* How many runs does the query have, on all its pages, in the right order? */
+static uint64_t count_all(struct bed *bed, struct query query)
+{
+    uint64_t count = 0;
+    for (bool more = true; more;) {
+        struct arena *arena = arena_new(1 << 16);
+        struct index_search found;
+        if (calls_search(&bed->calls, &query, arena, &found)) {
+            arena_free(arena);
+            return UINT64_MAX;
+        }
+        for (size_t i = 0; i < found.count; i++) {
+            const struct index_row *row = &found.rows[i];
+            bool below = !query.after || row->start_us < query.cursor.start_us ||
+                         (row->start_us == query.cursor.start_us &&
+                          uuid_compare(row->id, query.cursor.id) < 0);
+            CHECK(below);
+            query.cursor = (struct query_cursor){row->start_us, row->id};
+            query.after = true;
+        }
+        count += found.count;
+        more = found.more;
+        CHECK(!more || found.count == query.limit);
+        arena_free(arena);
+    }
+    return count;
+}
+
+/* Is everything there, and nothing else? */
+static void check_all(struct bed *bed)
+{
+    uint64_t wanted = 0, odd = bed->runs > 3 ? bed->runs - 3 : 0;
+    for (uint64_t n = 0; n < bed->runs + 100; n += 7) {
+        struct arena *arena = arena_new(1024);
+        struct uuid id = make_id(n);
+        struct index_row *row = NULL;
+        CHECK(calls_find(&bed->calls, &id, 1, arena, &row) == 0);
+        CHECK(row->found == (n < bed->runs));
+        CHECK(!row->found || (row->place.ordinal == n && row->start_us == start_of(n)));
+        arena_free(arena);
+        if (failed(bed))
+            return;
+    }
+    const struct query any = {.by_name = true, .limit = 1000};
+    CHECK(count_all(bed, any) == bed->runs);
+
+    const struct query trace = {.by_trace = true, .trace = trace_of(odd), .limit = 17};
+    for (uint64_t n = odd % TRACES; n < bed->runs; n += TRACES)
+        wanted++;
+    CHECK(count_all(bed, trace) == wanted);
+
+    char name[32];
+    name_of(odd, name);
+    const struct query one = {.by_name = true, .name = {name, strlen(name)}, .limit = 10};
+    wanted = 0;
+    for (uint64_t n = 0; n < bed->runs; n++) {
+        char other[32];
+        name_of(n, other);
+        wanted += strstr(other, name) != NULL;
+    }
+    CHECK(count_all(bed, one) == wanted);
+
+    const struct query common = {.by_name = true, .name = STR("STEP 1"), .limit = 500};
+    wanted = 0;
+    for (uint64_t n = 0; n < bed->runs; n++)
+        wanted += n % NAMES == 1 || n % NAMES / 10 == 1;
+    CHECK(count_all(bed, common) == wanted);
+    CHECK(bed->calls.index->ops->runs(bed->calls.index) == bed->runs);
+}
+
+/* One number, from a connection of our own. */
+static int64_t ask(struct bed *bed, const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *s = NULL;
+    int64_t answer = -1;
+    if (sqlite3_open(bed->path, &db) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+        answer = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return answer;
+}
+
+static off_t file_size(const struct bed *bed, const char *name)
+{
+    char path[200];
+    struct stat st;
+    in_dir(bed, name, path);
+    return stat(path, &st) ? 0 : st.st_size;
+}
+
+/* --- keys on disk ------------------------------------------------------------------- */
+
+TEST(keys_that_went_to_the_file_and_were_merged_are_found)
+{
+    struct bed bed;
+    start(&bed);
+    add_many(&bed, 20000, 20);
+    check_all(&bed);
+    /* They really went there, and through several levels. */
+    CHECK(ask(&bed, "SELECT max(level) FROM part WHERE state = 1 AND kind = 0") >= 2);
+    CHECK(ask(&bed, "SELECT sum(keys) FROM part WHERE state = 1 AND kind = 1") > 19000);
+    stop(&bed);
+}
+
+TEST(merging_keeps_up_and_leaves_nothing_behind)
+{
+    struct bed bed;
+    start(&bed);
+    add_many(&bed, 15000, 30);
+    /* Of each kind and level at most those being merged, and the next ones. */
+    CHECK(ask(&bed, "SELECT max(n) FROM (SELECT count(*) n FROM part WHERE state = 1"
+                    " GROUP BY kind, level)") <= 16);
+    CHECK(ask(&bed, "SELECT count(*) FROM block WHERE block >> 24 NOT IN"
+                    " (SELECT part FROM part)") == 0);
+    CHECK(ask(&bed, "SELECT count(*) FROM fence WHERE part NOT IN (SELECT part FROM part)") == 0);
+    CHECK(ask(&bed, "SELECT count(*) FROM part WHERE state = 2") < 64);
+    CHECK(ask(&bed, "SELECT count(*) FROM block WHERE block >> 24 IN"
+                    " (SELECT part FROM part WHERE state = 1)") ==
+          ask(&bed, "SELECT sum(blocks) FROM part WHERE state = 1"));
+    stop(&bed);
+}
+
+TEST(one_very_large_batch_is_as_good_as_many)
+{
+    struct bed bed;
+    start(&bed);
+    add_runs(&bed, 10);
+    add_runs(&bed, 5000); /* keys spill before the commit */
+    check_all(&bed);
+    struct index_batch batch;
+    CHECK(stage_runs(&bed, 3000, &batch) == 0 && batch.added == 3000);
+    CHECK(calls_rollback(&bed.calls) == 0);
+    check_all(&bed);
+    add_many(&bed, 12000, 64);
+    check_all(&bed);
+    stop(&bed);
+}
+
+TEST(a_rolled_back_transaction_leaves_merges_as_they_were)
+{
+    struct bed bed;
+    start(&bed);
+    for (int i = 0; i < 60; i++) {
+        struct index_batch batch;
+        CHECK(stage_runs(&bed, 70, &batch) == 0);
+        CHECK(calls_rollback(&bed.calls) == 0);
+        add_runs(&bed, 70);
+        CHECK(stage_runs(&bed, 5, &batch) == 0 && batch.verdict == INDEX_ADDED);
+        CHECK(calls_rollback(&bed.calls) == 0);
+    }
+    check_all(&bed);
+    stop(&bed);
+}
+
+/* --- the file ------------------------------------------------------------------------ */
+
+static void copy_file(const char *from, const char *to)
+{
+    char buffer[65536];
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    if (in < 0)
+        return; /* no WAL yet */
+    int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    for (ssize_t n; (n = read(in, buffer, sizeof buffer)) > 0;)
+        CHECK(write(out, buffer, (size_t)n) == n);
+    close(in);
+    close(out);
+}
+
+/* What a process that is killed now would leave. */
+static void copy_as_killed(const struct bed *from, struct bed *to)
+{
+    static const char *const names[] = {"index.db", "index.db-wal"};
+    char a[200], b[200];
+    for (size_t i = 0; i < 2; i++) {
+        in_dir(from, names[i], a);
+        in_dir(to, names[i], b);
+        copy_file(a, b);
+    }
+}
+
+TEST(a_killed_process_leaves_every_commit_whole)
+{
+    struct bed bed;
+    start(&bed);
+    for (int i = 0; i < 5; i++) {
+        add_many(&bed, bed.runs + 1700, 100);
+        struct index_batch batch;
+        CHECK(stage_runs(&bed, 90, &batch) == 0); /* open when it is killed */
+
+        struct bed after = {.runs = bed.runs, .sequence = bed.sequence - 1};
+        make_dir(&after);
+        copy_as_killed(&bed, &after);
+        open_index(&after);
+        CHECK(calls_mark(&after.calls) == after.sequence);
+        check_all(&after);
+        add_many(&after, after.runs + 500, 50);
+        check_all(&after);
+        stop(&after);
+        CHECK(calls_rollback(&bed.calls) == 0);
+    }
+    stop(&bed);
+}
+
+TEST(a_database_of_another_schema_is_emptied)
+{
+    struct bed bed;
+    start(&bed);
+    add_many(&bed, 500, 100);
+    close_index(&bed);
+    CHECK(ask(&bed, "PRAGMA user_version = 999") == -1);
+    CHECK(ask(&bed, "PRAGMA user_version") == 999);
+
+    open_index(&bed);
+    bed.runs = 0;
+    CHECK(calls_mark(&bed.calls) == 0);
+    check_all(&bed);
+    add_many(&bed, 500, 100);
+    check_all(&bed);
+    close_index(&bed);
+    open_index(&bed);
+    check_all(&bed);
+    stop(&bed);
+}
+
+TEST(the_database_of_another_program_is_not_touched)
+{
+    struct bed bed = {0};
+    struct index *index = NULL;
+    struct err err = {0};
+    make_dir(&bed);
+    CHECK(ask(&bed, "CREATE TABLE theirs(x)") == -1);
+    CHECK(index_sqlite_open(&bed.config, &index, &err) == ERR_INVALID);
+    CHECK(strstr(err.text, "another program"));
+    CHECK(ask(&bed, "SELECT count(*) FROM theirs") == 0);
+    forget_files(&bed);
+}
+
+TEST(a_file_that_is_no_database_is_refused_with_the_remedy)
+{
+    struct bed bed = {0};
+    struct index *index = NULL;
+    struct err err = {0};
+    make_dir(&bed);
+    FILE *file = fopen(bed.path, "w");
+    for (int i = 0; i < 1000; i++)
+        fputs("these are not pages\n", file);
+    fclose(file);
+    CHECK(index_sqlite_open(&bed.config, &index, &err) == ERR_CORRUPT);
+    CHECK(strstr(err.text, "rundlet reindex"));
+    forget_files(&bed);
+}
+
+TEST(damaged_pages_are_an_error_with_the_remedy)
+{
+    struct bed bed;
+    start(&bed);
+    add_many(&bed, 3000, 100);
+    close_index(&bed);
+    off_t size = file_size(&bed, "index.db");
+    char garbage[4096];
+    memset(garbage, 0xa5, sizeof garbage);
+    int fd = open(bed.path, O_WRONLY | O_CLOEXEC);
+    for (off_t at = 4096; at < size; at += 4096) /* all but the first page */
+        CHECK(pwrite(fd, garbage, sizeof garbage, at) == sizeof garbage);
+    close(fd);
+
+    struct index *index = NULL;
+    struct err err = {0};
+    CHECK(index_sqlite_open(&bed.config, &index, &err) == ERR_CORRUPT);
+    CHECK(strstr(err.text, "rundlet reindex"));
+    forget_files(&bed);
+}
+
+TEST(a_damaged_block_is_an_error_and_no_answer)
+{
+    struct bed bed;
+    start(&bed);
+    add_many(&bed, 3000, 100);
+    close_index(&bed);
+    CHECK(ask(&bed, "UPDATE block SET keys = x'0102'") == -1);
+    open_index(&bed);
+    struct arena *arena = arena_new(1024);
+    struct uuid id = make_id(1);
+    struct index_row *row = NULL;
+    struct index_search found;
+    const struct query trace = {.by_trace = true, .trace = trace_of(1), .limit = 1000};
+    CHECK(calls_find(&bed.calls, &id, 1, arena, &row) == ERR_CORRUPT);
+    CHECK(strstr(bed.calls.err.text, "rundlet reindex"));
+    CHECK(calls_search(&bed.calls, &trace, arena, &found) == ERR_CORRUPT);
+    arena_free(arena);
+    stop(&bed);
+}
+
+TEST(an_index_for_reading_only_reads)
+{
+    struct bed bed;
+    start(&bed);
+    add_many(&bed, 2000, 100);
+
+    struct bed other = {.runs = bed.runs, .config = bed.config, .failures = test_failures};
+    other.config.read_only = true;
+    open_index(&other);
+    add_many(&bed, 3000, 100); /* after it was opened: it does not see these */
+    CHECK(calls_mark(&other.calls) == 20);
+    check_all(&other);
+    CHECK(calls_commit(&other.calls, 99) == ERR_DENIED);
+    close_index(&other);
+
+    check_all(&bed);
+    stop(&bed);
+}
+
+/* --- limits --------------------------------------------------------------------------- */
+
+TEST(a_full_disk_is_an_error_and_then_all_goes_on)
+{
+    struct bed bed;
+    struct rlimit old, low;
+    start(&bed);
+    add_many(&bed, 1000, 100);
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK(getrlimit(RLIMIT_FSIZE, &old) == 0);
+    for (int i = 0; i < 30; i++) {
+        off_t size = file_size(&bed, "index.db-wal"), file = file_size(&bed, "index.db");
+        low = old;
+        low.rlim_cur = (rlim_t)((size > file ? size : file) + i * 1500);
+        CHECK(setrlimit(RLIMIT_FSIZE, &low) == 0);
+        struct index_batch batch;
+        int r = 0;
+        for (int k = 0; !r && k < 1000; k++) {
+            r = stage_runs(&bed, 300, &batch);
+            if (!r)
+                r = calls_commit(&bed.calls, bed.sequence);
+            bed.runs += r ? 0 : 300;
+        }
+        CHECK(r == ERR_FULL);
+        if (r != ERR_FULL)
+            fprintf(stderr, "%s\n", bed.calls.err.text);
+        CHECK(setrlimit(RLIMIT_FSIZE, &old) == 0);
+        CHECK(calls_rollback(&bed.calls) == 0);
+        add_runs(&bed, 10);
+        if (failed(&bed))
+            break;
+    }
+    signal(SIGXFSZ, SIG_DFL);
+    check_all(&bed);
+    stop(&bed);
+}
+
+TEST(a_read_that_takes_too_long_is_ended)
+{
+    struct bed bed;
+    start(&bed);
+    add_many(&bed, 20000, 2000);
+    close_index(&bed);
+    bed.config.deadline_ms = 2;
+    open_index(&bed);
+    struct arena *arena = arena_new(1024);
+    struct index_search found;
+    /* Every row of the trace is read for its name. */
+    const struct query query = {
+        .by_name = true, .name = STR("no such name at all"), .by_trace = true, .limit = 1000};
+    struct query traces[TRACES];
+    int timeouts = 0;
+    for (uint64_t t = 0; t < TRACES; t++) {
+        traces[t] = query;
+        traces[t].trace = trace_of(t);
+    }
+    /* All at once, so that most wait longer than they may. */
+    for (int round = 0; round < 20 && timeouts == 0; round++) {
+        const struct query all = {.by_name = true, .name = STR("zq"), .limit = 1000};
+        timeouts += calls_search(&bed.calls, &all, arena, &found) == ERR_TIMEOUT;
+        for (int t = 0; t < TRACES; t++)
+            timeouts += calls_search(&bed.calls, &traces[t], arena, &found) == ERR_TIMEOUT;
+    }
+    arena_free(arena);
+    close_index(&bed);
+
+    bed.config.deadline_ms = 0;
+    open_index(&bed);
+    arena = arena_new(1024);
+    CHECK(calls_search(&bed.calls, &query, arena, &found) == ERR_TIMEOUT);
+    arena_free(arena);
+    close_index(&bed);
+
+    bed.config.deadline_ms = 60000;
+    open_index(&bed);
+    arena = arena_new(1024);
+    CHECK(calls_search(&bed.calls, &query, arena, &found) == 0 && found.count == 0);
+    arena_free(arena);
+    stop(&bed);
+}
+
+TEST(a_full_queue_of_reads_refuses)
+{
+    struct bed bed;
+    start(&bed);
+    add_runs(&bed, 10);
+    close_index(&bed);
+    bed.config.queue = 0;
+    open_index(&bed);
+    struct arena *arena = arena_new(1024);
+    struct uuid id = make_id(1);
+    struct index_row *row = NULL;
+    CHECK(calls_find(&bed.calls, &id, 1, arena, &row) == ERR_BUSY);
+    arena_free(arena);
+    stop(&bed);
+}
+
+TEST(the_wal_stays_bounded_under_steady_load)
+{
+    enum { COMMITS = 6000, PAGE = 4096 + 24 };
+    struct bed bed;
+    off_t longest = 0;
+    start(&bed);
+    for (int i = 0; i < COMMITS; i++) {
+        add_runs(&bed, 3);
+        if (i % 100 == 0) {
+            off_t size = file_size(&bed, "index.db-wal");
+            longest = size > longest ? size : longest;
+        }
+    }
+    CHECK(longest >= (off_t)WAL_BEGIN * PAGE / 2); /* there was something to do */
+    CHECK(longest <= (off_t)(WAL_HELP + WAL_HELP / 8) * PAGE);
+    CHECK(file_size(&bed, "index.db") > 0);
+    check_all(&bed);
+    stop(&bed);
+}
+
+/* --- threads ---------------------------------------------------------------------------- */
+
+/* A batch: RUNS runs of one trace, of one name. */
+struct shared {
+    struct bed *bed;
+    atomic_uint_least64_t committed; /* batches */
+    atomic_uint_least64_t begun;
+    atomic_bool stop;
+    atomic_int wrong;
+    atomic_uint_least64_t looked;
+};
+
+static void batch_name(uint64_t batch, char out[32])
+{
+    snprintf(out, 32, "batch <%llu>", (unsigned long long)batch);
+}
+
+/* What is seen of a batch is all or nothing, and all when it was acknowledged. */
+static void look(struct shared *s, struct calls *calls, struct make_random *random, int how)
+{
+    uint64_t committed = atomic_load(&s->committed), begun = atomic_load(&s->begun);
+    /* Mostly the newest ones, where it matters. */
+    uint64_t range = make_random(random) % 4 && begun > 8 ? 8 : begun;
+    uint64_t batch = begun - 1 - make_random(random) % (range ? range : 1);
+    struct arena *arena = arena_new(4096);
+    struct index_search found = {0};
+    size_t count = 0;
+    int r;
+    if (how == 0) {
+        struct uuid ids[RUNS];
+        struct index_row *rows = NULL;
+        for (uint64_t i = 0; i < RUNS; i++)
+            ids[i] = make_id(batch * RUNS + i);
+        r = calls_find(calls, ids, RUNS, arena, &rows);
+        for (size_t i = 0; !r && i < RUNS; i++)
+            count += rows[i].found;
+    } else {
+        char name[32];
+        batch_name(batch, name);
+        const struct query query = {.by_trace = how == 1,
+                                    .by_name = how == 2,
+                                    .trace = make_id(1000000 + batch),
+                                    .name = {name, strlen(name)},
+                                    .limit = 100};
+        r = calls_search(calls, &query, arena, &found);
+        count = found.count;
+    }
+    bool whole = count == RUNS || (count == 0 && batch >= committed);
+    if (r || !whole) {
+        fprintf(stderr, "batch %llu of %llu: %zu runs, way %d, error %d\n",
+                (unsigned long long)batch, (unsigned long long)committed, count, how, r);
+        atomic_fetch_add(&s->wrong, 1);
+    }
+    atomic_fetch_add(&s->looked, 1);
+    arena_free(arena);
+}
+
+/* A page of all runs ends between two batches, since each has one instant. */
+static void look_at_all(struct shared *s, struct calls *calls)
+{
+    const struct query query = {.by_name = true, .limit = 3 * RUNS};
+    struct arena *arena = arena_new(4096);
+    struct index_search found;
+    uint64_t committed = atomic_load(&s->committed);
+    int r = calls_search(calls, &query, arena, &found);
+    uint64_t newest = r || !found.count ? 0 : (uint64_t)found.rows[0].start_us;
+    bool wrong = r || found.count % RUNS != 0 || (committed > 0 && newest + 1 < committed);
+    for (size_t i = 0; !wrong && i < found.count; i++)
+        wrong = (uint64_t)found.rows[i].start_us != newest - i / RUNS;
+    if (wrong)
+        atomic_fetch_add(&s->wrong, 1);
+    arena_free(arena);
+}
+
+static void *read_on(void *context)
+{
+    struct shared *s = context;
+    struct calls calls;
+    struct make_random random = {(uint64_t)(uintptr_t)&calls};
+    calls_open(&calls, s->bed->calls.index);
+    while (!atomic_load(&s->stop)) {
+        for (int how = 0; how < 3; how++)
+            look(s, &calls, &random, how);
+        look_at_all(s, &calls);
+    }
+    calls_close(&calls);
+    return NULL;
+}
+
+TEST(readers_see_whole_batches_while_they_are_written)
+{
+    enum { BATCHES = 1000, READERS = 3 };
+    struct bed bed;
+    start(&bed);
+    struct shared s = {.bed = &bed};
+    pthread_t threads[READERS];
+    atomic_store(&s.begun, 1);
+    for (int i = 0; i < READERS; i++)
+        CHECK(pthread_create(&threads[i], NULL, read_on, &s) == 0);
+    for (uint64_t b = 0; b < BATCHES && !atomic_load(&s.wrong); b++) {
+        struct make_run runs[RUNS];
+        char name[32];
+        batch_name(b, name);
+        for (uint64_t i = 0; i < RUNS; i++)
+            runs[i] = (struct make_run){.id = make_id(b * RUNS + i),
+                                        .trace = make_id(1000000 + b),
+                                        .name = name,
+                                        .start_us = (int64_t)b};
+        struct made_record *made = make_record(runs, RUNS);
+        struct index_batch batch = {
+            .record = &made->record, .first = {1, (uint32_t)(b * RUNS)}, .sequence = b + 1};
+        atomic_store(&s.begun, b + 1);
+        CHECK(calls_stage(&bed.calls, &batch, 1) == 0);
+        CHECK(calls_commit(&bed.calls, b + 1) == 0);
+        atomic_store(&s.committed, b + 1);
+        made_free(made);
+    }
+    while (atomic_load(&s.looked) < 100 && !atomic_load(&s.wrong))
+        sched_yield();
+    atomic_store(&s.stop, true);
+    for (int i = 0; i < READERS; i++)
+        pthread_join(threads[i], NULL);
+    CHECK(atomic_load(&s.wrong) == 0);
+    stop(&bed);
+}
