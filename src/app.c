@@ -208,6 +208,7 @@ int app_open(const struct config *config, enum app_use use, unsigned loop_count,
     app->use = use;
     app->lock_fd = -1;
     app->budget.limit = config->inflight_max;
+    app->answers.limit = config->answers_max;
     atomic_init(&app->generation, 1);
     if (use == APP_WRITE && (make_dir(config->data, err) || take_lock(app, err)))
         goto fail;
@@ -220,7 +221,7 @@ int app_open(const struct config *config, enum app_use use, unsigned loop_count,
         .index = app->index,
         .store = app->store,
         .cache = app->cache,
-        .budget = &app->budget,
+        .budget = &app->answers,
         .generation = &app->generation,
         .run_ttl_ms = config->cache_ttl_get_ms,
         .search_ttl_ms = config->cache_ttl_search_ms,
@@ -238,7 +239,7 @@ void app_close(struct app *app)
     if (!app)
         return;
     if (app->started) {
-        loop_stop(app->commit_loop);
+        commit_end(app->commit);
         loop_join(app->commit_loop);
     }
     commit_free(app->commit);

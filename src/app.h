@@ -30,7 +30,8 @@ struct app {
     const struct config *config;
     enum app_use use;
     int lock_fd;
-    struct budget budget;
+    struct budget budget;  /* of bodies coming in */
+    struct budget answers; /* of answers going out: slow readers do not stop writers */
     atomic_uint_fast64_t generation;
     struct store *store;
     struct index *index;

@@ -20,6 +20,7 @@ struct commit;
 struct api {
     struct serve serve;
     struct commit *commit;
+    struct budget *budget; /* of bodies coming in */
     struct batch_limits limits;
     struct str key; /* empty: everybody may */
     atomic_bool draining;

@@ -47,17 +47,19 @@ bool ask_fields(struct http_request *request, const struct form *form, uint32_t 
     return true;
 }
 
-/* A whole number in decimal; false for anything else, also for one too long. */
+/* A whole number in decimal; false for anything else.  A very large one is
+ * large enough. */
 static bool number(struct str text, long *value)
 {
     bool negative = text.len && text.at[0] == '-';
-    if (text.len == negative || text.len > 9)
+    if (text.len == negative)
         return false;
     *value = 0;
     for (size_t i = negative; i < text.len; i++) {
         if (text.at[i] < '0' || text.at[i] > '9')
             return false;
-        *value = *value * 10 + (text.at[i] - '0');
+        if (*value < 1000000000)
+            *value = *value * 10 + (text.at[i] - '0');
     }
     *value = negative ? -*value : *value;
     return true;

@@ -57,7 +57,13 @@ void fail_err(struct http_request *request, const struct err *err)
     if (status >= 500)
         log_event(LOG_ERROR, "request_failed", LOG_N("request_id", http_request_id(request)),
                   LOG_C("code", err_word(err->code)), LOG_C("reason", err->text));
-    http_fail(request, status, "%s", err->text);
+    if (err->code == ERR_CORRUPT || err->code == ERR_IO) /* paths and offsets are the operator's */
+        http_fail(request, status, "%s; the server's log says more under request_id %llu",
+                  err->code == ERR_CORRUPT ? "What is stored of this failed its check or is missing"
+                                           : "The disk failed",
+                  (unsigned long long)http_request_id(request));
+    else
+        http_fail(request, status, "%s", err->text);
 }
 
 static void reply_422(struct http_request *request, struct text *body)

@@ -13,12 +13,11 @@
 #include "api/fail.h"
 #include "api/handlers.h"
 #include "api/range.h"
+#include "api/stream.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "serve/encode.h"
 #include "serve/get.h"
-
-enum { SLICE = 256 << 10 /* encoded at a time */ };
 
 struct getter {
     struct http_request *request;
@@ -26,9 +25,7 @@ struct getter {
     struct str range; /* the header, or at == NULL */
     struct str if_range;
     bool gone, streaming;
-
-    struct encoder *encoder;
-    size_t part, at; /* where in get.splice the encoder is */
+    struct stream stream;
 };
 
 static void answered(struct op *op);
@@ -55,8 +52,9 @@ static void begun(struct http_request *request)
         abort();
     g->request = request;
     enum show only = field_of(request);
-    if (only != SHOWS) {
+    if (only != SHOWS)
         fields = 0;
+    if (only != SHOWS && str_eq(http_method(request), STR("GET"))) {
         g->range = http_header(request, STR("range"));
         g->if_range = http_header(request, STR("if-range"));
     }
@@ -76,7 +74,7 @@ static void begun(struct http_request *request)
 
 static void getter_free(struct getter *g)
 {
-    encoder_free(g->encoder);
+    stream_close(&g->stream);
     free(g);
 }
 
@@ -158,53 +156,44 @@ static void reply_bytes(struct getter *g, struct str etag)
     }
 }
 
-/* Encode and send slices until the client has enough for now, or all. */
-static void stream(struct getter *g)
+/* All of it was encoded, or it cannot be. */
+static void streamed(struct stream *stream, bool whole)
 {
-    const struct splice *splice = &g->get.splice;
-    bool room = true;
-    while (room && g->part < splice->count) {
-        struct str part = splice->parts[g->part];
-        size_t len = part.len - g->at < SLICE ? part.len - g->at : SLICE;
-        struct str slice = {part.at + g->at, len};
-        g->at += len;
-        if (g->at == part.len) {
-            g->part++;
-            g->at = 0;
-        }
-        struct buf *coded = encoder_step(g->encoder, slice, g->part == splice->count);
-        if (!coded) {
-            struct http_request *request = g->request;
-            *http_slot(request) = NULL;
-            getter_free(g);
-            http_cut(request);
-            return;
-        }
-        room = http_write(g->request, (struct http_piece){coded, {coded->at, coded->len}});
-    }
-    if (g->part == splice->count) {
-        struct http_request *request = g->request;
-        *http_slot(request) = NULL;
-        getter_free(g);
+    struct getter *g = op_owner(stream, struct getter, stream);
+    struct http_request *request = g->request;
+    bool gone = g->gone;
+    *http_slot(request) = NULL;
+    getter_free(g);
+    if (gone)
+        http_release(request);
+    else if (whole)
         http_finish(request);
-    }
+    else
+        http_cut(request);
 }
 
 static void start_stream(struct getter *g, struct str etag)
 {
     struct answer_head head;
     answer_head(&head, g->get.hit, g->get.coding, etag);
-    g->encoder = encoder_new(g->get.coding);
+    struct http_request *request = g->request;
+    http_start(request, 200, head.fields, head.count);
+    if (str_eq(http_method(request), STR("HEAD"))) {
+        *http_slot(request) = NULL;
+        getter_free(g);
+        http_finish(request);
+        return;
+    }
+    stream_open(&g->stream, request, g->get.coding, streamed);
     g->streaming = true;
-    http_start(g->request, 200, head.fields, head.count);
-    stream(g);
+    stream_send(&g->stream, g->get.splice.parts, g->get.splice.count, true);
 }
 
 static void drained(struct http_request *request)
 {
     struct getter *g = *http_slot(request);
     if (g && g->streaming)
-        stream(g);
+        stream_drained(&g->stream);
 }
 
 static void answered(struct op *op)
@@ -222,7 +211,7 @@ static void answered(struct op *op)
     if (op->err.code == ERR_OK)
         etag = arena_copy(g->get.arena, (struct str){g->get.etag, SERVE_ETAG});
     bool large = op->err.code == ERR_OK && !g->get.not_modified && !g->get.whole;
-    if (large && g->get.coding != CODING_IDENTITY && g->get.only == SHOWS) {
+    if (large && g->get.coding != CODING_IDENTITY) {
         start_stream(g, etag);
         return;
     }
@@ -253,8 +242,8 @@ static void answered(struct op *op)
 static void gone(struct http_request *request)
 {
     struct getter *g = *http_slot(request);
-    if (g && !g->streaming) {
-        g->gone = true; /* answered() will release */
+    if (g && (!g->streaming || g->stream.turning)) {
+        g->gone = true; /* answered() or streamed() will release */
         return;
     }
     if (g)

@@ -2,7 +2,8 @@
  *
  *   page_search() or page_batch()
  *   stepped()   the first step is all there is: answer whole.  Else start the
- *               answer, write, and ask for the next step
+ *               answer, write the step (through a stream when it is encoded),
+ *               and ask for the next one
  *   drained()   the client took enough: go on
  *
  * A step that fails in the middle of an answer cuts the connection, so that
@@ -16,6 +17,7 @@
 #include "api/answer.h"
 #include "api/api.h"
 #include "api/fail.h"
+#include "api/stream.h"
 #include "base/budget.h"
 #include "base/buf.h"
 #include "base/log.h"
@@ -24,9 +26,10 @@
 struct page {
     struct http_request *request;
     struct serve_runs runs;
-    struct encoder *encoder; /* NULL: identity */
+    struct stream stream; /* when the answer is encoded */
+    struct str step;      /* being encoded */
     struct text question;
-    bool started, asking, gone;
+    bool started, encoded, asking, gone;
 };
 
 static void stepped(struct op *op);
@@ -80,7 +83,8 @@ void page_batch(struct page *page)
 void page_free(struct page *page)
 {
     serve_end(&page->runs);
-    encoder_free(page->encoder);
+    stream_close(&page->stream);
+    buf_unref(page->runs.step);
     budget_give(page->runs.serve->budget, page->question.len);
     text_free(&page->question);
     free(page);
@@ -95,32 +99,59 @@ static struct http_request *leave(struct page *page)
     return request;
 }
 
-/* Write a step.  `*room`: whether the client takes more at once.  False when
- * memory is short. */
-static bool write_step(struct page *page, bool *room)
+/* What is still on its way may use the page a last time; then it is released. */
+static void leave_gone(struct page *page)
 {
-    struct buf *step = page->runs.step;
-    page->runs.step = NULL;
-    if (page->encoder) {
-        struct buf *coded =
-            encoder_step(page->encoder, (struct str){step->at, step->len}, page->runs.last);
-        buf_unref(step);
-        step = coded;
-    }
-    if (!step)
-        return false;
-    *room = http_write(page->request, (struct http_piece){step, {step->at, step->len}});
-    return true;
+    http_release(leave(page));
+}
+
+static void next_step(struct page *page)
+{
+    page->asking = true;
+    serve_more(&page->runs);
+}
+
+/* The step was encoded and written. */
+static void sent(struct stream *stream, bool whole)
+{
+    struct page *page = op_owner(stream, struct page, stream);
+    page->runs.step = buf_unref(page->runs.step);
+    if (page->gone)
+        leave_gone(page);
+    else if (!whole)
+        http_cut(leave(page));
+    else if (page->runs.last)
+        http_finish(leave(page));
+    else
+        next_step(page);
 }
 
 static void start(struct page *page)
 {
     struct answer_head head;
-    if (page->runs.coding != CODING_IDENTITY)
-        page->encoder = encoder_new(page->runs.coding);
     answer_head(&head, page->runs.hit, page->runs.coding, (struct str){0});
     http_start(page->request, 200, head.fields, head.count);
     page->started = true;
+    page->encoded = page->runs.coding != CODING_IDENTITY;
+    if (page->encoded)
+        stream_open(&page->stream, page->request, page->runs.coding, sent);
+}
+
+/* Send a step of several. */
+static void send_step(struct page *page)
+{
+    struct buf *step = page->runs.step;
+    if (page->encoded) {
+        page->step = (struct str){step->at, step->len};
+        stream_send(&page->stream, &page->step, 1, page->runs.last);
+        return;
+    }
+    page->runs.step = NULL;
+    bool room = http_write(page->request, (struct http_piece){step, {step->at, step->len}});
+    if (page->runs.last)
+        http_finish(leave(page));
+    else if (room)
+        next_step(page);
 }
 
 static void stepped(struct op *op)
@@ -128,8 +159,7 @@ static void stepped(struct op *op)
     struct page *page = op_owner(op, struct page, runs.op);
     page->asking = false;
     if (page->gone) {
-        buf_unref(page->runs.step);
-        http_release(leave(page));
+        leave_gone(page);
         return;
     }
     if (op->err.code && page->started) {
@@ -146,36 +176,31 @@ static void stepped(struct op *op)
     if (page->runs.whole) {
         struct buf *step = page->runs.step;
         bool hit = page->runs.hit;
+        page->runs.step = NULL;
         answer_whole(leave(page), hit, (struct str){0}, step);
         return;
     }
     if (!page->started)
         start(page);
-    bool room = false;
-    if (!write_step(page, &room)) {
-        http_cut(leave(page));
-    } else if (page->runs.last) {
-        http_finish(leave(page));
-    } else if (room) {
-        page->asking = true;
-        serve_more(&page->runs);
-    }
+    send_step(page);
 }
 
 void page_drained(struct http_request *request)
 {
     struct page *page = *http_slot(request);
-    if (page && page->started && !page->asking) {
-        page->asking = true;
-        serve_more(&page->runs);
-    }
+    if (!page || !page->started || page->asking)
+        return;
+    if (page->encoded)
+        stream_drained(&page->stream);
+    else
+        next_step(page);
 }
 
 void page_gone(struct http_request *request)
 {
     struct page *page = *http_slot(request);
-    if (page && page->asking) {
-        page->gone = true; /* stepped() will release */
+    if (page && (page->asking || page->stream.turning)) {
+        page->gone = true; /* stepped() or sent() will release */
         return;
     }
     if (page)

@@ -137,6 +137,8 @@ static void metrics(struct http_request *request)
     metric_set(METRIC_CACHE_BYTES, (int64_t)bytes);
     metric_set(METRIC_INDEX_RUNS, (int64_t)api->serve.index->ops->runs(api->serve.index));
     metric_set(METRIC_BYTES_IN_FLIGHT,
+               (int64_t)atomic_load_explicit(&api->budget->used, memory_order_relaxed));
+    metric_set(METRIC_ANSWER_BYTES,
                (int64_t)atomic_load_explicit(&api->serve.budget->used, memory_order_relaxed));
     metric_set(METRIC_COMMIT_QUEUE_DEPTH, (int64_t)commit_waiting(api->commit));
     struct store_size size;

@@ -128,6 +128,11 @@ static enum answer_state head_ends(struct answer *answer)
     return ANSWER_MORE;
 }
 
+static bool ends_size(char c)
+{
+    return c == ';' || c == ' ' || c == '\t';
+}
+
 /* "1a2b;extension" */
 static enum answer_state chunk_begins(struct answer *answer)
 {
@@ -143,7 +148,7 @@ static enum answer_state chunk_begins(struct answer *answer)
         size = size << 4 | (digit < 16 ? digit : digit - 6);
         digits++;
     }
-    if (digits == 0 || (digits < line.len && !memchr("; \t", line.at[digits], 3)))
+    if (digits == 0 || (digits < line.len && !ends_size(line.at[digits])))
         return bad(answer, "a chunk has no size");
     if (size > ANSWER_BODY_MAX - answer->body.len)
         return bad(answer, "its body is too long");

@@ -185,6 +185,14 @@ static int connect_to(const struct addrinfo *address, int *result)
     return 0;
 }
 
+static int unavailable(struct err *err, int sys, const char *doing, const struct client *client)
+{
+    err_sys(err, sys, "%s %.100s", doing, client->authority);
+    if (err)
+        err->code = ERR_UNAVAILABLE;
+    return ERR_UNAVAILABLE;
+}
+
 static int connect_client(struct client *client, struct err *err)
 {
     if (client->fd >= 0 && clock_mono_us() - client->used_us < REST_US)
@@ -201,7 +209,7 @@ static int connect_client(struct client *client, struct err *err)
     freeaddrinfo(all);
     if (client->fd >= 0)
         return 0;
-    return err_set(err, ERR_UNAVAILABLE, "connect to %.100s: %s", client->authority, strerror(sys));
+    return unavailable(err, sys, "connect to", client);
 }
 
 /* Take from `iov` what was sent. */
@@ -255,8 +263,7 @@ static int exchange(struct client *client, struct iovec *iov, size_t count, stru
             else if (n == 0)
                 state = answer_feed(answer, (struct str){piece, 0}, true);
             else if (errno != EAGAIN && errno != EINTR)
-                r = err_set(err, ERR_UNAVAILABLE, "%.100s: the connection broke: %s",
-                            client->authority, strerror(errno));
+                r = unavailable(err, errno, "read from", client);
         }
         if (state == ANSWER_MORE && (ready & POLLOUT) && sending && count)
             sending = send_some(client->fd, &iov, &count);

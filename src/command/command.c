@@ -9,194 +9,9 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/version.h"
+#include "command/nearest.h"
 #include "command/talk.h"
 #include "config.h"
-
-enum { MEANT_MAX = 24 /* longest name that is compared with what was written */ };
-
-const struct command commands[] = {
-    {
-        .name = "serve",
-        .usage = "",
-        .line = "Take in runs and answer over HTTP, until SIGTERM.",
-        .more = "The settings say where it listens and what it holds; `rundlet --help` lists them.",
-        .logs = true,
-        .run = command_serve,
-    },
-    {
-        .name = "get",
-        .usage = "ID",
-        .line = "Print a run, or one of its fields.",
-        .more = "Reads the data directory, also beside a running server. A field is printed byte "
-                "for byte as\nit was sent, without a newline. Ends with 1 when there is no such "
-                "run.",
-        .options =
-            {
-                {"--field=", "NAME", "Only this: inputs, outputs or metadata, exactly as sent."},
-                {"--fields=", "A,B", "Only these fields of the run, and its id."},
-            },
-        .least_words = 1,
-        .most_words = 1,
-        .run = command_get,
-    },
-    {
-        .name = "search",
-        .usage = "",
-        .line = "Print the runs that match, newest first, a run a line.",
-        .more = "Reads the data directory, also beside a running server. When there are more runs "
-                "than were\nprinted, stderr says with which --cursor to go on.",
-        .options =
-            {
-                {"--trace=", "ID", "Runs of this trace."},
-                {"--name=", "TEXT", "Runs whose name contains this, in upper or lower case."},
-                {"--limit=", "N", "How many at most. [50]"},
-                {"--all", NULL, "All of them."},
-                {"--cursor=", "TEXT", "Go on where an earlier search ended."},
-            },
-        .run = command_search,
-    },
-    {
-        .name = "import",
-        .usage = "FILE...",
-        .line = "Store the runs of files: a JSON array, or a run a line.",
-        .more =
-            "A file may be gzip or zstd; `-` is stdin. When a server holds the data directory the "
-            "runs are\nsent to it, else they are stored directly; --url sends them to any server, "
-            "with the key of the\nsetting api_key. Runs are stored in batches, in order. A run "
-            "that is there already with the same\nbytes is left as it is, so an import that was "
-            "interrupted is simply run again - except for runs\nwithout an id: they are given one "
-            "when they are stored, and stored again each time.\n\nThe sums are printed as one JSON "
-            "object; stderr says which runs were\nrefused, counted from 0 in each file. Ends with "
-            "1 "
-            "when there are any.",
-        .options =
-            {
-                {"--url=", "URL", "Send to the server that is there, as in http://10.0.0.5:8000."},
-                {"--continue", NULL, "Leave out runs that are refused, and go on."},
-            },
-        .least_words = 1,
-        .most_words = 1000000,
-        .run = command_import,
-    },
-    {
-        .name = "export",
-        .usage = "",
-        .line = "Print every stored run as it was sent, oldest first, a run a line.",
-        .more =
-            "Reads the data directory, also beside a running server. What is printed is what the "
-            "client sent;\nif it sent no id, the id is put in front, so that what is exported can "
-            "be imported. What the\nserver filled in, such as a start_time that was not sent, is "
-            "not printed. Back in the directory\nit came from, a run that was sent without an id "
-            "counts as another run with the same id.\n\nBytes are kept, so a run that was sent "
-            "over several lines is printed over several lines, which\n`rundlet import` and jq read "
-            "as well. With --lines each run is on one line, its line breaks\nbetween tokens "
-            "being spaces.\n\nEnds with 1 when damaged runs had to be left out.",
-        .options =
-            {
-                {"--trace=", "ID", "Runs of this trace."},
-                {"--since=", "TIME",
-                 "Runs that started then or later: 2026-11-23, or with a time."},
-                {"--until=", "TIME", "Runs that started before."},
-                {"--lines", NULL, "Each run on one line, whatever was sent."},
-            },
-        .run = command_export,
-    },
-    {
-        .name = "verify",
-        .usage = "",
-        .line = "Check every stored byte against its checksum.",
-        .more = "Reads the data directory, also beside a running server. Damage is printed a JSON "
-                "object a line,\nthen the sums. Ends with 1 when there is any.",
-        .options =
-            {
-                {"--index", NULL, "Also that the index finds every run where it lies."},
-            },
-        .run = command_verify,
-    },
-    {
-        .name = "reindex",
-        .usage = "",
-        .line = "Build the index anew from the stored runs.",
-        .more = "No server may be running on the data directory.",
-        .run = command_reindex,
-    },
-    {
-        .name = "version",
-        .usage = "",
-        .line = "Print which Rundlet this is.",
-        .bare = true,
-        .run = command_version,
-    },
-    {
-        .name = "help",
-        .usage = "[COMMAND]",
-        .line = "Explain a command.",
-        .most_words = 1,
-        .bare = true,
-        .run = command_help,
-    },
-    {
-        .name = "docs",
-        .usage = "",
-        .line = "Print the page of commands, settings and metrics.",
-        .hidden = true,
-        .bare = true,
-        .run = command_docs,
-    },
-    {.name = NULL},
-};
-
-const struct command *command_find(const char *name)
-{
-    for (const struct command *c = commands; c->name; c++)
-        if (strcmp(c->name, name) == 0)
-            return c;
-    return NULL;
-}
-
-/* How many letters must be changed, put in or left out to make one the other. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t a_len = strlen(a), b_len = strlen(b);
-    size_t row[MEANT_MAX + 1];
-    if (a_len > MEANT_MAX || b_len > MEANT_MAX)
-        return SIZE_MAX;
-    for (size_t j = 0; j <= b_len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a_len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_len; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[b_len];
-}
-
-static bool nearer(const char *written, const char *name, size_t *best)
-{
-    size_t d = distance(written, name);
-    if (d > strlen(name) / 3 + 1 || d >= *best)
-        return false;
-    *best = d;
-    return true;
-}
-
-const struct command *command_nearest(const char *name)
-{
-    const struct command *found = NULL;
-    size_t best = SIZE_MAX;
-    for (const struct command *c = commands; c->name; c++)
-        if (!c->hidden && nearer(name, c->name, &best))
-            found = c;
-    return found;
-}
 
 /* "--limit" of "--limit=5" and of "--limit=". */
 static size_t name_len(const char *option)
@@ -240,15 +55,15 @@ static bool suggest_option(const struct command *command, int argc, char **argv,
                            const char *complaint)
 {
     for (int i = 1; i < argc; i++) {
-        char written[MEANT_MAX + 1], name[MEANT_MAX + 1], meant[MEANT_MAX + 1] = "";
+        char written[NEAREST_MAX + 1], name[NEAREST_MAX + 1], meant[NEAREST_MAX + 1] = "";
         size_t len = name_len(argv[i]), best = SIZE_MAX;
-        if (len > MEANT_MAX || len < 3 || strncmp(complaint, argv[i], len) != 0 ||
+        if (len > NEAREST_MAX || len < 3 || strncmp(complaint, argv[i], len) != 0 ||
             strncmp(complaint + len, ": no such", 9) != 0)
             continue;
         snprintf(written, sizeof written, "%.*s", (int)len, argv[i]);
         for (const struct command_option *o = command->options; o->name; o++) {
             snprintf(name, sizeof name, "%.*s", (int)name_len(o->name), o->name);
-            if (nearer(written + 2, name + 2, &best))
+            if (nearest_is(written + 2, name + 2, &best))
                 memcpy(meant, name, sizeof meant);
         }
         if (meant[0])
@@ -377,7 +192,7 @@ static int find_and_load(int argc, char **argv, struct config **result, struct e
         return load(NULL, argc, argv, result, err);
     if (suggest_option(tried, argc, argv, err->text))
         err->text[0] = '\0';
-    return (int)err->code;
+    return ERR_INVALID;
 }
 
 int command_main(int argc, char **argv)

@@ -5,6 +5,7 @@
  * which copy is the run, so the others are left out; a run that the index does
  * not know yet is printed.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,10 +37,8 @@ static bool read_time(const char *option, const char *text, int64_t *us)
     char room[40];
     size_t len = strlen(text);
     if (len == 10) {
-        memcpy(room, text, len);
-        memcpy(room + len, "T00:00:00Z", 11);
+        len = (size_t)snprintf(room, sizeof room, "%.10sT00:00:00Z", text);
         text = room;
-        len = strlen(room);
     }
     if (rfc3339_parse((struct str){text, len}, us))
         return true;

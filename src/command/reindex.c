@@ -3,12 +3,9 @@
  * The index's files are removed while the lock is held, so no server can have
  * them open.  Whoever opens the directory as its writer then builds them.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -18,8 +15,6 @@
 #include "command/talk.h"
 #include "config.h"
 
-static const char index_file[] = "index.db";
-
 static int in_use(const struct config *config, struct err *err)
 {
     char room[256];
@@ -28,31 +23,15 @@ static int in_use(const struct config *config, struct err *err)
                    config->data, STR_FMT(holder));
 }
 
-static int remove_file(int dir, const char *name, struct err *err)
-{
-    if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
-        return 0;
-    return err_sys(err, errno, "remove %s", name);
-}
-
-/* The database first: what belongs to it means nothing without it. */
+/* The database first: the others mean nothing without it. */
 static int remove_index(int dir, struct err *err)
 {
-    int r = remove_file(dir, index_file, err);
-    int fd = dup(dir);
-    DIR *list = fd < 0 ? NULL : fdopendir(fd);
-    if (!list) {
-        int sys = errno;
-        if (fd >= 0)
-            close(fd);
-        return err_sys(err, sys, "list the data directory");
-    }
-    const struct dirent *entry;
-    while (!r && (entry = readdir(list)))
-        if (strncmp(entry->d_name, index_file, sizeof index_file - 1) == 0)
-            r = remove_file(dir, entry->d_name, err);
-    closedir(list);
-    return r;
+    static const char *const names[] = {"index.db", "index.db-wal", "index.db-shm",
+                                        "index.db-journal"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (unlinkat(dir, names[i], 0) != 0 && errno != ENOENT)
+            return err_sys(err, errno, "remove %s", names[i]);
+    return 0;
 }
 
 static int remove_under_lock(const struct config *config, struct err *err)

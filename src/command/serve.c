@@ -199,6 +199,7 @@ int command_serve(const struct config *config, const struct command_args *args)
     server.api = (struct api){
         .serve = server.app->serve,
         .commit = server.app->commit,
+        .budget = &server.app->budget,
         .limits =
             {
                 .body_max = config->body_max,

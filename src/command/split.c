@@ -101,6 +101,11 @@ void split_feed(struct split *split, struct str piece)
     window->len += piece.len;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* Find the first byte that means something, and what it means. */
 static enum split_event start(struct split *split, bool last)
 {
@@ -113,7 +118,7 @@ static enum split_event start(struct split *split, bool last)
         if (look == BOM)
             at = BOM; /* a byte order mark, as some editors leave it */
     }
-    while (at < window->len && memchr(" \t\r\n", window->at[at], 4))
+    while (at < window->len && is_space(window->at[at]))
         at++;
     split->before += at;
     window->len -= at;

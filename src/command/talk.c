@@ -46,7 +46,9 @@ void out_add_one_line(struct out *out, struct str json)
         size_t len = json.len < sizeof piece ? json.len : sizeof piece;
         for (size_t i = 0; i < len; i++) {
             char c = json.at[i];
-            piece[i] = c == '\n' || c == '\r' ? ' ' : c;
+            if (c == '\n' || c == '\r')
+                c = ' ';
+            piece[i] = c;
         }
         out_add(out, (struct str){piece, len});
         json.at += len;
@@ -74,8 +76,11 @@ int out_end(struct out *out, int status)
         out->sys = errno ? errno : EIO;
     if (!out->sys)
         return status;
-    if (out->sys != EPIPE)
-        talk("cannot write the output: %s", strerror(out->sys));
+    if (out->sys != EPIPE) {
+        struct err err;
+        err_sys(&err, out->sys, "cannot write the output");
+        talk("%s", err.text);
+    }
     return COMMAND_FAILED;
 }
 

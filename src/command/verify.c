@@ -191,7 +191,7 @@ static int open_index(struct verify *verify, struct err *err)
             return r;
         app_close(verify->app);
         verify->app = NULL;
-        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000 * 1000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
     }
 }
 

@@ -140,8 +140,8 @@ static inline bool conn_too_slow(const struct conn *conn, uint64_t done, uint64_
 }
 
 /* ---- conn.c ---- */
-void conn_open(struct hub *hub, int fd); /* takes over `fd` */
-void conn_tick(struct conn *conn, uint64_t now);
+void conn_open(struct hub *hub, int fd);          /* takes over `fd` */
+void conn_tick(struct conn *conn, uint64_t time); /* ms, as uv_now() */
 void conn_ready(struct conn *conn); /* run conn_turn() soon, outside whatever is going on */
 void conn_turn(struct conn *conn);
 void conn_written(struct conn *conn, bool good); /* some of what waited was, or cannot be, sent */

@@ -92,18 +92,18 @@ static const char *reason(int status)
 
 static struct str date_line(struct date *date)
 {
-    static const char days[] = "SunMonTueWedThuFriSat";
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     int64_t second = clock_now_us() / 1000000;
     if (second != date->second) {
         time_t t = (time_t)second;
         struct tm tm;
         if (gmtime_r(&t, &tm))
-            snprintf(date->text, sizeof date->text, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT",
-                     days + 3 * (tm.tm_wday % 7), (unsigned)tm.tm_mday % 100,
-                     months + 3 * (tm.tm_mon % 12), (unsigned)(tm.tm_year + 1900) % 10000,
-                     (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
-                     (unsigned)tm.tm_sec % 100);
+            snprintf(date->text, sizeof date->text, "%s, %02u %s %04u %02u:%02u:%02u GMT",
+                     days[tm.tm_wday % 7], (unsigned)tm.tm_mday % 100, months[tm.tm_mon % 12],
+                     (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100,
+                     (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
         date->second = second;
     }
     return (struct str){date->text, 29};

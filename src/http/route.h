@@ -23,8 +23,8 @@ struct route_match {
     char allow[ROUTE_ALLOW]; /* methods of this path, when the method is the wrong one; else "" */
 };
 
-struct routes *routes_new(const struct http_route *routes, size_t count); /* borrowed */
-void routes_free(struct routes *routes);                                  /* NULL is fine */
+struct routes *routes_new(const struct http_route *list, size_t count); /* borrowed */
+void routes_free(struct routes *routes);                                /* NULL is fine */
 
 void route_find(const struct routes *routes, struct str method, struct str path,
                 struct route_match *match);

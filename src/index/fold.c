@@ -71,7 +71,7 @@ bool fold_run_name(const struct run *run, struct text *text)
 
     /* The decoded name lies behind the room for the folded one. */
     size_t most = raw.len < FOLD_NAME_MAX ? raw.len : FOLD_NAME_MAX;
-    char *room = text_room(text, FOLD_GROWTH * most + raw.len);
+    char *room = text_room(text, FOLD_GROWTH * most + raw.len + 1);
     char *plain = room + FOLD_GROWTH * most;
     size_t len = whole_points(plain, json_string_decode(raw, plain), FOLD_NAME_MAX);
     text->len += fold((struct str){plain, len}, room);

@@ -4,14 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/bytes.h"
-
 enum { RADIX_MIN = 64, FILTER_PROBES = 6 };
-
-static uint64_t prefix_of(const unsigned char *key)
-{
-    return __builtin_bswap64(get_u64(key)); /* every key is longer than that */
-}
 
 static void *must(void *memory)
 {
@@ -23,7 +16,7 @@ static void *must(void *memory)
 static bool is_sorted(const unsigned char *keys, size_t count, size_t width)
 {
     for (size_t i = 1; i < count; i++)
-        if (memcmp(keys + (i - 1) * width, keys + i * width, width) >= 0)
+        if (key_order(keys + (i - 1) * width, keys + i * width, width) >= 0)
             return false;
     return true;
 }
@@ -99,7 +92,7 @@ struct keys_run *keys_run_new(unsigned char *keys, size_t count, size_t width)
 
     struct entry *entries = must(malloc(2 * count * sizeof *entries));
     for (size_t i = 0; i < count; i++)
-        entries[i] = (struct entry){prefix_of(keys + i * width), keys + i * width};
+        entries[i] = (struct entry){key_prefix(keys + i * width), keys + i * width};
     const struct entry *sorted = sort_entries(entries, entries + count, count, width);
     unsigned char *end = run->at;
     for (size_t i = 0; i < count; i++) {
@@ -123,7 +116,7 @@ struct keys_run *keys_run_merge(const struct keys_run *a, const struct keys_run 
     const unsigned char *q = b->at, *q_end = q + b->count * width;
     unsigned char *end = run->at;
     while (p < p_end && q < q_end) {
-        int order = memcmp(p, q, width);
+        int order = key_order(p, q, width);
         memcpy(end, order <= 0 ? p : q, width);
         end += width;
         p += order <= 0 ? width : 0;
@@ -149,7 +142,7 @@ size_t keys_below_count(const unsigned char *keys, size_t count, size_t width,
     size_t low = 0, high = count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (memcmp(keys + middle * width, key, width) < 0)
+        if (key_order(keys + middle * width, key, width) < 0)
             low = middle + 1;
         else
             high = middle;

@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/uuid.h"
 
 /* The numbers are stored: append only. */
@@ -105,6 +106,21 @@ static inline uint64_t key_read_number(const unsigned char *at)
 static inline uint64_t key_number(enum keys_kind kind, const unsigned char *key)
 {
     return key_read_number(key + keys_width(kind) - KEYS_NUMBER);
+}
+
+/* The first eight bytes as a number; every key is longer than that. */
+static inline uint64_t key_prefix(const unsigned char *key)
+{
+    return __builtin_bswap64(get_u64(key));
+}
+
+/* As memcmp; most pairs differ within their first eight bytes. */
+static inline int key_order(const unsigned char *a, const unsigned char *b, size_t width)
+{
+    uint64_t x = key_prefix(a), y = key_prefix(b);
+    if (x != y)
+        return x < y ? -1 : 1;
+    return memcmp(a + 8, b + 8, width - 8);
 }
 
 /* Sorted, distinct keys in memory. */

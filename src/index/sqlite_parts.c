@@ -316,7 +316,7 @@ int parts_write(struct parts *parts, enum keys_kind kind, struct keys_run *const
         size_t from = 0;
         for (size_t i = 0; i < count; i++) {
             const unsigned char *key = runs[i]->at + at[i] * width;
-            if (at[i] < runs[i]->count && (!least || memcmp(key, least, width) < 0)) {
+            if (at[i] < runs[i]->count && (!least || key_order(key, least, width) < 0)) {
                 least = key;
                 from = i;
             }
@@ -409,7 +409,7 @@ static struct merge_input *least_input(struct merge *merge, size_t width)
     for (size_t i = 0; i < merge->count; i++) {
         struct merge_input *in = &merge->in[i];
         if (in->at < in->fill &&
-            (!least || memcmp(in->block + in->at, least->block + least->at, width) < 0))
+            (!least || key_order(in->block + in->at, least->block + least->at, width) < 0))
             least = in;
     }
     return least;

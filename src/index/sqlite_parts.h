@@ -18,8 +18,8 @@
 enum {
     PARTS_FAN = 8,
     PARTS_LEVELS = 6,
-    PARTS_FLUSH_MAX = 32768, /* most keys of a kind in memory before they become a part */
-    PARTS_FLUSH_MIN = 64,
+    PARTS_FLUSH_MAX = 3 << 19, /* bytes: most keys of a kind in memory before they become a part */
+    PARTS_FLUSH_MIN = 64 * KEYS_WIDTH_MAX,
     PARTS_SPILL = 8, /* so many times that, staged, become one before their commit */
     PARTS_FILTERED = 4 << 20 /* a larger part has no filter: writing it would be felt */
 };
@@ -29,7 +29,7 @@ struct merge;
 struct parts {
     struct keys_reader *reader; /* the writer's own; its list is kept up to date */
     uint64_t seed;
-    size_t flush; /* keys of a kind in memory that become a part */
+    size_t flush; /* bytes of a kind's keys in memory that become a part */
     int64_t next_part;
     int64_t layout; /* counted up by every change of the list */
     sqlite3_stmt *begin, *finish, *kill, *forget, *add_block, *add_fence, *clear_blocks,

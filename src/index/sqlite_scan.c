@@ -346,10 +346,10 @@ static int choose(struct keys_scan *scan, struct err *err)
         for (size_t i = 0; i < scan->count; i++) {
             struct keys_source *source = &scan->sources[i];
             const unsigned char *key = head(scan, source);
-            if (!best || memcmp(key, head(scan, best), scan->width) > 0) {
+            if (!best || key_order(key, head(scan, best), scan->width) > 0) {
                 second = best ? head(scan, best) : NULL;
                 best = source;
-            } else if (!second || memcmp(key, second, scan->width) > 0) {
+            } else if (!second || key_order(key, second, scan->width) > 0) {
                 second = key;
             }
         }
@@ -387,7 +387,7 @@ int keys_scan_next(struct keys_scan *scan, const unsigned char **key, struct err
             if (!more) {
                 drop(scan, best);
                 best = NULL;
-            } else if (scan->second && memcmp(head(scan, best), scan->second, scan->width) <= 0) {
+            } else if (scan->second && key_order(head(scan, best), scan->second, scan->width) <= 0) {
                 best = NULL;
             }
         }

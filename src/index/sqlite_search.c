@@ -2,10 +2,10 @@
  *
  *   trace          scan the trace's keys
  *   trace + name   the same, each row's name tested
- *   name           which names match?  Few: take the newest rows of each and
- *                  merge.  Many: walk all rows from the newest, testing names;
- *                  if that does not fill the page soon, know all matching
- *                  names after all.  None: done
+ *   name           which names match?  None: done.  Few: take the newest rows
+ *                  of each and merge.  More: walk all rows from the newest,
+ *                  testing names, in the hope that the page is soon full;
+ *                  if not, know all matching names after all, and merge
  *   any name       walk all rows from the newest
  *
  * Which names match: those that hold every three code points in a row of what
@@ -25,9 +25,10 @@ enum {
     GRAM_POINTS = 3,
     GRAM_SHIFT = 21,    /* bits of a code point */
     GRAM_STEPS = 32,    /* keys stepped over before skipping */
-    NAMES_FEW = 64,     /* so many names are merged */
-    NAMES_SCANNED = 4096, /* so many distinct names are compared before walking */
-    WALK_FIRST = 32768, /* rows walked before all matching names are sought */
+    NAMES_MERGED = 8,   /* so many names are merged at once, ... */
+    NAMES_FEW = 64,     /* ... and so many if walking WALK_SHORT rows did not do */
+    WALK_SHORT = 1024,
+    WALK_FIRST = 32768, /* rows walked before all of many matching names are sought */
     ROWS_PER_NAME = 128, /* walking so many rows costs as much as one name's keys */
     TESTED = 4096       /* names whose test is remembered */
 };
@@ -394,12 +395,15 @@ static int search_name(struct search *s, struct err *err)
     if (s->wanted.len == 0)
         return walk(s, UINT64_MAX, &done, err);
     int r = collect_names(s, NAMES_FEW, err);
-    if (!r && s->name_count <= NAMES_FEW)
-        return merge_names(s, err);
-    if (!r)
-        r = walk(s, WALK_FIRST, &done, err);
+    if (r)
+        return r;
+    bool few = s->name_count <= NAMES_FEW;
+    if (s->name_count > NAMES_MERGED)
+        r = walk(s, few ? WALK_SHORT : WALK_FIRST, &done, err);
     if (r || done)
         return r;
+    if (few)
+        return merge_names(s, err);
     size_t most = (size_t)(s->reader->view->rows / ROWS_PER_NAME);
     r = collect_names(s, most, err);
     if (!r && s->name_count <= most)

@@ -36,7 +36,6 @@
 enum {
     INTERNED_MAX = 16384, /* texts remembered between transactions, ... */
     INTERNED_BYTES_MAX = 4 << 20,
-    KEY_COST = 256, /* bytes of memory for a key of each kind, with what merging them takes */
     GRAM_POINTS = 3,
     GRAM_SHIFT = 21 /* bits of a code point */
 };
@@ -301,13 +300,14 @@ static int recover_view(struct writer *w, struct err *err)
     return 0;
 }
 
-/* The keys that wait in memory take about as much of it as the page cache may. */
-static size_t flush_keys(size_t cache_size)
+/* The keys that wait in memory take about as much of it as the page cache may:
+ * those of each kind, twice while they are merged. */
+static size_t flush_size(size_t cache_size)
 {
-    size_t keys = cache_size / KEY_COST;
-    return keys < PARTS_FLUSH_MIN   ? PARTS_FLUSH_MIN
-           : keys > PARTS_FLUSH_MAX ? PARTS_FLUSH_MAX
-                                    : keys;
+    size_t size = cache_size / (2 * KEYS_KINDS);
+    return size < PARTS_FLUSH_MIN   ? PARTS_FLUSH_MIN
+           : size > PARTS_FLUSH_MAX ? PARTS_FLUSH_MAX
+                                    : size;
 }
 
 int writer_open(const char *path, size_t cache_size, bool read_only, struct writer **result,
@@ -332,7 +332,7 @@ int writer_open(const char *path, size_t cache_size, bool read_only, struct writ
     if (!r)
         r = load_meta(w, err);
     if (!r)
-        r = parts_open(&w->parts, &w->reader, w->seed, flush_keys(cache_size), w->layout, err);
+        r = parts_open(&w->parts, &w->reader, w->seed, flush_size(cache_size), w->layout, err);
     if (!r)
         r = recover_view(w, err);
     if (!r)
@@ -578,7 +578,8 @@ static int stage_key(struct writer *w, enum keys_kind kind, const struct key *ke
     memcpy(staged->at + staged->count * width, key->at, width);
     staged->count++;
     staged->added++;
-    return staged->count >= PARTS_SPILL * w->parts.flush && w->open ? spill(w, kind, err) : 0;
+    return staged->count * width >= PARTS_SPILL * w->parts.flush && w->open ? spill(w, kind, err)
+                                                                            : 0;
 }
 
 /* The keys of a name, of the kinds whose parts end before it: text, grams. */
@@ -844,10 +845,10 @@ static int flush_some(struct writer *w, struct keys_run *staged[KEYS_KINDS],
     int longest = KEYS_KINDS;
     size_t most = w->parts.flush;
     for (int k = 0; k < KEYS_KINDS; k++) {
-        size_t count = keys_view_count(w->view, (enum keys_kind)k);
+        size_t size = keys_view_count(w->view, (enum keys_kind)k) * keys_width((enum keys_kind)k);
         flushed[k] = w->staged[k].spilled;
-        if (!flushed[k] && count >= most) {
-            most = count;
+        if (!flushed[k] && size >= most) {
+            most = size;
             longest = k;
         }
     }

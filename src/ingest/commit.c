@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "ingest/recover.h"
+#include "loop/loop.h"
 #include "store/store.h"
 
 enum { GROUP_RUNS = 10000, GROUP_BATCHES = STORE_GROUP_RECORDS };
@@ -41,8 +42,9 @@ struct commit {
     struct op *head, **tail; /* arrivals, oldest first */
     bool busy;               /* a group or a replay is on its way */
     bool behind;             /* the log holds records that the index has not */
+    bool ending;             /* stop the loop when nothing is left to do */
     struct op wake;
-    struct op retry;
+    struct op retry, end;
     atomic_bool retrying;
 
     struct commit_batch *group[GROUP_BATCHES];
@@ -62,6 +64,7 @@ struct commit {
 
 static void begin(struct op *op);
 static void retry(struct op *op);
+static void end_soon(struct op *op);
 static void staged(struct op *op);
 static void appended(struct op *op);
 static void committed(struct op *op);
@@ -77,6 +80,7 @@ struct commit *commit_new(const struct commit_config *config)
     commit->tail = &commit->head;
     commit->wake = (struct op){.loop = config->loop, .done = begin};
     commit->retry = (struct op){.loop = config->loop, .done = retry};
+    commit->end = (struct op){.loop = config->loop, .done = end_soon};
     commit->stage.op = (struct op){.loop = config->loop, .done = staged};
     commit->append.op = (struct op){.loop = config->loop, .done = appended};
     commit->commit.op = (struct op){.loop = config->loop, .done = committed};
@@ -107,27 +111,40 @@ size_t commit_waiting(const struct commit *commit)
     return atomic_load_explicit(&commit->waiting, memory_order_relaxed);
 }
 
+void commit_end(struct commit *commit)
+{
+    op_finish(&commit->end);
+}
+
+static void end_soon(struct op *op)
+{
+    struct commit *commit = op_owner(op, struct commit, end);
+    commit->ending = true;
+    if (!commit->busy)
+        loop_stop(commit->config.loop);
+}
+
 void commit_retry(struct commit *commit)
 {
     if (!atomic_exchange(&commit->retrying, true))
         op_finish(&commit->retry);
 }
 
-/* Repair the index if it is behind; else forget the trouble once there is room
- * again, and let the next batch tell. */
+/* Repair the index if it is behind; forget that the disk was full once it has
+ * room again.  Other trouble stays until a batch was stored. */
 static void retry(struct op *op)
 {
     struct commit *commit = op_owner(op, struct commit, retry);
     struct store_size size;
     atomic_store(&commit->retrying, false);
-    if (commit->busy)
+    if (commit->busy || commit->ending)
         return;
     store_sizes(commit->config.store, &size);
     if (commit->behind) {
         commit->busy = true;
         commit->recover.op.err = (struct err){0};
         recover(&commit->recover);
-    } else if (size.free_bytes > 0) {
+    } else if (commit_trouble(commit) == ERR_FULL && size.free_bytes > 0) {
         atomic_store_explicit(&commit->trouble, ERR_OK, memory_order_relaxed);
     }
 }
@@ -162,6 +179,13 @@ void commit_submit(struct commit *commit, struct commit_batch *batch)
 /* Answer the whole group and go on. */
 static void end(struct commit *commit, const struct err *err)
 {
+    if (err->code) {
+        metric_add(METRIC_COMMIT_FAILED, 1);
+        log_event(LOG_WARN, "commit_failed", LOG_C("reason", err->text));
+    }
+    if (err->code != ERR_TOO_BIG && err->code != ERR_BUSY) /* those are the batch's, not ours */
+        atomic_store_explicit(&commit->trouble, commit->behind ? ERR_UNAVAILABLE : err->code,
+                              memory_order_relaxed);
     for (size_t i = 0; i < commit->count; i++) {
         struct commit_batch *batch = commit->group[i];
         batch->verdict = commit->judged[i].verdict;
@@ -171,13 +195,8 @@ static void end(struct commit *commit, const struct err *err)
         atomic_fetch_sub_explicit(&commit->waiting, 1, memory_order_relaxed);
         op_finish(&batch->op);
     }
-    metric_set(METRIC_COMMIT_QUEUE_DEPTH, (int64_t)commit_waiting(commit));
+    metric_add(METRIC_COMMIT_BATCHES, (int64_t)commit->count);
     commit->count = 0;
-    if (err->code)
-        log_event(LOG_WARN, "commit_failed", LOG_C("reason", err->text));
-    if (err->code != ERR_TOO_BIG && err->code != ERR_BUSY) /* those are the batch's, not ours */
-        atomic_store_explicit(&commit->trouble, commit->behind ? ERR_UNAVAILABLE : err->code,
-                              memory_order_relaxed);
     op_finish(&commit->wake);
 }
 
@@ -209,6 +228,8 @@ static void begin(struct op *op)
     assert(commit->busy && commit->count == 0);
     if (!commit->head) {
         commit->busy = false;
+        if (commit->ending)
+            loop_stop(commit->config.loop);
         return;
     }
     if (commit->behind) {

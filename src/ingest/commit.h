@@ -54,6 +54,10 @@ void commit_submit(struct commit *commit, struct commit_batch *batch);
 /* ERR_OK, or why writes are refused at the moment.  Any thread. */
 enum err_code commit_trouble(const struct commit *commit);
 
+/* Stop the commit loop once everything that was submitted is done.  Nothing may
+ * be submitted after it. */
+void commit_end(struct commit *commit);
+
 /* Look whether what was in the way is gone, without waiting for the next batch. */
 void commit_retry(struct commit *commit);
 

@@ -24,7 +24,7 @@
 #include "wire/json_string.h"
 #include "wire/rfc3339.h"
 
-enum { FIRST_SIZE = 16 << 10, RUN_COST = 256 /* of the budget, for a run's entry and spans */ };
+enum { FIRST_SIZE = 4 << 10 };
 
 /* One run while its fields come in.  Spans are absolute in the body. */
 struct draft {
@@ -44,6 +44,7 @@ struct batch {
     enum batch_state state;
 
     struct buf *body;
+    size_t blank; /* bytes of white space in front */
     struct json_scan scan;
     struct draft draft;
     XXH3_state_t *hash;
@@ -57,6 +58,14 @@ struct batch {
     struct batch_refusal refusal;
     struct batch_fault faults[BATCH_FAULTS_MAX];
 };
+
+static bool take(struct batch *batch, size_t size)
+{
+    if (!budget_take(batch->budget, size))
+        return false;
+    batch->taken += size;
+    return true;
+}
 
 struct batch *batch_new(bool lines, const struct batch_limits *limits, struct budget *budget,
                         int64_t received_us, size_t size_hint)
@@ -75,7 +84,7 @@ struct batch *batch_new(bool lines, const struct batch_limits *limits, struct bu
     if (!batch->hash)
         abort();
     batch->body = buf_new(size_hint ? size_hint : FIRST_SIZE);
-    batch->state = batch->body ? BATCH_READING : BATCH_BUSY;
+    batch->state = batch->body && take(batch, BATCH_COST) ? BATCH_READING : BATCH_BUSY;
     return batch;
 }
 
@@ -126,14 +135,6 @@ static enum batch_state too_big(struct batch *batch, const char *what, size_t li
     snprintf(batch->refusal.what, sizeof batch->refusal.what, "%s: the limit is %zu %s", what,
              limit, unit);
     return refuse(batch, BATCH_TOO_BIG);
-}
-
-static bool take(struct batch *batch, size_t size)
-{
-    if (!budget_take(batch->budget, size))
-        return false;
-    batch->taken += size;
-    return true;
 }
 
 static void fault(struct batch *batch, enum fault_kind kind, enum run_field field)
@@ -282,7 +283,9 @@ static void join_metadata(struct batch *batch)
         return;
     inner.at += d->value[RUN_EXTRA].at;
     if (was_sent(batch, RUN_METADATA)) {
-        if (!str_eq(bytes_of(batch, inner), bytes_of(batch, d->value[RUN_METADATA])))
+        if (str_eq(bytes_of(batch, inner), bytes_of(batch, d->value[RUN_METADATA])))
+            d->value[RUN_METADATA] = inner; /* one thing, so it is shown once in extra */
+        else
             fault(batch, FAULT_DUPLICATE_FIELD, RUN_METADATA);
     } else if (type == JSON_OBJECT) {
         d->value[RUN_METADATA] = inner;
@@ -427,7 +430,7 @@ static enum batch_state add_item(struct batch *batch)
     enum batch_state state = BATCH_READING;
     if (batch->items == batch->limits.runs_max)
         return too_big(batch, "The batch has too many runs", batch->limits.runs_max, "runs");
-    if (!take(batch, RUN_COST))
+    if (!take(batch, BATCH_RUN_COST))
         return refuse(batch, BATCH_BUSY);
     if (batch->scan.type == JSON_OBJECT)
         state = add_run(batch, batch->scan.value);
@@ -476,12 +479,14 @@ static enum batch_state finish(struct batch *batch)
 /* The first byte that is not white space decides what the body is. */
 static bool start(struct batch *batch)
 {
-    size_t i = 0;
-    while (i < batch->body->len && strchr(" \t\r\n", batch->body->at[i]) && batch->body->at[i])
-        i++;
-    if (i == batch->body->len)
+    const char *at = batch->body->at;
+    while (batch->blank < batch->body->len &&
+           (at[batch->blank] == ' ' || at[batch->blank] == '\t' || at[batch->blank] == '\r' ||
+            at[batch->blank] == '\n'))
+        batch->blank++;
+    if (batch->blank == batch->body->len)
         return false;
-    char first = batch->body->at[i];
+    char first = at[batch->blank];
     batch->started = true;
     batch->a_value = !batch->lines && first != '[';
     json_scan_start(&batch->scan, batch->lines     ? JSON_LINES
@@ -535,8 +540,8 @@ enum batch_state batch_feed(struct batch *batch, struct str piece, bool last)
             break;
         case JSON_MORE:
             /* The run under way has no end yet; do not wait for it for ever. */
-            if (batch->body->len - batch->after > batch->limits.run_max + FIRST_SIZE &&
-                batch->refusal.fault_count == 0 && !batch->a_value)
+            if (batch->scan.depth > 1 && !batch->a_value && batch->refusal.fault_count == 0 &&
+                batch->body->len - batch->after > batch->limits.run_max + FIRST_SIZE)
                 too_big(batch, "A run is too large", batch->limits.run_max, "bytes");
             return batch->state;
         case JSON_END:

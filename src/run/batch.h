@@ -56,7 +56,11 @@ enum fault_kind {
     FAULT_KINDS
 };
 
-enum { BATCH_FAULTS_MAX = 100 };
+enum {
+    BATCH_FAULTS_MAX = 100,
+    BATCH_COST = 16 << 10, /* of the budget, for a batch besides its bytes */
+    BATCH_RUN_COST = 512   /* likewise for each run */
+};
 
 struct batch_fault {
     enum fault_kind kind;

@@ -15,6 +15,7 @@
 #include <xxhash.h>
 
 #include "base/arena.h"
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/metric.h"
@@ -131,10 +132,14 @@ static void found(struct op *op)
     }
     /* The bytes read live in the arena, and count for as long as it does. */
     struct buf *charge = buf_new(0);
-    if (!charge || !buf_charge(charge, get->serve->budget, row->size)) {
+    struct budget *budget = get->serve->budget;
+    size_t size = row->size + (size_t)STORE_READ_COST;
+    if (size > budget->limit)
+        size = budget->limit; /* one that alone is more gets all there is */
+    if (!charge || !buf_charge(charge, budget, size)) {
         buf_unref(charge);
         struct err err;
-        err_set(&err, ERR_BUSY, "too many answers are in memory");
+        err_set(&err, ERR_BUSY, "Too many answers are in memory; try again in a moment");
         fail(get, &err);
         return;
     }

@@ -12,6 +12,7 @@
 #include <assert.h>
 
 #include "base/arena.h"
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/metric.h"
@@ -187,31 +188,48 @@ static void looked_up(struct op *op)
     step(runs);
 }
 
-/* Let go of what the step before needed. */
-static void clear_step(struct serve_runs *runs)
+/* How many runs the step from `next` on has, and their bytes. */
+static size_t step_of(const struct serve_runs *runs, size_t next, uint64_t *size)
 {
-    arena_free(runs->step_arena);
-    runs->step_arena = NULL;
-    runs->charge = buf_unref(runs->charge);
+    size_t n = 0;
+    *size = 0;
+    while (next + n < runs->count && (n == 0 || *size + runs->rows[next + n].size <= RUNS_STEP))
+        *size += runs->rows[next + n++].size;
+    return n;
+}
+
+/* What a page may come to hold at once is taken before its first step, since in
+ * the middle of an answer there is no way to say no: its largest step as read
+ * and as rendered, and what waits for the client.  One that alone is more than
+ * the whole budget gets the whole budget. */
+static bool charge_page(struct serve_runs *runs)
+{
+    uint64_t total = 0, most = 0, size;
+    for (size_t next = 0; next < runs->count;) {
+        size_t n = step_of(runs, next, &size);
+        total += size;
+        size = 2 * size + n * STORE_READ_COST;
+        most = size > most ? size : most;
+        next += n;
+    }
+    most += total < RUNS_AHEAD ? total : RUNS_AHEAD;
+    runs->charge = buf_new(0);
+    return runs->charge &&
+           buf_charge(runs->charge, runs->serve->budget,
+                      most < runs->serve->budget->limit ? most : runs->serve->budget->limit);
 }
 
 static void step(struct serve_runs *runs)
 {
-    uint64_t size = 0;
-    size_t n = 0;
-    while (runs->next + n < runs->count &&
-           (n == 0 || size + runs->rows[runs->next + n].size <= RUNS_STEP))
-        size += runs->rows[runs->next + n++].size;
-    runs->step_count = n;
-    runs->step_arena = arena_new(4096);
-    runs->charge = buf_new(0);
-    /* What is read, and what is rendered from it. */
-    if (!runs->charge || !buf_charge(runs->charge, runs->serve->budget, 2 * size)) {
+    uint64_t size;
+    if (!runs->charge && !charge_page(runs)) {
         struct err err;
-        err_set(&err, ERR_BUSY, "too many answers are in memory");
+        err_set(&err, ERR_BUSY, "Too many answers are in memory; try again in a moment");
         fail(runs, &err);
         return;
     }
+    size_t n = runs->step_count = step_of(runs, runs->next, &size);
+    runs->step_arena = arena_new(4096);
     runs->places = arena_make(runs->step_arena, struct place, n + 1);
     for (size_t i = 0; i < n; i++)
         runs->places[i] = runs->rows[runs->next + i].place;
@@ -274,7 +292,8 @@ static void stepped(struct op *op)
     }
     if (first)
         keep(runs);
-    clear_step(runs);
+    arena_free(runs->step_arena);
+    runs->step_arena = NULL;
     op_finish(&runs->op);
 }
 
@@ -289,5 +308,6 @@ void serve_end(struct serve_runs *runs)
 {
     runs->whole = false;
     keep(runs); /* a flight that was begun and failed ends here */
-    clear_step(runs);
+    arena_free(runs->step_arena);
+    buf_unref(runs->charge);
 }

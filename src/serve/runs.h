@@ -12,7 +12,8 @@
  * to the cache.
  *
  * Threads  begun and done on op.loop
- * Memory   a step is a counted buffer, charged to the budget while it lives
+ * Memory   a step is a counted buffer; what a page needs at its largest is charged
+ *          to the budget from its first step to serve_end()
  * Errors   ERR_BUSY, ERR_CORRUPT, and those of the index and the store
  */
 #pragma once
@@ -35,8 +36,9 @@ struct arena;
 struct buf;
 
 enum {
-    RUNS_STEP = 1 << 20, /* bytes of runs in a step, unless one run is larger */
-    RUNS_PAGE = 64 << 20 /* bytes of runs on a page; a page has at least one run */
+    RUNS_STEP = 1 << 20,  /* bytes of runs in a step, unless one run is larger */
+    RUNS_PAGE = 64 << 20, /* bytes of runs on a page; a page has at least one run */
+    RUNS_AHEAD = 4 << 20  /* bytes that may wait for the client (HTTP_WINDOW) */
 };
 
 struct serve_runs {
@@ -64,7 +66,7 @@ struct serve_runs {
     size_t count, next, step_count;
     struct arena *step_arena;
     struct place *places;
-    struct buf *charge;
+    struct buf *charge; /* empty: it only carries what was taken from the budget */
     struct str suffix;
     char key[CACHE_KEY_MAX];
 };

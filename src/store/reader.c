@@ -20,14 +20,17 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/metric.h"
 #include "run/record.h"
 #include "run/run.h"
+#include "store/store.h"
 
 enum {
-    FILES_OPEN = 64,       /* kept open */
-    MARKS_KEPT = 64 << 20, /* bytes of marks kept */
-    FRONT = 32 << 10,      /* read of a record before we know what is in it */
-    GAP = 64 << 10, /* unwanted bytes between two pieces that are cheaper read than skipped */
+    FILES_OPEN = 64,             /* kept open */
+    MARKS_KEPT = 64 << 20,       /* bytes of marks kept */
+    FRONT = STORE_READ_COST / 2, /* read of a record before we know what is in it */
+    GAP = STORE_READ_COST /
+          2, /* unwanted bytes between two pieces that are cheaper read than skipped */
     JOINED_FRONTS = 4 << 20,  /* most bytes of one call, unless one piece is larger */
     JOINED_BODIES = 16 << 20, /* likewise */
     ALIGN = 8
@@ -337,6 +340,7 @@ static int read_pieces(const struct segment_file *file, struct piece *pieces, si
         int r = disk_read(file->disk, file->fd, buf->at, to - from, from, &buf->len, err);
         if (r)
             return r;
+        metric_add(METRIC_STORE_READ_BYTES, (int64_t)buf->len);
         if (buf->len < to - from)
             return err_set(err, ERR_CORRUPT, "the file ends at %" PRIu64, from + buf->len);
         for (size_t k = i; k < next; k++)

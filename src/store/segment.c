@@ -36,6 +36,7 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "store/store.h"
 
 enum {
@@ -384,8 +385,11 @@ int segment_append(struct segment *segment, const struct store_record *records, 
         cut(segment);
         goto out;
     }
+    int64_t began_us = clock_mono_us();
     if (segment->file.disk->fdatasync(segment->file.fd) < 0)
         fatal("sync segment %016" PRIx64 ".seg: %s", segment->file.number, strerror(errno));
+    metric_time(METRIC_FSYNC_SECONDS, (uint64_t)(clock_mono_us() - began_us));
+    metric_add(METRIC_LOG_BYTES, (int64_t)(end - segment->end));
 
     segment->end = end;
     segment->sequence = sequence;

@@ -22,6 +22,8 @@
 #include <sys/statvfs.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
+#include "base/metric.h"
 #include "loop/lane.h"
 #include "store/reader.h"
 #include "store/segment.h"
@@ -364,18 +366,25 @@ static void read_chain(void *context, struct op *chain)
     while (chain) {
         struct store_read *read = op_owner(chain, struct store_read, op);
         chain = chain->next;
+        int64_t began_us = clock_mono_us();
         read->op.err = (struct err){0};
         read->runs = arena_make(read->arena, struct run, read->count);
         (void)reader_read(store->reader, read->places, read->count, read->arena, read->runs,
                           &read->op.err); /* likewise */
+        if (read->op.err.code == ERR_CORRUPT)
+            metric_add(METRIC_STORE_CORRUPT, 1);
+        metric_add(METRIC_STORE_READS, 1);
+        metric_time(METRIC_STORE_READ_SECONDS, (uint64_t)(clock_mono_us() - began_us));
         op_finish(&read->op);
     }
 }
 
 void store_read(struct store *store, struct store_read *read)
 {
-    if (!store->lane || !lane_submit(store->lane, &read->op))
-        op_fail(&read->op, ERR_BUSY, "too many reads are waiting");
+    if (store->lane && lane_submit(store->lane, &read->op))
+        return;
+    metric_add(METRIC_STORE_READS_REFUSED, 1);
+    op_fail(&read->op, ERR_BUSY, "too many reads are waiting");
 }
 
 /* ---- walking ---- */

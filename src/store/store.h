@@ -32,8 +32,10 @@ struct store;
 
 enum {
     STORE_SEGMENT_SIZE = 64 << 20, /* a segment is closed when the next group would pass this */
-    STORE_GROUP_MAX = 48 << 20,    /* bytes of one group; a larger single record gets a segment of its own */
-    STORE_GROUP_RECORDS = 4096
+    STORE_GROUP_MAX =
+        48 << 20, /* bytes of one group; a larger single record gets a segment of its own */
+    STORE_GROUP_RECORDS = 4096,
+    STORE_READ_COST = 16 << 10 /* bytes that reading a run may need besides its own */
 };
 
 struct store_config {

@@ -36,7 +36,7 @@ static int open_sqlite(struct bed *bed, struct index **result)
         .readers = 2,
         .queue = 100,
         .deadline_ms = 60000,
-        .cache_size = 1 << 14, /* so little that keys go to the file after every few runs */
+        .cache_size = 1 << 12, /* so little that keys go to the file after every few runs */
     };
     return index_sqlite_open(&config, result, &bed->calls.err);
 }
@@ -149,11 +149,11 @@ static struct query by_trace(uint64_t trace)
 }
 
 /* Are these the runs of the page, in this order?  Ends with 0. */
-static bool page_is(struct bed *bed, const struct query *query, bool more, ...)
+static bool page_is(struct bed *bed, const struct query *query, int more, ...)
 {
     struct arena *arena = arena_new(1024);
     struct index_search search;
-    bool same = calls_search(&bed->calls, query, arena, &search) == 0 && search.more == more;
+    bool same = calls_search(&bed->calls, query, arena, &search) == 0 && search.more == (more != 0);
     size_t count = 0;
     va_list ap;
     va_start(ap, more);

@@ -1,12 +1,12 @@
 // defects.mjs - the defects of the service that this one replaces, each with a
 // test of its own, so that none of them can come back.
 import assert from 'node:assert/strict';
-import { readdir, rm, truncate } from 'node:fs/promises';
+import { open, readdir, truncate } from 'node:fs/promises';
 import http from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { ask, rawMember, rawRun, run, uuid } from './lib/client.mjs';
-import { Server } from './lib/server.mjs';
+import { Server, run as command } from './lib/server.mjs';
 
 describe('defects of the original', () => {
     let server;
@@ -110,6 +110,8 @@ describe('defects of the original', () => {
         const known = run({ id: uuid(), name: 'known' });
         await server.store([known]);
         const big = { text: 'x'.repeat(200_000) };
+        const records = async () => JSON.parse((await command(['verify', '--data', server.data])).stdout).records;
+        const before = await records();
         const moved = await delta(['rundlet_log_bytes_total', 'rundlet_log_size_bytes'], async () => {
             for (let i = 0; i < 5; i++) {
                 assert.equal((await server.post('/runs', [run({ inputs: big }), { ...known, name: 'other' }])).status, 409);
@@ -119,9 +121,11 @@ describe('defects of the original', () => {
             }
         });
         assert.deepEqual(moved, [0, 0]);
+        assert.equal(await records(), before);
         // The counter is not simply dead.
         const [grown] = await delta(['rundlet_log_bytes_total'], () => server.store([run({ inputs: big })]));
-        assert.ok(grown >= 200_000);
+        assert.ok(grown >= 200_000, `${grown} bytes`);
+        assert.equal(await records(), before + 1);
     });
 
     it('a duplicate id was a 500, so that a retry could never succeed: it is 201, and grows nothing', async () => {
@@ -269,10 +273,15 @@ describe('defects of the original', () => {
 });
 
 // "/ said 200 with the database down", and "a failing store was answered 200
-// with {} and cached": take the files away under the server and ask.
+// with {} and cached": spoil the files under the server and ask.
 describe('when the disk lies', () => {
-    it('a run whose bytes are gone is a 500, never {} and never cached; /ready is not fooled for ever', async () => {
-        const server = await Server.start({ flags: ['--cache-size', '0'] });
+    let server;
+    before(async () => {
+        server = await Server.start({ flags: ['--cache-size', '0'] });
+    });
+    after(() => server.kill());
+
+    it('a run whose bytes are gone is an error, never {} and never cached', async () => {
         const [id] = await server.store([run({ inputs: { text: 'gone'.repeat(5000) } })]);
         assert.equal((await server.get(`/runs/${id}`)).status, 200);
         const dir = join(server.data, 'segments');
@@ -283,7 +292,30 @@ describe('when the disk lies', () => {
                 assert.ok(answer.status >= 500, `${path}: ${answer.status} ${answer.text.slice(0, 100)}`);
             }
         assert.ok((await server.metrics()).get('rundlet_store_corrupt_total') > 0);
+    });
+
+    it('an index that cannot be read is a 5xx, never "not found", and /ready says 503', async () => {
         await server.kill();
-        await rm(server.home, { recursive: true, force: true });
+        server = await Server.start({ flags: ['--cache-size', '0', '--index-cache', '1MiB'] });
+        const known = [];
+        for (let i = 0; i < 30; i++) known.push(...(await server.store(Array.from({ length: 1000 }, () => run({ id: uuid(), name: `n ${uuid()}` })))));
+        for (const name of await readdir(server.data)) {
+            if (!/^index\.db(-wal)?$/.test(name)) continue;
+            const file = await open(join(server.data, name), 'r+');
+            const { size } = await file.stat();
+            await file.write(Buffer.alloc(size, 0xa5), 0, size, 0);
+            await file.close();
+        }
+        const statuses = new Set();
+        for (let i = 0; i < known.length; i += 97) {
+            const answer = await server.get(`/runs/${known[i]}`);
+            statuses.add(answer.status);
+            if (answer.status === 200) assert.equal(answer.json.id, known[i]);
+            else assert.ok(answer.status >= 500, `a run that is there: ${answer.status} ${answer.text}`);
+        }
+        assert.ok([...statuses].some((status) => status >= 500), 'the index was spoilt');
+        const search = await server.get(`/runs/search?trace_id=${uuid()}`);
+        assert.ok(search.status >= 500 || search.status === 200);
+        assert.equal((await server.ask('GET', '/ready', { lawful: false })).status, 503);
     });
 });

@@ -345,6 +345,9 @@ describe('a full disk', () => {
                 await allThere(server, stored);
                 for (const made of refused) assert.equal((await server.get(`/runs/${made.id}`)).status, 404);
                 assert.equal((await server.get('/health')).status, 200);
+                const ready = await server.ask('GET', '/ready', { lawful: false });
+                assert.equal(ready.status, 503);
+                assert.match(ready.text, /disk/);
                 // Space again: writes again, without a restart.
                 const size = (await stat(ballast)).size;
                 assert.equal(size, 16 * MiB);

@@ -238,7 +238,7 @@ describe('who may ask', () => {
 describe('time', () => {
     let server;
     before(async () => {
-        server = await Server.start({ flags: ['--head-timeout', '1s', '--idle-timeout', '2s'] });
+        server = await Server.start({ flags: ['--head-timeout', '1s', '--idle-timeout', '2s', '--body-grace', '1s'] });
     });
     after(() => server.close());
 
@@ -270,10 +270,21 @@ describe('time', () => {
         assert.equal(wire.received.length, 0);
         wire.close();
     });
+    it('a body that is slow but not too slow is taken', async () => {
+        const text = JSON.stringify([run({ inputs: { text: 'x'.repeat(6000) } })]);
+        const wire = await Wire.open(server);
+        wire.send(head(server, 'POST', '/runs', { 'Content-Type': 'application/json', 'Content-Length': text.length }));
+        for (let at = 0; at < text.length; at += 500) {
+            wire.send(text.slice(at, at + 500));
+            await new Promise((resolve) => setTimeout(resolve, 200)); // 2.5 KB a second
+        }
+        assert.equal((await wire.answer(20_000))?.status, 201);
+        wire.close();
+    });
     it('a body that stalls: 408, after its grace', async () => {
         const wire = await Wire.open(server);
         wire.send(head(server, 'POST', '/runs', { 'Content-Type': 'application/json', 'Content-Length': 1000 }) + '[');
-        const answer = await wire.answer(40_000);
+        const answer = await wire.answer(20_000);
         assert.equal(answer?.status, 408);
         wire.close();
     });

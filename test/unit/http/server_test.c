@@ -291,6 +291,7 @@ static const struct http_route routes[] = {
     {"GET", "/cut", &cut_h},          {"POST", "/count", &count_h},
     {"POST", "/slow", &slow_h},       {"POST", "/big", &big_body_h},
     {"POST", "/limited", &limited_h}, {"POST", "/eager", &eager_h},
+    {"POST", "/stuck", &stuck_h},
 };
 
 static bool before(struct http_request *request)

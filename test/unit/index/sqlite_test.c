@@ -67,7 +67,7 @@ static void make_dir(struct bed *bed)
         .readers = 3,
         .queue = 100,
         .deadline_ms = 60000,
-        .cache_size = 1 << 14,
+        .cache_size = 1 << 12,
     };
     bed->failures = test_failures;
 }
@@ -329,6 +329,56 @@ TEST(a_rolled_back_transaction_leaves_merges_as_they_were)
         CHECK(calls_rollback(&bed.calls) == 0);
     }
     check_all(&bed);
+    stop(&bed);
+}
+
+/* Names of which parts are rare and parts are in all of them. */
+static void add_names(struct bed *bed, uint64_t count)
+{
+    enum { EACH = 50 };
+    for (uint64_t n = 0; n < count; n += EACH) {
+        struct make_run runs[EACH];
+        char names[EACH][48];
+        for (uint64_t i = 0; i < EACH; i++) {
+            struct make_random random = {n + i};
+            snprintf(names[i], sizeof names[i], "job %06llu of the nightly batch",
+                     (unsigned long long)(make_random(&random) % 1000000));
+            runs[i] = (struct make_run){.id = make_id(n + i),
+                                        .trace = trace_of(n + i),
+                                        .name = names[i],
+                                        .start_us = start_of(n + i)};
+        }
+        struct made_record *made = make_record(runs, EACH);
+        struct index_batch batch = {
+            .record = &made->record, .first = {1, (uint32_t)n}, .sequence = ++bed->sequence};
+        CHECK(calls_stage(&bed->calls, &batch, 1) == 0);
+        CHECK(calls_commit(&bed->calls, bed->sequence) == 0);
+        made_free(made);
+    }
+}
+
+TEST(a_part_of_some_of_very_many_names_is_found)
+{
+    enum { COUNT = 6000 };
+    static const char *const asked[] = {"123", "b 12",    "99 of the n", "777777", "000",  "1",
+                                        "job", "77 of",   "b 00",        "y batc", "ob 5", "33",
+                                        "x",   "b 31415", "5 of the nightly batch"};
+    struct bed bed;
+    start(&bed);
+    add_names(&bed, COUNT);
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        uint64_t wanted = 0;
+        for (uint64_t n = 0; n < COUNT; n++) {
+            struct make_random random = {n};
+            char name[48];
+            snprintf(name, sizeof name, "job %06llu of the nightly batch",
+                     (unsigned long long)(make_random(&random) % 1000000));
+            wanted += strstr(name, asked[i]) != NULL;
+        }
+        const struct query query = {
+            .by_name = true, .name = {asked[i], strlen(asked[i])}, .limit = 100};
+        CHECK(count_all(&bed, query) == wanted);
+    }
     stop(&bed);
 }
 

@@ -259,7 +259,7 @@ TEST(a_name_is_measured_decoded)
 
 TEST(a_budget_that_is_used_up_refuses_and_is_given_back)
 {
-    struct fed fed = {.budget = {.limit = 300}};
+    struct fed fed = {.budget = {.limit = BATCH_COST + 300}};
     feed(&fed, false, &roomy, two_runs, sizeof two_runs - 1, 20);
     CHECK(fed.state == BATCH_BUSY);
     batch_free(fed.batch);
@@ -291,4 +291,22 @@ TEST(the_byte_at_fault_is_named)
     CHECK(batch_refusal(fed.batch)->offset == 10);
     CHECK(batch_refusal(fed.batch)->what[0] != '\0');
     batch_free(fed.batch);
+}
+
+TEST(white_space_in_front_is_looked_at_once)
+{
+    /* A piece at a time; were each looked at again with every next one, this
+     * would take minutes. */
+    static const struct batch_limits large = {
+        .body_max = 1 << 26, .run_max = 1 << 20, .runs_max = 9, .name_max = 64};
+    struct budget budget = {.limit = SIZE_MAX / 2};
+    struct batch *batch = batch_new(false, &large, &budget, 0, 0);
+    char blank[512];
+    memset(blank, ' ', sizeof blank);
+    enum batch_state state = BATCH_READING;
+    for (int i = 0; i < 64 << 10 && state == BATCH_READING; i++)
+        state = batch_feed(batch, (struct str){blank, sizeof blank}, false);
+    CHECK(state == BATCH_READING);
+    CHECK(batch_feed(batch, STR("[]"), true) == BATCH_EMPTY);
+    batch_free(batch);
 }

@@ -85,6 +85,8 @@ TEST(metadata_and_extra_are_two_views_of_one_thing)
                 "{\"metadata\":{\"a\":1},\"extra\":{\"metadata\":{\"a\":1}, \"r\":2}}"));
     CHECK(shows("{" HEAD ",\"metadata\":{\"a\":1},\"extra\":{ }}", both,
                 "{\"metadata\":{\"a\":1},\"extra\":{\"metadata\":{\"a\":1} }}"));
+    CHECK(shows("{" HEAD ",\"metadata\":{\"a\":1},\"extra\":{\"metadata\":{\"a\":1},\"r\":2}}",
+                both, "{\"metadata\":{\"a\":1},\"extra\":{\"metadata\":{\"a\":1},\"r\":2}}"));
     CHECK(shows("{" HEAD ",\"extra\":{\"metadata\":5}}", both,
                 "{\"metadata\":{},\"extra\":{\"metadata\":5}}"));
     CHECK(shows("{" HEAD ",\"metadata\":{},\"extra\":null}", both,

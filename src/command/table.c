@@ -1,0 +1,156 @@
+/* table.c - the commands; see command.h. */
+#include <stdint.h>
+#include <string.h>
+
+#include "command/command.h"
+#include "command/nearest.h"
+
+const struct command commands[] = {
+    {
+        .name = "serve",
+        .usage = "",
+        .line = "Take in runs and answer over HTTP, until SIGTERM.",
+        .more = "The settings say where it listens and what it holds; `rundlet --help` lists them.",
+        .logs = true,
+        .run = command_serve,
+    },
+    {
+        .name = "get",
+        .usage = "ID",
+        .line = "Print a run, or one of its fields.",
+        .more = "Reads the data directory, also beside a running server. A field is printed byte "
+                "for byte as\nit was sent, without a newline. Ends with 1 when there is no such "
+                "run.",
+        .options =
+            {
+                {"--field=", "NAME", "Only this: inputs, outputs or metadata, exactly as sent."},
+                {"--fields=", "A,B", "Only these fields of the run, and its id."},
+            },
+        .least_words = 1,
+        .most_words = 1,
+        .run = command_get,
+    },
+    {
+        .name = "search",
+        .usage = "",
+        .line = "Print the runs that match, newest first, a run a line.",
+        .more = "Reads the data directory, also beside a running server. When there are more runs "
+                "than were\nprinted, stderr says with which --cursor to go on.",
+        .options =
+            {
+                {"--trace=", "ID", "Runs of this trace."},
+                {"--name=", "TEXT", "Runs whose name contains this, in upper or lower case."},
+                {"--limit=", "N", "How many at most. [50]"},
+                {"--all", NULL, "All of them."},
+                {"--cursor=", "TEXT", "Go on where an earlier search ended."},
+            },
+        .run = command_search,
+    },
+    {
+        .name = "import",
+        .usage = "FILE...",
+        .line = "Store the runs of files: a JSON array, or a run a line.",
+        .more =
+            "A file may be gzip or zstd; `-` is stdin. When a server holds the data directory the "
+            "runs are\nsent to it, else they are stored directly; --url sends them to any server, "
+            "with the key of the\nsetting api_key. Runs are stored in batches, in order. A run "
+            "that is there already with the same\nbytes is left as it is, so an import that was "
+            "interrupted is simply run again - except for runs\nwithout an id: they are given one "
+            "when they are stored, and stored again each time.\n\nThe sums are printed as one JSON "
+            "object; stderr says which runs were\nrefused, counted from 0 in each file. Ends with "
+            "1 "
+            "when there are any.",
+        .options =
+            {
+                {"--url=", "URL", "Send to the server that is there, as in http://10.0.0.5:8000."},
+                {"--continue", NULL, "Leave out runs that are refused, and go on."},
+            },
+        .least_words = 1,
+        .most_words = 1000000,
+        .run = command_import,
+    },
+    {
+        .name = "export",
+        .usage = "",
+        .line = "Print every stored run as it was sent, oldest first, a run a line.",
+        .more =
+            "Reads the data directory, also beside a running server. What is printed is what the "
+            "client sent;\nif it sent no id, the id is put in front, so that what is exported can "
+            "be imported. What the\nserver filled in, such as a start_time that was not sent, is "
+            "not printed. Back in the directory\nit came from, a run that was sent without an id "
+            "counts as another run with the same id.\n\nBytes are kept, so a run that was sent "
+            "over several lines is printed over several lines, which\n`rundlet import` and jq read "
+            "as well. With --lines each run is on one line, its line breaks\nbetween tokens "
+            "being spaces.\n\nEnds with 1 when damaged runs had to be left out.",
+        .options =
+            {
+                {"--trace=", "ID", "Runs of this trace."},
+                {"--since=", "TIME",
+                 "Runs that started then or later: 2026-11-23, or with a time."},
+                {"--until=", "TIME", "Runs that started before."},
+                {"--lines", NULL, "Each run on one line, whatever was sent."},
+            },
+        .run = command_export,
+    },
+    {
+        .name = "verify",
+        .usage = "",
+        .line = "Check every stored byte against its checksum.",
+        .more = "Reads the data directory, also beside a running server. Damage is printed a JSON "
+                "object a line,\nthen the sums. Ends with 1 when there is any.",
+        .options =
+            {
+                {"--index", NULL, "Also that the index finds every run where it lies."},
+            },
+        .run = command_verify,
+    },
+    {
+        .name = "reindex",
+        .usage = "",
+        .line = "Build the index anew from the stored runs.",
+        .more = "No server may be running on the data directory.",
+        .run = command_reindex,
+    },
+    {
+        .name = "version",
+        .usage = "",
+        .line = "Print which Rundlet this is.",
+        .bare = true,
+        .run = command_version,
+    },
+    {
+        .name = "help",
+        .usage = "[COMMAND]",
+        .line = "Explain a command.",
+        .most_words = 1,
+        .bare = true,
+        .run = command_help,
+    },
+    {
+        .name = "docs",
+        .usage = "",
+        .line = "Print the page of commands, settings and metrics.",
+        .hidden = true,
+        .bare = true,
+        .run = command_docs,
+    },
+    {.name = NULL},
+};
+
+const struct command *command_find(const char *name)
+{
+    for (const struct command *c = commands; c->name; c++)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    return NULL;
+}
+
+const struct command *command_nearest(const char *name)
+{
+    const struct command *found = NULL;
+    size_t best = SIZE_MAX;
+    for (const struct command *c = commands; c->name; c++)
+        if (!c->hidden && nearest_is(name, c->name, &best))
+            found = c;
+    return found;
+}
