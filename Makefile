@@ -117,7 +117,7 @@ $(OUT)/%.o: %.c Makefile
 # Node's HTTP parser comes as sources, which are not ours to warn about.
 $(OUT)/llhttp/%.o: $(LLHTTP)/%.c Makefile
 	@mkdir -p $(@D)
-	@$(COMPILE) -w -c -o $@ $<
+	@$(COMPILE) -DLLHTTP_STRICT_MODE=1 -w -c -o $@ $<
 
 # The compiler does not see what a file embeds.
 $(call objects,$(shell grep -ls '\.incbin' $(SRC))): \

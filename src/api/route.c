@@ -64,6 +64,8 @@ void api_ended(void *context, const struct http_outcome *outcome)
     if (outcome->status)
         metric_add(metric_of_status(outcome->status), 1);
     metric_time(METRIC_HTTP_REQUEST_SECONDS, outcome->duration_us);
+    metric_add(METRIC_HTTP_RECEIVED_BYTES, (int64_t)outcome->bytes_in);
+    metric_add(METRIC_HTTP_SENT_BYTES, (int64_t)outcome->bytes_out);
     if (log_enabled(LOG_DEBUG))
         log_event(LOG_DEBUG, "request", LOG_N("request_id", outcome->request_id),
                   LOG_S("method", outcome->method), LOG_S("path", outcome->path),

@@ -119,8 +119,11 @@ static void end_request(struct conn *c)
     }
     c->request = NULL;
     r->conn = NULL;
-    if (r->gone && !r->released)
+    if (r->gone && !r->released) {
+        r->holds = c->hub;
+        c->hub->held++;
         return;
+    }
     r->next = c->hub->over;
     c->hub->over = r;
 }
@@ -129,8 +132,12 @@ void http_release(struct http_request *request)
 {
     assert(request->gone && !request->released);
     request->released = true;
-    if (!request->conn)
-        request_free(request);
+    if (request->conn)
+        return;
+    struct hub *hub = request->holds;
+    request_free(request);
+    hub->held--;
+    hub_check(hub);
 }
 
 /* The client is gone, or has to go. */

@@ -63,6 +63,7 @@ struct hub {
     struct link conns;
     struct link ready; /* connections with work to do that need not wait for the network */
     size_t conn_count;
+    size_t held; /* requests whose client is gone and whose handler is not done */
     struct http_request *over;
     struct text scratch;
     struct date date;
@@ -156,3 +157,4 @@ void output_free(struct conn *conn);
 /* ---- server.c ---- */
 void hub_wake(struct hub *hub);        /* `ready` is not empty */
 void hub_closed_conn(struct hub *hub); /* one less */
+void hub_check(struct hub *hub);       /* may it finish now? */

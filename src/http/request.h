@@ -17,10 +17,12 @@
 
 struct arena;
 struct conn;
+struct hub;
 struct text;
 
 struct http_request {
     struct conn *conn; /* NULL when the connection has let go of it */
+    struct hub *holds; /* then, until released: its loop does not end before */
     struct loop *loop;
     void *context;
     const struct http_handler *handler; /* NULL before begin() */

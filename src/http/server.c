@@ -25,8 +25,6 @@ enum { ACCEPT_MAX = 64 /* in one go */, BACKLOG = 4096 };
 
 /* ---- the hub of one loop ---- */
 
-static void hub_finish(struct hub *hub);
-
 static void turn(uv_idle_t *handle)
 {
     struct hub *hub = handle->data;
@@ -97,8 +95,7 @@ static void drain(struct op *op)
     hub->drain_by = uv_now(hub->uv) + hub->server->grace_ms;
     for (struct link *link = hub->conns.next; link != &hub->conns; link = link->next)
         conn_drain(op_owner(link, struct conn, all));
-    if (hub->conn_count == 0)
-        hub_finish(hub);
+    hub_check(hub);
 }
 
 static void drained(struct op *op)
@@ -118,7 +115,6 @@ static void handle_closed(uv_handle_t *handle)
         op_finish(&hub->drained);
 }
 
-/* The last connection is closed, and none will come. */
 static void hub_finish(struct hub *hub)
 {
     if (hub->closing)
@@ -127,6 +123,14 @@ static void hub_finish(struct hub *hub)
     uv_close((uv_handle_t *)&hub->tick, handle_closed);
     uv_close((uv_handle_t *)&hub->turn, handle_closed);
     uv_close((uv_handle_t *)&hub->sweep, handle_closed);
+}
+
+/* Finish once the last connection is closed, none will come, and no handler has
+ * anything on its way that would come home to this loop. */
+void hub_check(struct hub *hub)
+{
+    if (hub->draining && hub->conn_count == 0 && hub->held == 0)
+        hub_finish(hub);
 }
 
 static void wake(struct op *op)
@@ -142,8 +146,7 @@ void hub_closed_conn(struct hub *hub)
     atomic_fetch_sub(&server->live, 1);
     if (atomic_load(&server->full) && atomic_exchange(&server->full, false))
         op_finish(&server->wake);
-    if (hub->draining && hub->conn_count == 0)
-        hub_finish(hub);
+    hub_check(hub);
 }
 
 static void hub_open(struct hub *hub, struct http_server *server, struct loop *loop, size_t index)

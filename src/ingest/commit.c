@@ -52,7 +52,7 @@ struct commit {
     struct index_batch judged[GROUP_BATCHES];
     struct store_record accepted[GROUP_BATCHES];
     size_t count;
-    int64_t began_us;
+    int64_t began_us, appended_us;
     struct err failed; /* why the group failed, while it is rolled back */
 
     struct index_stage stage;
@@ -293,6 +293,7 @@ static void appended(struct op *op)
         roll_back(commit, &op->err);
         return;
     }
+    commit->appended_us = clock_mono_us();
     commit->commit.op.err = (struct err){0};
     commit->config.index->ops->commit(commit->config.index, &commit->commit);
 }
@@ -300,6 +301,8 @@ static void appended(struct op *op)
 static void committed(struct op *op)
 {
     struct commit *commit = op_owner(op, struct commit, commit.op);
+    int64_t now_us = clock_mono_us();
+    metric_time(METRIC_INDEX_COMMIT_SECONDS, (uint64_t)(now_us - commit->appended_us));
     if (op->err.code) {
         commit->behind = true;
         struct err err;
@@ -310,7 +313,7 @@ static void committed(struct op *op)
     }
     atomic_fetch_add_explicit(commit->config.generation, 1, memory_order_release);
     metric_add(METRIC_COMMIT_GROUPS, 1);
-    metric_time(METRIC_COMMIT_SECONDS, (uint64_t)(clock_mono_us() - commit->began_us));
+    metric_time(METRIC_COMMIT_SECONDS, (uint64_t)(now_us - commit->began_us));
     end(commit, &(struct err){.code = ERR_OK});
 }
 

@@ -725,10 +725,18 @@ int segment_recover(const struct segment_file *file, bool repair, struct segment
             again_at = walk.at;
             continue;
         }
-        r = err_set(err, ERR_CORRUPT,
-                    "segment %016" PRIx64 ".seg: damaged at %" PRIu64 ": %s; more follows",
-                    file->number, walk.at, why);
-        goto out;
+        if (repair) {
+            r = err_set(err, ERR_CORRUPT,
+                        "segment %016" PRIx64 ".seg: damaged at %" PRIu64 ": %s; more follows",
+                        file->number, walk.at, why);
+            goto out;
+        }
+        /* Only readers come here: what is good they may have, and the rest is
+         * for whoever walks it to tell. */
+        marks->damaged = true;
+        r = segment_walk_skip(&walk, err);
+        if (r)
+            goto out;
     }
 
 out:

@@ -71,6 +71,13 @@ static void gone(struct http_request *request)
     http_release(request);
 }
 
+/* Something of this request is still on its way when its client leaves. */
+static void gone_later(struct http_request *request)
+{
+    atomic_store(&site_of(request)->kept, request);
+    tell(site_of(request), 'l');
+}
+
 static void hello(struct http_request *request)
 {
     say(request, STR("hello"));
@@ -273,6 +280,7 @@ static const struct http_handler big_h = {.begin = big, .gone = gone};
 static const struct http_handler many_h = {.begin = many, .gone = gone};
 static const struct http_handler quiet_h = {.begin = quiet, .gone = gone};
 static const struct http_handler wait_h = {.begin = wait_begin, .body = mute, .gone = gone};
+static const struct http_handler hold_h = {.begin = wait_begin, .gone = gone_later};
 static const struct http_handler stream_h = {.begin = stream, .drained = pour, .gone = gone};
 static const struct http_handler cut_h = {.begin = cut_short, .gone = gone};
 static const struct http_handler count_h = {.begin = count_begin, .body = count_body, .gone = gone};
@@ -291,7 +299,7 @@ static const struct http_route routes[] = {
     {"GET", "/cut", &cut_h},          {"POST", "/count", &count_h},
     {"POST", "/slow", &slow_h},       {"POST", "/big", &big_body_h},
     {"POST", "/limited", &limited_h}, {"POST", "/eager", &eager_h},
-    {"POST", "/stuck", &stuck_h},
+    {"POST", "/stuck", &stuck_h},     {"GET", "/hold", &hold_h},
 };
 
 static bool before(struct http_request *request)
@@ -384,6 +392,13 @@ static void release_wait(struct site *site)
     later->request = atomic_exchange(&site->kept, NULL);
     later->op = (struct op){.loop = http_loop(later->request), .done = answer_late};
     op_finish(&later->op);
+}
+
+static void let_go(struct op *op)
+{
+    struct later *later = op_owner(op, struct later, op);
+    http_release(later->request);
+    free(later);
 }
 
 /* ---- a client ---- */
@@ -1294,6 +1309,35 @@ TEST(stopping_does_not_wait_longer_than_its_grace)
     CHECK(happened(site, 's'));
     CHECK(read_some(&c) <= 0);
     hang_up(&c);
+    site_close(site);
+}
+
+TEST(stopping_waits_for_what_is_on_its_way_though_its_client_is_gone)
+{
+    struct site *site = site_open(usual);
+    struct client c = dial(site), idle[LOOPS];
+    for (int i = 0; i < LOOPS; i++) {
+        idle[i] = dial(site);
+        sends(&idle[i], GET("/hello"));
+        CHECK(gets(&idle[i], 200, "hello"));
+    }
+    sends(&c, GET("/hold"));
+    CHECK(happened(site, 'w'));
+    hang_up(&c);
+    CHECK(happened(site, 'l'));
+
+    http_stop(site->server, 0, stopped, site);
+    struct http_request *request = atomic_load(&site->kept);
+    struct later *later = calloc(1, sizeof *later);
+    later->request = request;
+    later->op = (struct op){.loop = http_loop(request), .done = let_go};
+    for (int i = 0; i < LOOPS; i++) {
+        CHECK(ends(&idle[i])); /* by now that loop knows that it is to stop */
+        hang_up(&idle[i]);
+    }
+    CHECK(!atomic_load(&site->stopped));
+    op_finish(&later->op);
+    CHECK(happened(site, 's'));
     site_close(site);
 }
 
