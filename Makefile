@@ -154,7 +154,7 @@ crash-build: $(CRASH)
 fuzz-build: $(FUZZ)
 
 # Everything.  What does not compile is a failed suite, so the sum is always said.
-ALL_SUITES = make:test-build make:layers make:headers make:format-check \
+ALL_SUITES = make:test-build make:layers make:headers make:format-check make:docs-check \
     $(foreach p,release asan tsan,$(patsubst $(OUT)/%,build/gcc-$(p)/%,$(UNIT) $(CONFORM))) \
     $(patsubst $(OUT)/%,build/clang-fuzz/%,$(FUZZ)) \
     $(patsubst $(OUT)/%,build/gcc-release/%,$(CRASH)) $(SCRIPTS)
@@ -179,7 +179,7 @@ bench: build/rundlet $(BENCH)
 	@scripts/deps bench
 	@for b in $(BENCH); do echo "== $$b"; RUNDLET=build/rundlet $$b || exit 1; done
 
-gate: layers headers format-check
+gate: layers headers format-check docs-check
 	@$(MAKE) $(SUB) CC=gcc PROFILE=release build/rundlet tidy check
 	@$(MAKE) $(SUB) CC=clang PROFILE=release all check
 	@$(MAKE) $(SUB) CC=clang PROFILE=asan all check
@@ -195,6 +195,10 @@ headers:
 	  'printf "#include \"%s\"\nextern int one_declaration;\n" {} | \
 	   $(CC) $(BASE) $(WARN) -fsyntax-only -x c - || { echo "{} does not stand alone"; exit 1; }'
 	@echo "headers ok"
+
+# The page that is made from the tables is the one in the tree.
+docs-check: build/rundlet
+	@build/rundlet docs | diff -u docs/operations.md - && echo "docs ok"
 
 format-check:
 	@clang-format --dry-run -Werror $(C_FILES) && echo "format ok"
@@ -213,6 +217,6 @@ $(OUT)/%.tidy: $(OUT)/%.o .clang-tidy
 
 .PHONY: all run docs install clean check check-build crash-build fuzz-build test test-build \
         test-release test-asan test-tsan test-fuzz fuzz bench gate layers headers format-check \
-        format tidy
+        docs-check format tidy
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -318,7 +318,8 @@ static void bench(const struct workload *workload, const char *dir, uint64_t row
         double size = file_size(dir, "index.db-wal");
         wal = size > wal ? size : wal;
     }
-    printf("    CPU: %.2f us a row, checkpoints included; of a group %.2f ms p50, %.2f p99, %.2f max\n",
+    printf("    CPU: %.2f us a row, checkpoints included; of a group %.2f ms p50, %.2f p99, %.2f "
+           "max\n",
            cpu / (double)rows * 1e6, at(&busy, 0.5) / 1000, at(&busy, 0.99) / 1000,
            at(&busy, 1) / 1000);
     printf("    %.0f MB, WAL at most %.0f MB\n", file_size(dir, "index.db"), wal);

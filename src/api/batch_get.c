@@ -35,7 +35,9 @@ static struct uuid *read_ids(struct http_request *request, struct str body, size
     size_t blank = 0;
     while (blank < body.len && body.at[blank] && strchr(" \t\r\n", body.at[blank]))
         blank++;
-    char first = blank < body.len ? body.at[blank] : '\0';
+    char first = '\0';
+    if (blank < body.len)
+        first = body.at[blank];
     if (blank == body.len) {
         fail_value(request, "missing", "body", NULL, "Field required");
         return NULL;

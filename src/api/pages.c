@@ -10,12 +10,11 @@ static void reply_static(struct http_request *request, struct str type, struct s
     struct http_field fields[] = {
         {STR("Content-Type"), type},
         {STR("Vary"), STR("Accept")},
-        {STR("X-Content-Type-Options"), STR("nosniff")},
         {STR("Content-Security-Policy"),
          STR("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")},
     };
     struct http_piece piece = {NULL, body};
-    http_reply(request, 200, fields, 4, &piece, 1);
+    http_reply(request, 200, fields, 3, &piece, 1);
 }
 
 static void openapi(struct http_request *request)

@@ -2,6 +2,7 @@
 #include "base/disk.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -89,7 +90,7 @@ int disk_read(const struct disk *disk, int fd, void *bytes, size_t size, uint64_
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_sys(err, errno, "read at %llu", (unsigned long long)(at + done));
+            return err_sys(err, errno, "read at %" PRIu64, at + done);
         if (n == 0)
             break;
         done += (size_t)n;

@@ -145,7 +145,7 @@ static struct text *compose(struct http_request *r, int status, const struct htt
     text_add(head, (struct str){phrase, strlen(phrase)});
     text_add(head, STR("\r\nDate: "));
     text_add(head, date_line(conn_date(r->conn)));
-    text_add(head, STR("\r\n"));
+    text_add(head, STR("\r\nX-Content-Type-Options: nosniff\r\n"));
     for (size_t i = 0; i < count; i++)
         add_field(head, fields[i].name, fields[i].value);
     if (status != 204 && status != 304) {

@@ -34,7 +34,7 @@ struct loop;
 enum index_verdict {
     INDEX_ADDED,     /* at least one run is new; its rows are staged */
     INDEX_DUPLICATE, /* every run is there already, with equal bytes */
-    INDEX_CONFLICT   /* a run is there (or earlier in this batch) with other bytes; nothing was staged */
+    INDEX_CONFLICT /* a run is there, or earlier in this batch, with other bytes; none was staged */
 };
 
 struct index_batch {
@@ -119,12 +119,12 @@ struct index {
 };
 
 struct index_sqlite_config {
-    struct str path;       /* the database file; created, migrated or, when of another schema, rebuilt empty */
-    unsigned readers;      /* threads with a connection each */
-    size_t queue;          /* reads waiting before ERR_BUSY */
-    unsigned deadline_ms;  /* per read, in the queue and in SQLite */
-    size_t cache_size;     /* bytes of page cache of the writer */
-    bool read_only;        /* for the command line */
+    struct str path;      /* the database file; created; emptied when of another schema */
+    unsigned readers;     /* threads with a connection each */
+    size_t queue;         /* reads waiting before ERR_BUSY */
+    unsigned deadline_ms; /* per read, in the queue and in SQLite */
+    size_t cache_size;    /* bytes of page cache of the writer */
+    bool read_only;       /* for the command line */
 };
 int index_sqlite_open(const struct index_sqlite_config *config, struct index **result,
                       struct err *err);

@@ -24,8 +24,8 @@ struct sqlite_index {
     struct index index;
     struct writer *writer;
     struct lane *lane;
-    sqlite3_mutex *lock;  /* of `idle` */
-    struct reader *idle;  /* as many as the lane has threads */
+    sqlite3_mutex *lock; /* of `idle` */
+    struct reader *idle; /* as many as the lane has threads */
     unsigned deadline_ms;
     bool read_only;
 };
@@ -75,7 +75,8 @@ static void commit(struct index *index, struct index_commit *commit)
     struct sqlite_index *s = sqlite_of(index);
     if (refuse_if_read_only(s, &commit->op))
         return;
-    (void)writer_commit(s->writer, commit->sequence, &commit->op.err); /* the operation carries it */
+    (void)writer_commit(s->writer, commit->sequence,
+                        &commit->op.err); /* the operation carries it */
     op_finish(&commit->op);
 }
 

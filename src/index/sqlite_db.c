@@ -53,8 +53,7 @@ int db_fail(sqlite3 *db, const char *doing, struct err *err)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_FORMAT:
-        return err_set(err, ERR_CORRUPT,
-                       "index: %s: %s; run `rundlet reindex`", doing, text);
+        return err_set(err, ERR_CORRUPT, "index: %s: %s; run `rundlet reindex`", doing, text);
     case SQLITE_INTERRUPT:
         return err_set(err, ERR_TIMEOUT, "index: %s: the deadline passed", doing);
     case SQLITE_NOMEM:
@@ -143,12 +142,28 @@ static int set_up(sqlite3 *db, enum db_use use, size_t cache_size, struct err *e
     return r;
 }
 
+/* SQLite answers with another mode where the file system cannot share memory. */
+static int use_wal(sqlite3 *db, struct err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false, wal = false;
+    int r = db_prepare(db, "PRAGMA journal_mode=WAL", &statement, err);
+    if (!r)
+        r = db_step(statement, &row, "begin a write-ahead log", err);
+    if (!r && row) {
+        const char *mode = (const char *)sqlite3_column_text(statement, 0);
+        wal = mode && strcmp(mode, "wal") == 0;
+    }
+    sqlite3_finalize(statement);
+    return r || wal ? r : err_set(err, ERR_IO, "a write-ahead log cannot be kept there");
+}
+
 static int make_tables(sqlite3 *db, struct err *err)
 {
     char sql[120];
     snprintf(sql, sizeof sql, "PRAGMA application_id=%d; PRAGMA user_version=%d", APPLICATION,
              SCHEMA);
-    int r = db_exec(db, "PRAGMA journal_mode=WAL", err);
+    int r = use_wal(db, err);
     if (!r)
         r = db_exec(db, "BEGIN IMMEDIATE", err);
     if (!r)

@@ -242,9 +242,8 @@ static void view_add(struct keys_view *view, enum keys_kind kind, struct keys_ru
 }
 
 struct keys_view *keys_view_new(const struct keys_view *old, uint64_t rows,
-                                const bool flushed[KEYS_KINDS],
-                                struct keys_run *added[KEYS_KINDS], struct keys_filter **filters,
-                                size_t filter_count)
+                                const bool flushed[KEYS_KINDS], struct keys_run *added[KEYS_KINDS],
+                                struct keys_filter **filters, size_t filter_count)
 {
     struct keys_view *view = must(calloc(1, sizeof *view + filter_count * sizeof(void *)));
     atomic_init(&view->refs, 1);

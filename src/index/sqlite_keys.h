@@ -178,9 +178,8 @@ struct keys_view {
 /* The view after a commit: as `old`, without the kinds that were `flushed`,
  * with `added` (NULL: none; taken over).  Filters get a reference each. */
 struct keys_view *keys_view_new(const struct keys_view *old, uint64_t rows,
-                                const bool flushed[KEYS_KINDS],
-                                struct keys_run *added[KEYS_KINDS], struct keys_filter **filters,
-                                size_t filter_count);
+                                const bool flushed[KEYS_KINDS], struct keys_run *added[KEYS_KINDS],
+                                struct keys_filter **filters, size_t filter_count);
 struct keys_view *keys_view_ref(struct keys_view *view);
 void keys_view_unref(struct keys_view *view); /* NULL is fine */
 size_t keys_view_count(const struct keys_view *view, enum keys_kind kind);

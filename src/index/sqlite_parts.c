@@ -17,8 +17,7 @@
 #include "index/sqlite_db.h"
 
 enum {
-    MERGE_PACE = 2,  /* keys merged for each key added: a merge is done in half the time it has */
-    CLEAR_KEYS = 24, /* a dead block is cleared for so many keys added */
+    CLEAR_KEYS = 24,     /* a dead block is cleared for so many keys added */
     FENCES_PER_BLOCK = 8 /* deleting so many fences costs as much as one block */
 };
 
@@ -492,7 +491,7 @@ int parts_tend(struct parts *parts, const uint64_t added[KEYS_KINDS], struct err
             if (!*merge)
                 continue;
             bool done = false;
-            (*merge)->credit += MERGE_PACE * added[k];
+            (*merge)->credit += added[k] + added[k] / 2; /* done in two thirds of the time it has */
             r = step_merge(parts, *merge, &done, err);
             if (r)
                 return r;

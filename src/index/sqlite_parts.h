@@ -20,7 +20,7 @@ enum {
     PARTS_LEVELS = 6,
     PARTS_FLUSH_MAX = 3 << 19, /* bytes: most keys of a kind in memory before they become a part */
     PARTS_FLUSH_MIN = 64 * KEYS_WIDTH_MAX,
-    PARTS_SPILL = 8, /* so many times that, staged, become one before their commit */
+    PARTS_SPILL = 8,         /* so many times that, staged, become one before their commit */
     PARTS_FILTERED = 4 << 20 /* a larger part has no filter: writing it would be felt */
 };
 

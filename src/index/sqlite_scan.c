@@ -20,11 +20,11 @@ enum { CHECK_EVERY = 64 };
 struct keys_source {
     const unsigned char *keys;
     size_t left;
-    const struct part *part;   /* NULL: in memory */
-    bool closed;               /* the part's block must be sought below `bound` */
-    unsigned char *buffer;     /* the block; PART_BLOCK bytes, made when needed */
-    uint32_t position;         /* of the block in the part */
-    bool inclusive;            /* `bound` is the part's last key itself */
+    const struct part *part; /* NULL: in memory */
+    bool closed;             /* the part's block must be sought below `bound` */
+    unsigned char *buffer;   /* the block; PART_BLOCK bytes, made when needed */
+    uint32_t position;       /* of the block in the part */
+    bool inclusive;          /* `bound` is the part's last key itself */
     const unsigned char *bound;
 };
 
@@ -387,7 +387,8 @@ int keys_scan_next(struct keys_scan *scan, const unsigned char **key, struct err
             if (!more) {
                 drop(scan, best);
                 best = NULL;
-            } else if (scan->second && key_order(head(scan, best), scan->second, scan->width) <= 0) {
+            } else if (scan->second &&
+                       key_order(head(scan, best), scan->second, scan->width) <= 0) {
                 best = NULL;
             }
         }

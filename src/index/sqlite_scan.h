@@ -74,8 +74,8 @@ struct keys_scan {
     unsigned char below[KEYS_WIDTH_MAX];
     struct keys_source *sources;
     size_t count;
-    struct keys_source *best;              /* gave the last key */
-    const unsigned char *second;           /* no other source has a key above this one; NULL: none */
+    struct keys_source *best;    /* gave the last key */
+    const unsigned char *second; /* no other source has a key above this one; NULL: none */
     unsigned char second_key[KEYS_WIDTH_MAX];
     unsigned char key[KEYS_WIDTH_MAX]; /* the last one given */
     bool given;

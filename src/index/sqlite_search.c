@@ -21,16 +21,16 @@
 #include "index/sqlite_read.h"
 
 enum {
-    GRAMS_MAX = 8,      /* of a long wanted text, as many are looked up */
+    GRAMS_MAX = 8, /* of a long wanted text, as many are looked up */
     GRAM_POINTS = 3,
-    GRAM_SHIFT = 21,    /* bits of a code point */
-    GRAM_STEPS = 32,    /* keys stepped over before skipping */
-    NAMES_MERGED = 8,   /* so many names are merged at once, ... */
-    NAMES_FEW = 64,     /* ... and so many if walking WALK_SHORT rows did not do */
+    GRAM_SHIFT = 21,  /* bits of a code point */
+    GRAM_STEPS = 32,  /* keys stepped over before skipping */
+    NAMES_MERGED = 8, /* so many names are merged at once, ... */
+    NAMES_FEW = 64,   /* ... and so many if walking WALK_SHORT rows did not do */
     WALK_SHORT = 1024,
-    WALK_FIRST = 32768, /* rows walked before all of many matching names are sought */
+    WALK_FIRST = 32768,  /* rows walked before all of many matching names are sought */
     ROWS_PER_NAME = 128, /* walking so many rows costs as much as one name's keys */
-    TESTED = 4096       /* names whose test is remembered */
+    TESTED = 4096        /* names whose test is remembered */
 };
 
 /* A row that may be on the page. */
@@ -53,7 +53,7 @@ struct search {
     struct tested {
         uint64_t name;
         bool matches;
-    } *tested; /* by name modulo TESTED */
+    } * tested;      /* by name modulo TESTED */
     uint64_t *names; /* that match */
     size_t name_count, name_cap;
 };

@@ -12,15 +12,15 @@
 
 struct wal {
     sqlite3 *writer;
-    int pages;      /* in the WAL after the last commit */
-    int moved;      /* of them, how many are in the database file as well */
-    int next_rest;  /* the writer finishes the rest only from here on */
+    int pages;     /* in the WAL after the last commit */
+    int moved;     /* of them, how many are in the database file as well */
+    int next_rest; /* the writer finishes the rest only from here on */
 
     struct lane *lane;
-    sqlite3 *db;          /* the lane's */
-    sqlite3_mutex *lock;  /* held while the lane works */
-    struct op pass;       /* never finished: it belongs to the lane, then to us again */
-    atomic_bool busy;     /* the lane has it */
+    sqlite3 *db;         /* the lane's */
+    sqlite3_mutex *lock; /* held while the lane works */
+    struct op pass;      /* never finished: it belongs to the lane, then to us again */
+    atomic_bool busy;    /* the lane has it */
     atomic_int pass_moved;
 };
 
@@ -43,8 +43,7 @@ static int committed(void *context, sqlite3 *db, const char *name, int pages)
 static int checkpoint(sqlite3 *db)
 {
     int pages = 0, moved = 0;
-    if (sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved) ==
-        SQLITE_OK)
+    if (sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved) == SQLITE_OK)
         return moved;
     struct err err = {0};
     if ((sqlite3_errcode(db) & 0xff) != SQLITE_BUSY) {
@@ -131,8 +130,9 @@ void wal_close(struct wal *wal)
         return;
     lane_close(wal->lane);
     db_close(wal->db);
+    if (wal->lane)
+        (void)checkpoint(wal->writer); /* closing would do it, and keep a failure to itself */
+    (void)sqlite3_wal_hook(wal->writer, NULL, NULL); /* ours is what it returns */
     sqlite3_mutex_free(wal->lock);
-    if (wal->writer)
-        (void)sqlite3_wal_hook(wal->writer, NULL, NULL); /* ours is what it returns */
     free(wal);
 }

@@ -17,9 +17,9 @@
 #include "base/err.h"
 
 enum {
-    WAL_BEGIN = 4096,  /* pages of 4 KiB: 16 MiB */
-    WAL_REST = 512,    /* so little is left that the writer finishes it */
-    WAL_HELP = 32768,  /* 128 MiB */
+    WAL_BEGIN = 4096, /* pages of 4 KiB: 16 MiB */
+    WAL_REST = 512,   /* so little is left that the writer finishes it */
+    WAL_HELP = 32768, /* 128 MiB */
 };
 
 struct wal;

@@ -201,8 +201,8 @@ static int recover_rows(struct writer *w, const uint64_t upto[KEYS_KINDS], struc
     for (int k = KEYS_TRACE; k <= KEYS_NAME; k++)
         from = upto[k] < from ? upto[k] : from;
     sqlite3_stmt *s = NULL;
-    int r = db_prepare(w->db, "SELECT row, id, trace, start_us, name FROM run WHERE row > ?1", &s,
-                       err);
+    int r =
+        db_prepare(w->db, "SELECT row, id, trace, start_us, name FROM run WHERE row > ?1", &s, err);
     if (!r)
         (void)sqlite3_bind_int64(s, 1, (int64_t)from); /* cannot fail */
     bool more = false;
@@ -213,8 +213,8 @@ static int recover_rows(struct writer *w, const uint64_t upto[KEYS_KINDS], struc
             .name = (uint64_t)sqlite3_column_int64(s, 4),
         };
         if (sqlite3_column_bytes(s, 1) != 16 || sqlite3_column_bytes(s, 2) != 16) {
-            r = err_set(err, ERR_CORRUPT, "index: row %" PRIu64 " is damaged; run `rundlet reindex`",
-                        row.row);
+            r = err_set(err, ERR_CORRUPT,
+                        "index: row %" PRIu64 " is damaged; run `rundlet reindex`", row.row);
             break;
         }
         memcpy(row.id.byte, sqlite3_column_blob(s, 1), 16);
@@ -271,8 +271,8 @@ static void publish(struct writer *w, const bool flushed[KEYS_KINDS],
                     struct keys_run *added[KEYS_KINDS])
 {
     struct keys_view *old = w->view;
-    struct keys_view *view = keys_view_new(old, w->rows, flushed, added, w->parts.filters,
-                                           w->parts.filter_count);
+    struct keys_view *view =
+        keys_view_new(old, w->rows, flushed, added, w->parts.filters, w->parts.filter_count);
     sqlite3_mutex_enter(w->lock);
     w->view = view;
     sqlite3_mutex_leave(w->lock);
@@ -353,12 +353,12 @@ void writer_close(struct writer *w)
 {
     if (!w)
         return;
-    wal_close(w->wal);
     writer_rollback(w);
+    wal_close(w->wal);
     parts_close(&w->parts);
     keys_reader_close(&w->reader);
-    sqlite3_stmt *statements[] = {w->begin,    w->commit,      w->rollback, w->set_meta,
-                                  w->add_run,  w->add_name,    w->add_project, w->get_hash,
+    sqlite3_stmt *statements[] = {w->begin,    w->commit,     w->rollback,    w->set_meta,
+                                  w->add_run,  w->add_name,   w->add_project, w->get_hash,
                                   w->get_name, w->get_project};
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
         sqlite3_finalize(statements[i]);
@@ -480,8 +480,7 @@ static void add_staged_id(struct staged_ids *ids, const struct run *run)
         for (size_t i = 0; i < ids->count; i++)
             link_id(ids, i);
     }
-    ids->at[ids->count] =
-        (struct staged_id){.id = run->id, .hash = {run->hash[0], run->hash[1]}};
+    ids->at[ids->count] = (struct staged_id){.id = run->id, .hash = {run->hash[0], run->hash[1]}};
     link_id(ids, ids->count++);
 }
 
@@ -637,8 +636,8 @@ static int name_number(struct writer *w, struct str folded, uint64_t *number, st
     key_add_u64(&below, hash);
     key_fill(&below, KEYS_TEXT);
     for (bool found = true, same = false; !same;) {
-        int r = keys_find(&w->reader, w->view, KEYS_TEXT, &below, KEYS_TEXT_PREFIX, key, &found,
-                          err);
+        int r =
+            keys_find(&w->reader, w->view, KEYS_TEXT, &below, KEYS_TEXT_PREFIX, key, &found, err);
         if (!r && found)
             r = name_is(w, key_number(KEYS_TEXT, key), folded, &same, err);
         if (r)

@@ -344,6 +344,43 @@ EACH(other_bytes_under_a_stored_id_are_a_conflict_and_stage_nothing)
     CHECK(there(bed, make_id(2)) && there(bed, make_id(3)));
 }
 
+EACH(what_a_refused_batch_held_may_come_in_the_same_transaction)
+{
+    struct make_run old = {.id = make_id(1), .trace = make_id(9), .name = "a"};
+    struct make_run runs[] = {{.id = make_id(2), .trace = make_id(9), .name = "b"},
+                              {.id = make_id(1), .trace = make_id(9), .name = "a", .number = 1}};
+    struct index_batch batch;
+    struct query b = by_name("b"), c = by_name("c");
+    CHECK(stage(bed, &old, 1, &batch) == 0);
+    CHECK(stage(bed, runs, 2, &batch) == 0 && batch.verdict == INDEX_CONFLICT);
+    runs[0].name = "c";
+    CHECK(stage(bed, runs, 1, &batch) == 0 && batch.verdict == INDEX_ADDED);
+    CHECK(calls_commit(&bed->calls, 9) == 0);
+    CHECK(page_is(bed, &b, false, 0));
+    CHECK(page_is(bed, &c, false, 2, 0));
+}
+
+EACH(ids_that_grow_with_time_are_judged_like_any_other)
+{
+    struct uuid_source source = {0};
+    struct make_run runs[40];
+    struct index_batch batch;
+    for (int i = 0; i < 40; i++)
+        runs[i] = (struct make_run){
+            .id = uuid_v7(&source, 1700000000000000 + i), .trace = make_id(9), .name = "n"};
+    add(bed, runs + 20, 20); /* the later ones first */
+    add(bed, runs, 10);
+    CHECK(stage(bed, runs, 10, &batch) == 0 && batch.verdict == INDEX_DUPLICATE);
+    CHECK(stage(bed, runs + 30, 10, &batch) == 0 && batch.verdict == INDEX_DUPLICATE);
+    CHECK(stage(bed, runs + 5, 10, &batch) == 0 && batch.added == 5);
+    CHECK(stage(bed, runs + 5, 10, &batch) == 0 && batch.verdict == INDEX_DUPLICATE);
+    runs[39].number = runs[12].number = 1;
+    CHECK(stage(bed, runs + 39, 1, &batch) == 0 && batch.verdict == INDEX_CONFLICT);
+    CHECK(stage(bed, runs + 12, 1, &batch) == 0 && batch.verdict == INDEX_CONFLICT);
+    CHECK(calls_commit(&bed->calls, 9) == 0);
+    CHECK(there(bed, runs[14].id) && !there(bed, runs[15].id));
+}
+
 EACH(a_conflict_within_a_batch_stages_nothing)
 {
     struct make_run runs[] = {{.id = make_id(1), .trace = make_id(9), .name = "a"},
@@ -430,10 +467,8 @@ EACH(a_limit_cuts_a_page_and_says_so)
 {
     struct make_run runs[5];
     for (int i = 0; i < 5; i++)
-        runs[i] = (struct make_run){.id = make_id((uint64_t)i + 1),
-                                    .trace = make_id(9),
-                                    .name = "n",
-                                    .start_us = i};
+        runs[i] = (struct make_run){
+            .id = make_id((uint64_t)i + 1), .trace = make_id(9), .name = "n", .start_us = i};
     add(bed, runs, 5);
     struct query trace = by_trace(9), name = by_name("n"), all = by_name("");
     trace.limit = name.limit = all.limit = 2;
@@ -453,10 +488,8 @@ EACH(a_cursor_goes_on_below_its_run_whatever_was_inserted)
 {
     struct make_run runs[6];
     for (int i = 0; i < 6; i++)
-        runs[i] = (struct make_run){.id = make_id((uint64_t)i + 1),
-                                    .trace = make_id(9),
-                                    .name = "n",
-                                    .start_us = 10 * i};
+        runs[i] = (struct make_run){
+            .id = make_id((uint64_t)i + 1), .trace = make_id(9), .name = "n", .start_us = 10 * i};
     add(bed, runs, 6);
     struct query queries[] = {by_trace(9), by_name("n"), by_name("")};
     for (size_t i = 0; i < 3; i++) {
@@ -561,7 +594,7 @@ EACH(names_are_compared_without_regard_to_case_in_any_script)
     CHECK(FINDS(bed, "\\u00c0x\\u00c9", "àXé")); /* escapes are decoded first */
     CHECK(FINDS(bed, "K", "K"));                 /* the Kelvin sign */
     CHECK(FINDS(bed, "ſtop", "STOP"));           /* the long s */
-    CHECK(FINDS(bed, "ꮳꮃꭹ", "ᏣᎳᎩ"));           /* Cherokee folds to its capitals */
+    CHECK(FINDS(bed, "ꮳꮃꭹ", "ᏣᎳᎩ"));       /* Cherokee folds to its capitals */
     CHECK(FINDS(bed, "𐐀x", "𐐨X"));               /* Deseret, four bytes */
     CHECK(FINDS(bed, "ᾈ", "ᾀ"));                 /* one code point for one: status S */
 }
@@ -605,8 +638,9 @@ EACH(one_and_two_characters_are_found_as_well)
 
 EACH(nul_and_lone_surrogates_are_the_replacement_character)
 {
-    CHECK(FINDS(bed, "a\\u0000b", "A\xef\xbf\xbd"
-                                  "B"));
+    CHECK(FINDS(bed, "a\\u0000b",
+                "A\xef\xbf\xbd"
+                "B"));
     CHECK(FINDS(bed, "a\\u0000b", "A\0b"));
     CHECK(FINDS(bed, "x\\ud800y", "x\xef\xbf\xbdy"));
     CHECK(FINDS(bed, "x\\udc00", "\xef\xbf\xbd"));
@@ -670,10 +704,8 @@ EACH(many_names_are_searched_as_well_as_few)
     static char names[COUNT][32];
     for (int i = 0; i < COUNT; i++) {
         snprintf(names[i], sizeof names[i], "step %03d of %s", i, i % 2 ? "Odd" : "even");
-        runs[i] = (struct make_run){.id = make_id((uint64_t)i + 1),
-                                    .trace = make_id(9),
-                                    .name = names[i],
-                                    .start_us = i};
+        runs[i] = (struct make_run){
+            .id = make_id((uint64_t)i + 1), .trace = make_id(9), .name = names[i], .start_us = i};
     }
     for (int i = 0; i < COUNT; i += BATCH_MAX)
         add(bed, runs + i, COUNT - i < BATCH_MAX ? (size_t)(COUNT - i) : BATCH_MAX);
@@ -697,10 +729,13 @@ TEST(the_sqlite_index_is_the_same_after_it_was_reopened)
     struct bed bed;
     struct make_run run = {.id = make_id(1), .trace = make_id(9), .name = "Chat", .start_us = 4};
     struct make_run other = {.id = make_id(1), .trace = make_id(9), .name = "x", .start_us = 4};
+    struct uuid_source source = {0};
+    struct make_run timed = {.id = uuid_v7(&source, 1700000000000000), .trace = make_id(8)};
     struct query name = by_name("hat"), trace = by_trace(9);
     struct index_batch batch;
     start_sqlite(&bed);
     add(&bed, &run, 1);
+    add(&bed, &timed, 1);
     CHECK(calls_commit(&bed.calls, 77) == 0);
     struct make_run lost = {.id = make_id(2), .trace = make_id(9), .name = "Chat", .start_us = 5};
     CHECK(stage(&bed, &lost, 1, &batch) == 0); /* staged only: it is gone */
@@ -709,12 +744,13 @@ TEST(the_sqlite_index_is_the_same_after_it_was_reopened)
     bed.calls.index = NULL;
     CHECK(open_sqlite(&bed, &bed.calls.index) == 0);
     CHECK(calls_mark(&bed.calls) == 77);
-    CHECK(bed.calls.index->ops->runs(bed.calls.index) == 1);
+    CHECK(bed.calls.index->ops->runs(bed.calls.index) == 2);
     CHECK(there(&bed, make_id(1)) && !there(&bed, make_id(2)));
     CHECK(page_is(&bed, &name, false, 1, 0));
     CHECK(page_is(&bed, &trace, false, 1, 0));
     CHECK(stage(&bed, &run, 1, &batch) == 0 && batch.verdict == INDEX_DUPLICATE);
     CHECK(stage(&bed, &other, 1, &batch) == 0 && batch.verdict == INDEX_CONFLICT);
+    CHECK(stage(&bed, &timed, 1, &batch) == 0 && batch.verdict == INDEX_DUPLICATE);
     CHECK(calls_commit(&bed.calls, 78) == 0);
     stop(&bed);
 }

@@ -39,7 +39,18 @@ const hash = (bytes) => createHash('sha1').update(bytes).digest('latin1');
 const batches = []; // acknowledged: { trace, runs: [{ id, size, sum, inputs }] }
 const contested = new Map(); // id -> { trace, winner: index or null, lost: Set, variants: [body] }
 let unanswered = []; // what was under way when the server died
-const seen = { killed: 0, recovery: 0, whole: 0, absent: 0, conflicts: 0, refused: 0, retried: 0, runs: 0, slowest: 0, fresh: [] };
+const seen = {
+    killed: 0,
+    recovery: 0,
+    whole: 0,
+    absent: 0,
+    conflicts: 0,
+    refused: 0,
+    retried: 0,
+    runs: 0,
+    slowest: 0,
+    fresh: [],
+};
 let server;
 
 function broken(what) {
@@ -78,7 +89,8 @@ function makeBatch() {
 }
 
 function acknowledge(batch, ids) {
-    if (ids.length !== batch.runs.length) broken(`batch of ${batch.runs.length} got ${ids.length} ids`);
+    if (ids.length !== batch.runs.length)
+        broken(`batch of ${batch.runs.length} got ${ids.length} ids`);
     batch.runs.forEach((one, i) => {
         if (one.id && one.id !== ids[i]) broken(`sent id ${one.id}, answered ${ids[i]}`);
         one.id = ids[i];
@@ -129,7 +141,8 @@ async function contest() {
             return;
         }
         if (answer.status === 201) {
-            if (it.winner !== null) broken(`contested ${id}: ${it.winner} and ${variant} were both acknowledged`);
+            if (it.winner !== null)
+                broken(`contested ${id}: ${it.winner} and ${variant} were both acknowledged`);
             it.winner = variant;
         } else if (answer.status === 409) {
             seen.conflicts++;
@@ -146,15 +159,23 @@ async function contest() {
 
 // Ask for runs by their ids and compare every byte up to the end of metadata.
 async function compare(runs) {
-    for (let at = 0; at < runs.length; ) {
+    for (let at = 0; at < runs.length;) {
         const part = [];
         let bytes = 0;
-        while (at < runs.length && part.length < READ_RUNS && (part.length === 0 || bytes + runs[at].size < READ_BYTES)) {
+        while (
+            at < runs.length &&
+            part.length < READ_RUNS &&
+            (part.length === 0 || bytes + runs[at].size < READ_BYTES)
+        ) {
             bytes += runs[at].size;
             part.push(runs[at++]);
         }
-        const answer = await server.post('/runs/batch', part.map((one) => one.id));
-        if (answer.status !== 200) broken(`reading ${part.length} runs: ${answer.status} ${answer.text.slice(0, 300)}`);
+        const answer = await server.post(
+            '/runs/batch',
+            part.map((one) => one.id),
+        );
+        if (answer.status !== 200)
+            broken(`reading ${part.length} runs: ${answer.status} ${answer.text.slice(0, 300)}`);
         const { body } = answer;
         let from = 0;
         for (const one of part) {
@@ -162,8 +183,10 @@ async function compare(runs) {
             from = body.indexOf(start, from);
             if (from < 0) broken(`run ${one.id} was acknowledged and is not there`);
             const rest = body.subarray(from + start.length, from + start.length + one.size);
-            if (hash(rest) !== one.restSum) broken(`run ${one.id} came back with other bytes: ${rest.subarray(0, 200)}`);
-            if (body[from + start.length + one.size] !== 0x2c) broken(`run ${one.id}: metadata goes on after its end`);
+            if (hash(rest) !== one.restSum)
+                broken(`run ${one.id} came back with other bytes: ${rest.subarray(0, 200)}`);
+            if (body[from + start.length + one.size] !== 0x2c)
+                broken(`run ${one.id}: metadata goes on after its end`);
             from += start.length + one.size;
         }
         if (!body.subarray(-40).toString().endsWith(`],"count":${part.length}}`))
@@ -186,13 +209,17 @@ async function traceCount(trace) {
 async function settleUnanswered() {
     for (const batch of unanswered) {
         const n = batch.runs.length;
-        const count = batch.own ? await present(batch.runs.map((one) => one.id)) : await traceCount(batch.trace);
-        if (count !== 0 && count !== n) broken(`a batch of ${n} that was not answered is there by ${count}`);
+        const count = batch.own
+            ? await present(batch.runs.map((one) => one.id))
+            : await traceCount(batch.trace);
+        if (count !== 0 && count !== n)
+            broken(`a batch of ${n} that was not answered is there by ${count}`);
         if (count === n) seen.whole++;
         else seen.absent++;
         if (!batch.own) continue;
         const again = await server.post('/runs', batch.body);
-        if (again.status !== 201) broken(`the retry of a batch was answered ${again.status} ${again.text.slice(0, 300)}`);
+        if (again.status !== 201)
+            broken(`the retry of a batch was answered ${again.status} ${again.text.slice(0, 300)}`);
         seen.retried++;
         acknowledge(batch, again.json.run_ids);
     }
@@ -204,20 +231,26 @@ async function settleContested() {
         const answer = await server.get(`/runs/${id}/inputs`);
         if (answer.status === 404) {
             if (it.winner !== null) broken(`contested ${id}: the winner ${it.winner} is gone`);
-            if (it.lost.size) broken(`contested ${id}: ${it.lost.size} got 409 and nobody is there`);
+            if (it.lost.size)
+                broken(`contested ${id}: ${it.lost.size} got 409 and nobody is there`);
         } else if (answer.status !== 200) {
             broken(`contested ${id}: ${answer.status} ${answer.text}`);
         } else {
             const is = it.variants.indexOf(answer.text);
             if (is < 0) broken(`contested ${id}: what is there nobody sent`);
-            if (it.lost.has(is)) broken(`contested ${id}: variant ${is} was answered 409 and is there`);
-            if (it.winner !== null && it.winner !== is) broken(`contested ${id}: ${it.winner} won, now it is ${is}`);
+            if (it.lost.has(is))
+                broken(`contested ${id}: variant ${is} was answered 409 and is there`);
+            if (it.winner !== null && it.winner !== is)
+                broken(`contested ${id}: ${it.winner} won, now it is ${is}`);
             it.winner = is;
         }
         // Of the runs beside, only the winner's is there.
         for (let at = 0; at < it.beside.length; at++) {
             const there = (await server.head(`/runs/${it.beside[at]}`)).status === 200;
-            if (there !== (at === it.winner)) broken(`contested ${id}: the run beside variant ${at} is ${there ? 'there' : 'gone'}, the winner is ${it.winner}`);
+            if (there !== (at === it.winner))
+                broken(
+                    `contested ${id}: the run beside variant ${at} is ${there ? 'there' : 'gone'}, the winner is ${it.winner}`,
+                );
         }
     }
     // Old ones are settled; look at the newest hundred again next time.
@@ -233,7 +266,8 @@ async function searchAgrees(some) {
     for (const batch of some) {
         const answer = await server.get(`/runs/search?trace_id=${batch.trace}&limit=1000`);
         const found = rawElements(rawMember(answer.text, 'runs'));
-        if (found.length !== batch.runs.length) broken(`trace ${batch.trace} has ${found.length} runs, not ${batch.runs.length}`);
+        if (found.length !== batch.runs.length)
+            broken(`trace ${batch.trace} has ${found.length} runs, not ${batch.runs.length}`);
         const want = new Set(batch.runs.map((one) => one.id));
         for (const one of found) want.delete(one.slice(7, 43));
         if (want.size) broken(`trace ${batch.trace} lacks ${[...want]}`);
@@ -242,7 +276,8 @@ async function searchAgrees(some) {
         const got = await server.get(`/runs/${id}`);
         if (got.text !== found[one]) broken(`search and get disagree about ${id}`);
         const field = await server.get(`/runs/${id}/inputs`);
-        if (hash(field.body) !== batch.runs.find((r) => r.id === id).inputs) broken(`the bytes of ${id}/inputs are others`);
+        if (hash(field.body) !== batch.runs.find((r) => r.id === id).inputs)
+            broken(`the bytes of ${id}/inputs are others`);
     }
 }
 
@@ -258,7 +293,9 @@ async function check(cycle) {
     await settleUnanswered();
     await settleContested();
     await compare(seen.fresh.flatMap((batch) => batch.runs));
-    const some = Array.from({ length: Math.min(batches.length, 20 + 4 * cycle) }, () => random.one(batches));
+    const some = Array.from({ length: Math.min(batches.length, 20 + 4 * cycle) }, () =>
+        random.one(batches),
+    );
     await compare(some.flatMap((batch) => batch.runs).slice(0, 3000 + 100 * cycle));
     if (batches.length) await searchAgrees([...some.slice(0, 8), ...seen.fresh.slice(-4)]);
     await balance();
@@ -279,11 +316,15 @@ async function start() {
 
 // Begin to start, and be killed before (or just when) it is done.
 async function killWhileStarting(ms) {
-    const starting = server.up().then(() => true, () => false);
+    const starting = server.up().then(
+        () => true,
+        () => false,
+    );
     await new Promise((resolve) => setTimeout(resolve, ms));
     await server.kill();
     if (!(await starting)) seen.recovery++;
-    if (server.exited.signal !== 'SIGKILL') broken(`it ended by itself while starting: ${JSON.stringify(server.exited)}`);
+    if (server.exited.signal !== 'SIGKILL')
+        broken(`it ended by itself while starting: ${JSON.stringify(server.exited)}`);
 }
 
 let sent = 0;
@@ -325,15 +366,20 @@ for (let cycle = 1; cycle <= cycles; cycle++) {
     const left = unanswered.length;
     await check(cycle);
     if (cycle % 10 === 0 || cycle === cycles)
-        console.log(`cycle ${cycle}: killed after ${ms} ms and ${again} times while starting; ${left} batches under way; ${seen.runs} runs in ${Math.round((Date.now() - began) / 1000)} s`);
+        console.log(
+            `cycle ${cycle}: killed after ${ms} ms and ${again} times while starting; ${left} batches under way; ${seen.runs} runs in ${Math.round((Date.now() - began) / 1000)} s`,
+        );
 }
 
 await everything();
-const segments = (await readdir(join(server.data, 'segments'))).filter((name) => name.endsWith('.seg')).length;
+const segments = (await readdir(join(server.data, 'segments'))).filter((name) =>
+    name.endsWith('.seg'),
+).length;
 const sample = Array.from({ length: Math.min(40, batches.length) }, () => random.one(batches));
 const answers = async () => {
     const all = [];
-    for (const batch of sample) all.push((await server.get(`/runs/search?trace_id=${batch.trace}&limit=1000`)).text);
+    for (const batch of sample)
+        all.push((await server.get(`/runs/search?trace_id=${batch.trace}&limit=1000`)).text);
     all.push((await server.get('/runs/search?name=kill%203&limit=500')).text);
     return all;
 };
@@ -346,7 +392,8 @@ const reindex = await command(['reindex', '--data', server.data], { timeout: 300
 if (reindex.code !== 0) broken(`reindex: ${reindex.code} ${reindex.stderr}`);
 await start();
 const after = await answers();
-for (let i = 0; i < before.length; i++) if (before[i] !== after[i]) broken(`after reindex answer ${i} differs`);
+for (let i = 0; i < before.length; i++)
+    if (before[i] !== after[i]) broken(`after reindex answer ${i} differs`);
 await everything();
 await server.stop();
 await rm(server.home, { recursive: true, force: true });
@@ -354,7 +401,7 @@ await rm(server.home, { recursive: true, force: true });
 console.log(
     `killed ${seen.killed} times in ingest and ${seen.recovery} in recovery; ${seen.runs} runs acknowledged in ${batches.length} batches; ` +
         `not answered: ${seen.whole} whole, ${seen.absent} absent, ${seen.retried} retried; ${seen.conflicts} conflicts; ` +
-        `${seen.refused} refused for load; ${segments} segments; slowest start ${seen.slowest} ms; ${Math.round((Date.now() - began) / 1000)} s`
+        `${seen.refused} refused for load; ${segments} segments; slowest start ${seen.slowest} ms; ${Math.round((Date.now() - began) / 1000)} s`,
 );
 // A loop that met none of what it is about has shown nothing.
 if (cycles >= 20) {

@@ -10,7 +10,9 @@ describe('POST /runs/batch', () => {
     let ids;
     before(async () => {
         server = await Server.start();
-        ids = await server.store(Array.from({ length: 1000 }, (_, i) => run({ name: `n${i}`, inputs: { i } })));
+        ids = await server.store(
+            Array.from({ length: 1000 }, (_, i) => run({ name: `n${i}`, inputs: { i } })),
+        );
     });
     after(() => server.close());
 
@@ -25,7 +27,10 @@ describe('POST /runs/batch', () => {
     });
     it('unknown ids are left out', async () => {
         const answer = await server.post('/runs/batch', [uuid(), ids[1], uuid(), ids[0], uuid()]);
-        assert.deepEqual(answer.json.runs.map((r) => r.id), [ids[1], ids[0]]);
+        assert.deepEqual(
+            answer.json.runs.map((r) => r.id),
+            [ids[1], ids[0]],
+        );
         assert.equal(answer.json.count, 2);
     });
     it('nothing asked, or nothing known: none', async () => {
@@ -35,13 +40,24 @@ describe('POST /runs/batch', () => {
     it('a thousand ids are one answer', async () => {
         const asked = [...ids].reverse();
         const answer = await server.post('/runs/batch', asked);
-        assert.deepEqual(answer.json.runs.map((r) => r.id), asked);
+        assert.deepEqual(
+            answer.json.runs.map((r) => r.id),
+            asked,
+        );
         assert.equal(answer.json.count, 1000);
         for (const one of answer.json.runs) assert.equal(one.inputs.i, ids.indexOf(one.id));
     });
     it('more than 1000 ids: 400', async () => {
         for (const n of [1001, 5000])
-            assert.equal((await server.post('/runs/batch', Array.from({ length: n }, () => uuid()))).status, 400);
+            assert.equal(
+                (
+                    await server.post(
+                        '/runs/batch',
+                        Array.from({ length: n }, () => uuid()),
+                    )
+                ).status,
+                400,
+            );
     });
     it('what is no uuid: 422 at its index', async () => {
         assertFault(await server.post('/runs/batch', [ids[0], 'abc']), 'uuid_parsing', ['body', 1]);
@@ -70,13 +86,18 @@ describe('POST /runs/batch', () => {
             'accept-encoding': 'gzip',
         });
         assert.equal(answer.status, 200);
-        const text = answer.headers['content-encoding'] === 'gzip' ? zlib.gunzipSync(answer.body) : answer.body;
+        const text =
+            answer.headers['content-encoding'] === 'gzip'
+                ? zlib.gunzipSync(answer.body)
+                : answer.body;
         assert.equal(String(text), plain.text);
     });
     it('stops at 64 MiB, says truncated, and names what is missing', async () => {
         const large = [];
         for (let i = 0; i < 8; i++)
-            large.push(...(await server.store([run({ inputs: { text: String(i).repeat(10_000_000) } })])));
+            large.push(
+                ...(await server.store([run({ inputs: { text: String(i).repeat(10_000_000) } })])),
+            );
         const answer = await server.post('/runs/batch', large);
         assert.equal(answer.status, 200);
         assert.ok(answer.body.length < (64 << 20) + 10_100_000, `${answer.body.length} bytes`);
@@ -86,8 +107,11 @@ describe('POST /runs/batch', () => {
         assert.equal(rawMember(answer.text, 'count'), String(runs.length));
         const got = runs.map((text) => JSON.parse(rawMember(text, 'id')));
         assert.deepEqual(got, large.slice(0, got.length));
-        const rest = answer.text.slice(answer.text.lastIndexOf(']', answer.text.length - 1) - 60 * 8);
-        for (const id of large.slice(got.length)) assert.ok(rest.includes(id), `${id} is named as missing`);
+        const rest = answer.text.slice(
+            answer.text.lastIndexOf(']', answer.text.length - 1) - 60 * 8,
+        );
+        for (const id of large.slice(got.length))
+            assert.ok(rest.includes(id), `${id} is named as missing`);
         const more = await server.post('/runs/batch', large.slice(got.length));
         assert.equal(rawMember(more.text, 'count'), String(8 - got.length));
         assert.equal(rawMember(more.text, 'truncated'), undefined);

@@ -33,10 +33,13 @@ const cases = {
     'empty keys and strings': '{"":"","a":{"":[""]}}',
     'every kind of value': '{"a":[null,true,false,0,"",{},[],[[]],[{}]]}',
     'depth 510 below array and run': nested(510),
-    'text that looks like the rest of a run': '{"a":"\\",\\"outputs\\":{\\"x\\":1}}","inputs":{"inputs":{}}}',
-    'keys that are field names': '{"id":"x","trace_id":"y","name":"z","inputs":{},"outputs":{},"metadata":{}}',
-    'keys that mean something elsewhere': '{"__proto__":{"a":1},"constructor":1,"$ref":"#","toString":null}',
-    'markup': '{"a":"<script>alert(1)</script>&amp;]]>"}',
+    'text that looks like the rest of a run':
+        '{"a":"\\",\\"outputs\\":{\\"x\\":1}}","inputs":{"inputs":{}}}',
+    'keys that are field names':
+        '{"id":"x","trace_id":"y","name":"z","inputs":{},"outputs":{},"metadata":{}}',
+    'keys that mean something elsewhere':
+        '{"__proto__":{"a":1},"constructor":1,"$ref":"#","toString":null}',
+    markup: '{"a":"<script>alert(1)</script>&amp;]]>"}',
     'a string of 65536 bytes': `{"a":"${'b'.repeat(65536 - 8)}"}`,
     'quotes and backslashes in a row': '{"a":"' + '\\\\\\"'.repeat(3000) + '"}',
     'one character beyond many blocks': `{"a":"${'€'.repeat(43691)}"}`,
@@ -55,7 +58,10 @@ describe('bytes are kept as sent', () => {
         for (const field of fields) {
             const got = await server.get(`/runs/${id}/${field}`);
             assert.equal(got.status, 200);
-            assert.ok(got.body.equals(Buffer.from(want[field])), `${field}: ${got.text.slice(0, 300)}`);
+            assert.ok(
+                got.body.equals(Buffer.from(want[field])),
+                `${field}: ${got.text.slice(0, 300)}`,
+            );
         }
         const whole = await server.get(`/runs/${id}`);
         for (const field of fields) assert.equal(rawMember(whole.text, field), want[field], field);
@@ -102,14 +108,32 @@ describe('bytes are kept as sent', () => {
     });
 
     it('names come back as the same text', async () => {
-        const names = ['"plain"', '"\\u0000"', '"a\\u0000b"', '"\\ud800"', '"x\\udfffy"', '"é"', '"\\u00e9"', '"\\"\\\\"',
-            '"😀"', '"\\ud83d\\ude00"', '"\u2028"', '"  "', '"%_\'\\";--"', `"${'n'.repeat(8192)}"`];
+        const names = [
+            '"plain"',
+            '"\\u0000"',
+            '"a\\u0000b"',
+            '"\\ud800"',
+            '"x\\udfffy"',
+            '"é"',
+            '"\\u00e9"',
+            '"\\"\\\\"',
+            '"😀"',
+            '"\\ud83d\\ude00"',
+            '"\u2028"',
+            '"  "',
+            '"%_\'\\";--"',
+            `"${'n'.repeat(8192)}"`,
+        ];
         const ids = await server.store(
-            `[${names.map((name) => rawRun({ trace_id: `"${uuid()}"`, name })).join()}]`
+            `[${names.map((name) => rawRun({ trace_id: `"${uuid()}"`, name })).join()}]`,
         );
         for (let i = 0; i < ids.length; i++) {
             const got = await server.get(`/runs/${ids[i]}`);
-            assert.equal(JSON.parse(rawMember(got.text, 'name')), JSON.parse(names[i]), names[i].slice(0, 50));
+            assert.equal(
+                JSON.parse(rawMember(got.text, 'name')),
+                JSON.parse(names[i]),
+                names[i].slice(0, 50),
+            );
         }
     });
 
@@ -120,9 +144,12 @@ describe('bytes are kept as sent', () => {
             events: '[{"t":12345678901234567890}]',
             serialized: '{"lc" :1}',
         };
-        const [id] = await server.store(`[${rawRun({ trace_id: `"${uuid()}"`, name: '"k"', ...want })}]`);
+        const [id] = await server.store(
+            `[${rawRun({ trace_id: `"${uuid()}"`, name: '"k"', ...want })}]`,
+        );
         const got = await server.get(`/runs/${id}`);
-        for (const [field, text] of Object.entries(want)) assert.equal(rawMember(got.text, field), text);
+        for (const [field, text] of Object.entries(want))
+            assert.equal(rawMember(got.text, field), text);
     });
 
     it('three fields of ten megabytes', async () => {
@@ -133,7 +160,11 @@ describe('bytes are kept as sent', () => {
             while (text.length < n) text += alphabet.slice(random.below(4000)) + '\\u00e9é';
             return `{"a":"${text}"}`;
         };
-        const want = { inputs: big(10_000_000), outputs: big(10_000_001), metadata: big(10_000_002) };
+        const want = {
+            inputs: big(10_000_000),
+            outputs: big(10_000_001),
+            metadata: big(10_000_002),
+        };
         const id = await same(rawRun({ trace_id: `"${uuid()}"`, name: '"big"', ...want }), want);
         const part = await server.get(`/runs/${id}/outputs`, { range: 'bytes=9999000-9999999' });
         assert.equal(part.status, 206);
@@ -144,7 +175,25 @@ describe('bytes are kept as sent', () => {
         const random = dice(20261123);
         const space = () => (random.chance(0.3) ? random.one([' ', '\n', '\t', '  ', '\r\n']) : '');
         const character = () =>
-            random.one(['a', 'Z', '0', 'é', '漢', '😀', '\\n', '\\"', '\\\\', '\\/', '\\u0000', '\\ud83d', '\\uDE00', ' ', '{', ']', ',']);
+            random.one([
+                'a',
+                'Z',
+                '0',
+                'é',
+                '漢',
+                '😀',
+                '\\n',
+                '\\"',
+                '\\\\',
+                '\\/',
+                '\\u0000',
+                '\\ud83d',
+                '\\uDE00',
+                ' ',
+                '{',
+                ']',
+                ',',
+            ]);
         const string = () => `"${Array.from({ length: random.below(20) }, character).join('')}"`;
         const number = () =>
             random.one(['', '-']) +
@@ -170,7 +219,7 @@ describe('bytes are kept as sent', () => {
         const object = (depth) =>
             `{${space()}${Array.from(
                 { length: random.below(5) },
-                () => `${space()}${string()}${space()}:${space()}${value(depth)}${space()}`
+                () => `${space()}${string()}${space()}:${space()}${value(depth)}${space()}`,
             ).join()}}`;
         const sent = Array.from({ length: 400 }, () => ({
             inputs: object(0),
@@ -180,14 +229,15 @@ describe('bytes are kept as sent', () => {
         const ids = await server.store(
             `[${sent
                 .map((want) => rawRun({ trace_id: `"${uuid()}"`, name: '"r"', ...want }))
-                .join(`,${space()}`)}]`
+                .join(`,${space()}`)}]`,
         );
         const answer = await server.post('/runs/batch', ids);
         const runs = rawElements(rawMember(answer.text, 'runs'));
         assert.equal(runs.length, 400);
         runs.forEach((text, i) => {
             assert.equal(JSON.parse(rawMember(text, 'id')), ids[i]);
-            for (const field of fields) assert.equal(rawMember(text, field), sent[i][field], `${i} ${field}`);
+            for (const field of fields)
+                assert.equal(rawMember(text, field), sent[i][field], `${i} ${field}`);
         });
         for (let i = 0; i < 400; i += 23)
             for (const field of fields)
@@ -196,8 +246,14 @@ describe('bytes are kept as sent', () => {
 
     it('a body that comes byte by byte is the same body', async () => {
         const id = uuid();
-        const want = { inputs: '{"a":"\\u00e9é😀","b":1e2}', outputs: '{"\\ud800":[1,2 ,3]}', metadata: '{ }' };
-        const body = Buffer.from(`[${rawRun({ id: `"${id}"`, trace_id: `"${uuid()}"`, name: '"slow"', ...want })}]`);
+        const want = {
+            inputs: '{"a":"\\u00e9é😀","b":1e2}',
+            outputs: '{"\\ud800":[1,2 ,3]}',
+            metadata: '{ }',
+        };
+        const body = Buffer.from(
+            `[${rawRun({ id: `"${id}"`, trace_id: `"${uuid()}"`, name: '"slow"', ...want })}]`,
+        );
         const wire = await Wire.open(server);
         const text = head(server, 'POST', '/runs', { 'Content-Length': body.length });
         for (const byte of Buffer.concat([Buffer.from(text), body])) {
@@ -214,10 +270,15 @@ describe('bytes are kept as sent', () => {
     it('a body cut into chunks of one byte is the same body', async () => {
         const id = uuid();
         const inputs = '{"a":"\\u00e9é😀","b":1e2}';
-        const body = Buffer.from(`[${rawRun({ id: `"${id}"`, trace_id: `"${uuid()}"`, name: '"chunks"', inputs })}]`);
+        const body = Buffer.from(
+            `[${rawRun({ id: `"${id}"`, trace_id: `"${uuid()}"`, name: '"chunks"', inputs })}]`,
+        );
         const wire = await Wire.open(server);
         wire.send(head(server, 'POST', '/runs', { 'Transfer-Encoding': 'chunked' }));
-        for (const byte of body) wire.send(Buffer.concat([Buffer.from('1\r\n'), Buffer.from([byte]), Buffer.from('\r\n')]));
+        for (const byte of body)
+            wire.send(
+                Buffer.concat([Buffer.from('1\r\n'), Buffer.from([byte]), Buffer.from('\r\n')]),
+            );
         wire.send('0\r\n\r\n');
         assert.equal((await wire.answer()).status, 201);
         wire.close();
@@ -228,8 +289,15 @@ describe('bytes are kept as sent', () => {
         const made = Object.values(cases).map((text) => ({ id: uuid(), text }));
         await server.store(
             `[${made
-                .map(({ id, text }) => rawRun({ id: `"${id}"`, trace_id: `"${uuid()}"`, name: '"again"', inputs: text }))
-                .join()}]`
+                .map(({ id, text }) =>
+                    rawRun({
+                        id: `"${id}"`,
+                        trace_id: `"${uuid()}"`,
+                        name: '"again"',
+                        inputs: text,
+                    }),
+                )
+                .join()}]`,
         );
         await server.restart();
         for (const { id, text } of made)

@@ -9,7 +9,10 @@ import zlib from 'node:zlib';
 import { rawElements, rawMember, rawRun, run, uuid } from './lib/client.mjs';
 import { Server, binary, run as command, scratch } from './lib/server.mjs';
 
-const lines = (bytes) => String(bytes).split('\n').filter((line) => line !== '');
+const lines = (bytes) =>
+    String(bytes)
+        .split('\n')
+        .filter((line) => line !== '');
 
 describe('the command line', () => {
     let home;
@@ -46,47 +49,121 @@ describe('the command line', () => {
         it('helps, on stdout, and names every command', async () => {
             for (const args of [['help'], ['--help']]) {
                 const text = String((await does(0, args)).stdout);
-                for (const name of ['serve', 'get', 'search', 'import', 'export', 'verify', 'reindex', 'version', 'help'])
+                for (const name of [
+                    'serve',
+                    'get',
+                    'search',
+                    'import',
+                    'export',
+                    'verify',
+                    'reindex',
+                    'version',
+                    'help',
+                ])
                     assert.match(text, new RegExp(`\\b${name}\\b`));
             }
             for (const name of ['serve', 'get', 'search', 'import', 'export', 'verify', 'reindex'])
-                assert.match(String((await does(0, ['help', name])).stdout), new RegExp(`rundlet ${name}`));
+                assert.match(
+                    String((await does(0, ['help', name])).stdout),
+                    new RegExp(`rundlet ${name}`),
+                );
         });
         it('lists every setting that the tests rely on', async () => {
             const text = String((await does(0, ['--help'])).stdout);
-            for (const flag of ['listen', 'data', 'api-key', 'insecure', 'body-max', 'wire-max', 'run-max', 'batch-runs-max', 'inflight-max',
-                'head-timeout', 'idle-timeout', 'disk-reserve', 'cache-size', 'loops', 'segment-size', 'drain-timeout'])
+            for (const flag of [
+                'listen',
+                'data',
+                'api-key',
+                'insecure',
+                'body-max',
+                'wire-max',
+                'run-max',
+                'batch-runs-max',
+                'inflight-max',
+                'head-timeout',
+                'idle-timeout',
+                'disk-reserve',
+                'cache-size',
+                'loops',
+                'segment-size',
+                'drain-timeout',
+            ])
                 assert.ok(text.includes(`--${flag}`), flag);
         });
         it('nothing, or nonsense, is wrong usage with a hint', async () => {
             await does(2, []);
             assert.match(String((await does(2, ['sarch'])).stderr), /did you mean search/);
-            assert.match(String((await does(2, ['serve', '--lisen', 'x'])).stderr), /did you mean --listen/);
+            assert.match(
+                String((await does(2, ['serve', '--lisen', 'x'])).stderr),
+                /did you mean --listen/,
+            );
             await does(2, ['get']);
             await does(2, ['version', 'extra']);
         });
         it('a bad value of a setting is told by its name', async () => {
-            for (const [flag, value] of [['--body-max', '3x'], ['--loops', '-1'], ['--head-timeout', 'soon'], ['--segment-size', '1'],
-                ['--listen', 'nowhere'], ['--listen', '127.0.0.1:99999'], ['--insecure', 'perhaps']])
-                assert.ok(String((await does(2, ['serve', '--data', fresh(), `${flag}=${value}`])).stderr).includes(flag), `${flag} ${value}`);
+            for (const [flag, value] of [
+                ['--body-max', '3x'],
+                ['--loops', '-1'],
+                ['--head-timeout', 'soon'],
+                ['--segment-size', '1'],
+                ['--listen', 'nowhere'],
+                ['--listen', '127.0.0.1:99999'],
+                ['--insecure', 'perhaps'],
+            ])
+                assert.ok(
+                    String(
+                        (await does(2, ['serve', '--data', fresh(), `${flag}=${value}`])).stderr,
+                    ).includes(flag),
+                    `${flag} ${value}`,
+                );
         });
         it('an unknown RUNDLET_ variable is an error; those of others are not ours', async () => {
             const data = fresh();
-            assert.match(String((await does(2, ['verify', '--data', data], { env: { RUNDLET_LISEN: 'x' } })).stderr), /RUNDLET_LISEN/);
-            const server = await Server.start({ env: { LANGSMITH_ENDPOINT: 'http://x', REDIS_URL: 'redis://x', DB_HOST: 'x' } });
+            assert.match(
+                String(
+                    (await does(2, ['verify', '--data', data], { env: { RUNDLET_LISEN: 'x' } }))
+                        .stderr,
+                ),
+                /RUNDLET_LISEN/,
+            );
+            const server = await Server.start({
+                env: { LANGSMITH_ENDPOINT: 'http://x', REDIS_URL: 'redis://x', DB_HOST: 'x' },
+            });
             assert.equal((await server.get('/health')).status, 200);
             await server.close();
         });
         it('a flag is stronger than a variable', async () => {
-            const server = await Server.start({ flags: ['--batch-runs-max', '5'], env: { RUNDLET_BATCH_RUNS_MAX: '2' } });
-            assert.equal((await server.post('/runs', Array.from({ length: 5 }, () => run()))).status, 201);
-            assert.equal((await server.post('/runs', Array.from({ length: 6 }, () => run()))).status, 413);
+            const server = await Server.start({
+                flags: ['--batch-runs-max', '5'],
+                env: { RUNDLET_BATCH_RUNS_MAX: '2' },
+            });
+            assert.equal(
+                (
+                    await server.post(
+                        '/runs',
+                        Array.from({ length: 5 }, () => run()),
+                    )
+                ).status,
+                201,
+            );
+            assert.equal(
+                (
+                    await server.post(
+                        '/runs',
+                        Array.from({ length: 6 }, () => run()),
+                    )
+                ).status,
+                413,
+            );
             await server.close();
         });
         it('a directory that is not there is told, not made, by what only reads', async () => {
             const data = fresh();
             for (const args of [['get', uuid()], ['verify'], ['export'], ['search', '--name', 'x']])
-                assert.ok(String((await does(3, [...args, '--data', data])).stderr).includes(data), args[0]);
+                assert.ok(
+                    String((await does(3, [...args, '--data', data])).stderr).includes(data),
+                    args[0],
+                );
             await assert.rejects(readFile(data), { code: 'ENOENT' });
         });
     });
@@ -95,7 +172,15 @@ describe('the command line', () => {
         const trace = uuid();
         const ids = [uuid(), uuid(), uuid()];
         const inputs = '{"n": 1e2, "s":"\\ud800","big":12345678901234567890}';
-        const made = ids.map((id, i) => rawRun({ id: `"${id}"`, trace_id: `"${trace}"`, name: `"Cli ${i}"`, inputs, start_time: `"2026-01-0${i + 1}T00:00:00Z"` }));
+        const made = ids.map((id, i) =>
+            rawRun({
+                id: `"${id}"`,
+                trace_id: `"${trace}"`,
+                name: `"Cli ${i}"`,
+                inputs,
+                start_time: `"2026-01-0${i + 1}T00:00:00Z"`,
+            }),
+        );
         let data;
         before(async () => {
             data = fresh();
@@ -108,7 +193,9 @@ describe('the command line', () => {
         });
 
         it('an import may be run again: all are duplicates', async () => {
-            const sums = JSON.parse((await does(0, ['import', join(home, 'runs.json'), '--data', data])).stdout);
+            const sums = JSON.parse(
+                (await does(0, ['import', join(home, 'runs.json'), '--data', data])).stdout,
+            );
             assert.equal(sums.stored, 0);
             assert.equal(sums.duplicate, 3);
         });
@@ -116,9 +203,17 @@ describe('the command line', () => {
             const text = `${made.join('\n')}\n`;
             for (const input of [text, zlib.gzipSync(text), `[${made.join()}]`]) {
                 const other = fresh();
-                const sums = JSON.parse((await does(0, ['import', '-', '--data', other], { input })).stdout);
+                const sums = JSON.parse(
+                    (await does(0, ['import', '-', '--data', other], { input })).stdout,
+                );
                 assert.equal(sums.stored, 3);
-                assert.equal(String((await does(0, ['get', ids[1], '--field', 'inputs', '--data', other])).stdout), inputs);
+                assert.equal(
+                    String(
+                        (await does(0, ['get', ids[1], '--field', 'inputs', '--data', other]))
+                            .stdout,
+                    ),
+                    inputs,
+                );
             }
         });
         it('get prints the run as a line of JSON, bytes kept', async () => {
@@ -128,12 +223,23 @@ describe('the command line', () => {
             assert.equal(JSON.parse(got.stdout).id, ids[0]);
         });
         it('get --field prints exactly its bytes', async () => {
-            assert.equal(String((await does(0, ['get', ids[0], '--field', 'inputs', '--data', data])).stdout), inputs);
-            assert.equal(String((await does(0, ['get', ids[0], '--field=outputs', '--data', data])).stdout), '{}');
+            assert.equal(
+                String(
+                    (await does(0, ['get', ids[0], '--field', 'inputs', '--data', data])).stdout,
+                ),
+                inputs,
+            );
+            assert.equal(
+                String((await does(0, ['get', ids[0], '--field=outputs', '--data', data])).stdout),
+                '{}',
+            );
             await does(2, ['get', ids[0], '--field', 'nobody', '--data', data]);
         });
         it('get --fields selects', async () => {
-            const got = JSON.parse((await does(0, ['get', ids[0].toUpperCase(), '--fields', 'name', '--data', data])).stdout);
+            const got = JSON.parse(
+                (await does(0, ['get', ids[0].toUpperCase(), '--fields', 'name', '--data', data]))
+                    .stdout,
+            );
             assert.deepEqual(got, { id: ids[0], name: 'Cli 0' });
         });
         it('get of what is not there: 1; of what is no id: 2', async () => {
@@ -143,23 +249,52 @@ describe('the command line', () => {
             await does(2, ['get', 'abc', '--data', data]);
         });
         it('search prints the newest first, a run a line', async () => {
-            const found = lines((await does(0, ['search', '--trace', trace, '--data', data])).stdout);
-            assert.deepEqual(found.map((line) => JSON.parse(line).id), [...ids].reverse());
+            const found = lines(
+                (await does(0, ['search', '--trace', trace, '--data', data])).stdout,
+            );
+            assert.deepEqual(
+                found.map((line) => JSON.parse(line).id),
+                [...ids].reverse(),
+            );
             for (const line of found) assert.equal(rawMember(line, 'inputs'), inputs);
-            const named = lines((await does(0, ['search', '--name', 'cLI 1', '--data', data])).stdout);
-            assert.deepEqual(named.map((line) => JSON.parse(line).id), [ids[1]]);
+            const named = lines(
+                (await does(0, ['search', '--name', 'cLI 1', '--data', data])).stdout,
+            );
+            assert.deepEqual(
+                named.map((line) => JSON.parse(line).id),
+                [ids[1]],
+            );
         });
         it('search --limit goes on with --cursor; --all takes all', async () => {
-            const first = await does(0, ['search', '--trace', trace, '--limit', '2', '--data', data]);
+            const first = await does(0, [
+                'search',
+                '--trace',
+                trace,
+                '--limit',
+                '2',
+                '--data',
+                data,
+            ]);
             assert.equal(lines(first.stdout).length, 2);
             const [, cursor] = /--cursor[ =](\S+)/.exec(String(first.stderr));
-            const rest = lines((await does(0, ['search', '--trace', trace, '--cursor', cursor, '--data', data])).stdout);
-            assert.deepEqual(rest.map((line) => JSON.parse(line).id), [ids[0]]);
-            assert.equal(lines((await does(0, ['search', '--trace', trace, '--all', '--data', data])).stdout).length, 3);
+            const rest = lines(
+                (await does(0, ['search', '--trace', trace, '--cursor', cursor, '--data', data]))
+                    .stdout,
+            );
+            assert.deepEqual(
+                rest.map((line) => JSON.parse(line).id),
+                [ids[0]],
+            );
+            assert.equal(
+                lines((await does(0, ['search', '--trace', trace, '--all', '--data', data])).stdout)
+                    .length,
+                3,
+            );
         });
         it('search for nothing is wrong usage; with nothing found it prints nothing', async () => {
             await does(2, ['search', '--data', data]);
-            for (const limit of ['0', '-1', 'x']) await does(2, ['search', '--name', 'a', '--limit', limit, '--data', data]);
+            for (const limit of ['0', '-1', 'x'])
+                await does(2, ['search', '--name', 'a', '--limit', limit, '--data', data]);
             const none = await command(['search', '--name', 'nobody', '--data', data]);
             assert.ok([0, 1].includes(none.code));
             assert.equal(none.stdout.length, 0);
@@ -168,13 +303,21 @@ describe('the command line', () => {
             const exported = await does(0, ['export', '--data', data]);
             assert.deepEqual(lines(exported.stdout), made);
             const other = fresh();
-            const sums = JSON.parse((await does(0, ['import', '-', '--data', other], { input: exported.stdout })).stdout);
+            const sums = JSON.parse(
+                (await does(0, ['import', '-', '--data', other], { input: exported.stdout }))
+                    .stdout,
+            );
             assert.equal(sums.stored, 3);
             assert.ok((await does(0, ['export', '--data', other])).stdout.equals(exported.stdout));
         });
         it('export --trace and --since choose', async () => {
-            assert.equal((await does(0, ['export', '--trace', uuid(), '--data', data])).stdout.length, 0);
-            const since = lines((await does(0, ['export', '--since', '2026-01-02', '--data', data])).stdout);
+            assert.equal(
+                (await does(0, ['export', '--trace', uuid(), '--data', data])).stdout.length,
+                0,
+            );
+            const since = lines(
+                (await does(0, ['export', '--since', '2026-01-02', '--data', data])).stdout,
+            );
             assert.deepEqual(since, made.slice(1));
         });
         it('runs that are refused: 1, and which and why', async () => {
@@ -192,13 +335,18 @@ describe('the command line', () => {
             await does(3, ['import', join(home, 'nothing'), '--data', fresh()]);
         });
         it('verify and reindex say what they did', async () => {
-            const sums = JSON.parse(lines((await does(0, ['verify', '--data', data])).stdout).at(-1));
+            const sums = JSON.parse(
+                lines((await does(0, ['verify', '--data', data])).stdout).at(-1),
+            );
             assert.equal(sums.runs, 3);
             assert.equal(sums.damaged, 0);
             await does(0, ['verify', '--index', '--data', data]);
             assert.equal(JSON.parse((await does(0, ['reindex', '--data', data])).stdout).runs, 3);
             await does(0, ['verify', '--index', '--data', data]);
-            assert.equal(lines((await does(0, ['search', '--trace', trace, '--data', data])).stdout).length, 3);
+            assert.equal(
+                lines((await does(0, ['search', '--trace', trace, '--data', data])).stdout).length,
+                3,
+            );
         });
     });
 
@@ -214,15 +362,26 @@ describe('the command line', () => {
         it('get, search, export and verify read what it just stored', async () => {
             const { data } = server;
             assert.equal(JSON.parse((await does(0, ['get', id, '--data', data])).stdout).id, id);
-            assert.equal((await does(0, ['get', id, '--data', data])).stdout.toString().trimEnd(), (await server.get(`/runs/${id}`)).text);
-            assert.equal(lines((await does(0, ['search', '--name', 'beside', '--data', data])).stdout).length, 1);
+            assert.equal(
+                (await does(0, ['get', id, '--data', data])).stdout.toString().trimEnd(),
+                (await server.get(`/runs/${id}`)).text,
+            );
+            assert.equal(
+                lines((await does(0, ['search', '--name', 'beside', '--data', data])).stdout)
+                    .length,
+                1,
+            );
             assert.equal(lines((await does(0, ['export', '--data', data])).stdout).length, 1);
             await does(0, ['verify', '--data', data]);
         });
         it('import goes through the server, so that it is seen there at once', async () => {
             const other = uuid();
             const sums = JSON.parse(
-                (await does(0, ['import', '-', '--data', server.data], { input: JSON.stringify([run({ id: other })]) })).stdout
+                (
+                    await does(0, ['import', '-', '--data', server.data], {
+                        input: JSON.stringify([run({ id: other })]),
+                    })
+                ).stdout,
             );
             assert.equal(sums.stored, 1);
             assert.equal((await server.get(`/runs/${other}`)).status, 200);
@@ -231,10 +390,18 @@ describe('the command line', () => {
             const locked = await Server.start({ flags: ['--api-key', 'a-key-for-import'] });
             const other = uuid();
             const input = JSON.stringify([run({ id: other })]);
-            const refused = await command(['import', '-', '--url', locked.url, '--data', fresh()], { input });
+            const refused = await command(['import', '-', '--url', locked.url, '--data', fresh()], {
+                input,
+            });
             assert.ok([1, 3].includes(refused.code), String(refused.stderr));
-            await does(0, ['import', '-', '--url', locked.url, '--data', fresh()], { input, env: { RUNDLET_API_KEY: 'a-key-for-import' } });
-            assert.equal((await locked.get(`/runs/${other}`, { 'x-api-key': 'a-key-for-import' })).status, 200);
+            await does(0, ['import', '-', '--url', locked.url, '--data', fresh()], {
+                input,
+                env: { RUNDLET_API_KEY: 'a-key-for-import' },
+            });
+            assert.equal(
+                (await locked.get(`/runs/${other}`, { 'x-api-key': 'a-key-for-import' })).status,
+                200,
+            );
             await locked.close();
         });
         it('reindex is refused, and says who holds the directory', async () => {
@@ -245,7 +412,14 @@ describe('the command line', () => {
         });
         it('many thousand runs survive import, export and comparison', async () => {
             const data = fresh();
-            const runs = Array.from({ length: 20_000 }, (_, i) => rawRun({ id: `"${uuid()}"`, trace_id: `"${uuid()}"`, name: `"m ${i}"`, inputs: `{"i":${i}.0}` }));
+            const runs = Array.from({ length: 20_000 }, (_, i) =>
+                rawRun({
+                    id: `"${uuid()}"`,
+                    trace_id: `"${uuid()}"`,
+                    name: `"m ${i}"`,
+                    inputs: `{"i":${i}.0}`,
+                }),
+            );
             const path = await file('many.ndjson', `${runs.join('\n')}\n`);
             const sums = JSON.parse((await does(0, ['import', path, '--data', data])).stdout);
             assert.equal(sums.stored, 20_000);
@@ -256,9 +430,16 @@ describe('the command line', () => {
     it('stdout that is closed early is no crash', async () => {
         const data = fresh();
         await mkdir(data, { recursive: true });
-        const runs = Array.from({ length: 5000 }, () => JSON.stringify(run({ inputs: { t: 'x'.repeat(500) } })));
+        const runs = Array.from({ length: 5000 }, () =>
+            JSON.stringify(run({ inputs: { t: 'x'.repeat(500) } })),
+        );
         await does(0, ['import', '-', '--data', data], { input: `${runs.join('\n')}\n` });
-        const made = spawnSync('sh', ['-c', '"$0" export --data "$1" | head -n 1; exit 0', binary, data]);
+        const made = spawnSync('sh', [
+            '-c',
+            '"$0" export --data "$1" | head -n 1; exit 0',
+            binary,
+            data,
+        ]);
         assert.equal(made.status, 0);
         assert.equal(lines(made.stdout).length, 1);
         assert.equal(rawElements(`[${lines(made.stdout)[0]}]`).length, 1);

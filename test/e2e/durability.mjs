@@ -14,14 +14,21 @@ const MiB = 1 << 20;
 const one = (fields = {}) => {
     const id = uuid();
     const inputs = `{"n": 1e2,"text":"${id.repeat(3)}"}`;
-    return { id, inputs, text: rawRun({ id: `"${id}"`, trace_id: `"${uuid()}"`, name: '"d"', inputs, ...fields }) };
+    return {
+        id,
+        inputs,
+        text: rawRun({ id: `"${id}"`, trace_id: `"${uuid()}"`, name: '"d"', inputs, ...fields }),
+    };
 };
 const body = (runs) => `[${runs.map((r) => r.text).join()}]`;
 
 async function allThere(server, runs) {
     for (let at = 0; at < runs.length; at += 1000) {
         const part = runs.slice(at, at + 1000);
-        const answer = await server.post('/runs/batch', part.map((r) => r.id));
+        const answer = await server.post(
+            '/runs/batch',
+            part.map((r) => r.id),
+        );
         assert.equal(answer.status, 200);
         const got = rawElements(rawMember(answer.text, 'runs'));
         assert.equal(got.length, part.length, 'every run is there');
@@ -55,12 +62,17 @@ describe('durability', () => {
         const server = await Server.start({ flags: ['--segment-size', '1MiB'] });
         const runs = Array.from({ length: 3000 }, () => one());
         for (let at = 0; at < 3000; at += 100) await server.store(body(runs.slice(at, at + 100)));
-        const paths = [`/runs/${runs[0].id}`, `/runs/${runs[2999].id}`, '/runs/search?name=d&limit=100'];
+        const paths = [
+            `/runs/${runs[0].id}`,
+            `/runs/${runs[2999].id}`,
+            '/runs/search?name=d&limit=100',
+        ];
         const before = [];
         for (const path of paths) before.push((await server.get(path)).text);
         for (let round = 0; round < 3; round++) {
             await server.restart();
-            for (let i = 0; i < paths.length; i++) assert.equal((await server.get(paths[i])).text, before[i]);
+            for (let i = 0; i < paths.length; i++)
+                assert.equal((await server.get(paths[i])).text, before[i]);
             await allThere(server, runs);
         }
         const { data } = server;
@@ -88,17 +100,26 @@ describe('durability', () => {
         const server = await Server.start();
         for (let round = 0; round < 8; round++) {
             const made = Array.from({ length: 2000 }, () => one());
-            const posted = server.post('/runs', body(made)).then((answer) => answer.status, () => 0);
+            const posted = server.post('/runs', body(made)).then(
+                (answer) => answer.status,
+                () => 0,
+            );
             const until = Date.now() + round * 6;
             while (Date.now() < until) await new Promise(setImmediate);
             await server.kill();
             const status = await posted;
             await server.up();
-            const answer = await server.post('/runs/batch', made.slice(500, 1500).map((r) => r.id));
+            const answer = await server.post(
+                '/runs/batch',
+                made.slice(500, 1500).map((r) => r.id),
+            );
             const count = Number(rawMember(answer.text, 'count'));
             assert.ok(count === 0 || count === 1000, `${count} of 1000`);
             if (status === 201) assert.equal(count, 1000);
-            assert.deepEqual(await server.store(body(made)), made.map((r) => r.id));
+            assert.deepEqual(
+                await server.store(body(made)),
+                made.map((r) => r.id),
+            );
             await allThere(server, made);
         }
         await server.close();
@@ -134,8 +155,14 @@ describe('durability', () => {
         await server.up();
         await allThere(server, stored);
         for (const made of unknown) {
-            const answer = await server.post('/runs/batch', made.map((r) => r.id));
-            assert.ok([0, 20].includes(Number(rawMember(answer.text, 'count'))), 'whole or not at all');
+            const answer = await server.post(
+                '/runs/batch',
+                made.map((r) => r.id),
+            );
+            assert.ok(
+                [0, 20].includes(Number(rawMember(answer.text, 'count'))),
+                'whole or not at all',
+            );
         }
         await server.close();
     });
@@ -145,7 +172,12 @@ describe('durability', () => {
         const made = one();
         const text = body([made]);
         const wire = await Wire.open(server);
-        wire.send(head(server, 'POST', '/runs', { 'Content-Type': 'application/json', 'Content-Length': text.length }));
+        wire.send(
+            head(server, 'POST', '/runs', {
+                'Content-Type': 'application/json',
+                'Content-Length': text.length,
+            }),
+        );
         wire.send(text.slice(0, 20));
         // A second round trip proves that the first request has begun.
         for (let i = 0; i < 20; i++) await server.get('/health');
@@ -185,7 +217,9 @@ describe('durability', () => {
     it('a second server on the same data is refused with a sentence; the first goes on', async () => {
         const server = await Server.start();
         await server.store([run()]);
-        const made = await command(['serve', '--data', server.data, '--listen', '127.0.0.1:0'], { timeout: 15_000 });
+        const made = await command(['serve', '--data', server.data, '--listen', '127.0.0.1:0'], {
+            timeout: 15_000,
+        });
         assert.ok(made.code > 0, `code ${made.code}, signal ${made.signal}`);
         assert.ok(String(made.stderr).includes(server.data), String(made.stderr));
         assert.match(String(made.stderr), /in use|lock|already|another|other/i);
@@ -199,7 +233,9 @@ describe('durability', () => {
     it('reindex rebuilds the index, with the same answers', async () => {
         const server = await Server.start({ flags: ['--segment-size', '1MiB'] });
         const trace_id = uuid();
-        const runs = Array.from({ length: 500 }, () => one({ trace_id: `"${trace_id}"`, outputs: `{"t":"${'x'.repeat(5000)}"}` }));
+        const runs = Array.from({ length: 500 }, () =>
+            one({ trace_id: `"${trace_id}"`, outputs: `{"t":"${'x'.repeat(5000)}"}` }),
+        );
         for (let at = 0; at < 500; at += 50) await server.store(body(runs.slice(at, at + 50)));
         const before = (await server.get(`/runs/search?trace_id=${trace_id}&limit=1000`)).text;
         const etag = (await server.get(`/runs/${runs[7].id}`)).headers.etag;
@@ -207,9 +243,15 @@ describe('durability', () => {
         const made = await command(['reindex', '--data', server.data]);
         assert.equal(made.code, 0, String(made.stderr));
         await server.up();
-        assert.equal((await server.get(`/runs/search?trace_id=${trace_id}&limit=1000`)).text, before);
+        assert.equal(
+            (await server.get(`/runs/search?trace_id=${trace_id}&limit=1000`)).text,
+            before,
+        );
         assert.equal((await server.get(`/runs/${runs[7].id}`)).headers.etag, etag);
-        assert.deepEqual(await server.store(body(runs.slice(0, 5))), runs.slice(0, 5).map((r) => r.id));
+        assert.deepEqual(
+            await server.store(body(runs.slice(0, 5))),
+            runs.slice(0, 5).map((r) => r.id),
+        );
         await allThere(server, runs);
         await server.close();
     });
@@ -232,14 +274,23 @@ describe('durability', () => {
     });
 
     it('a flipped byte is an error, never wrong bytes, and verify finds it', async () => {
-        const server = await Server.start({ flags: ['--segment-size', '1MiB', '--cache-size', '0'] });
+        const server = await Server.start({
+            flags: ['--segment-size', '1MiB', '--cache-size', '0'],
+        });
         const good = [one(), one()];
         const mark = 'flip-me-9f3c'.repeat(20);
         const bad = { id: uuid() };
-        bad.text = rawRun({ id: `"${bad.id}"`, trace_id: `"${uuid()}"`, name: '"d"', inputs: `{"a":"${mark}"}` });
+        bad.text = rawRun({
+            id: `"${bad.id}"`,
+            trace_id: `"${uuid()}"`,
+            name: '"d"',
+            inputs: `{"a":"${mark}"}`,
+        });
         await server.store(body([good[0], bad, good[1]]));
         // Fill this segment and begin another: the last one is looked through at the start.
-        const filler = Array.from({ length: 30 }, () => one({ outputs: `{"t":"${'x'.repeat(50_000)}"}` }));
+        const filler = Array.from({ length: 30 }, () =>
+            one({ outputs: `{"t":"${'x'.repeat(50_000)}"}` }),
+        );
         for (const made of filler) await server.store(body([made]));
         const { name, at } = await flip(server.data, mark);
         const last = (await readdir(join(server.data, 'segments'))).sort().at(-1);
@@ -269,7 +320,12 @@ describe('durability', () => {
         const server = await Server.start();
         const mark = 'flip-me-at-the-end';
         const bad = { id: uuid() };
-        bad.text = rawRun({ id: `"${bad.id}"`, trace_id: `"${uuid()}"`, name: '"d"', inputs: `{"a":"${mark}"}` });
+        bad.text = rawRun({
+            id: `"${bad.id}"`,
+            trace_id: `"${uuid()}"`,
+            name: '"d"',
+            inputs: `{"a":"${mark}"}`,
+        });
         await server.store(body([bad]));
         const after = [one(), one()];
         for (const made of after) await server.store(body([made]));
@@ -277,7 +333,10 @@ describe('durability', () => {
         const { name, at } = await flip(server.data, mark);
         const file = join(server.data, 'segments', name);
         const before = await readFile(file);
-        const refused = await server.up().then(() => null, (error) => error.message);
+        const refused = await server.up().then(
+            () => null,
+            (error) => error.message,
+        );
         if (refused === null) {
             assert.equal((await server.get(`/runs/${bad.id}`)).status, 500);
             await allThere(server, after);
@@ -287,7 +346,10 @@ describe('durability', () => {
             assert.match(refused, /at \d+/);
         }
         assert.ok((await readFile(file)).subarray(0, at).equals(before.subarray(0, at)));
-        assert.ok((await readFile(file)).includes(after[1].id), 'nothing behind the damage was cut off');
+        assert.ok(
+            (await readFile(file)).includes(after[1].id),
+            'nothing behind the damage was cut off',
+        );
         await flip(server.data, 'flip-', at);
         await server.up();
         assert.equal((await server.get(`/runs/${bad.id}`)).json.inputs.a, mark);
@@ -324,7 +386,10 @@ describe('a full disk', () => {
             const ballast = join(home, 'ballast');
             await mkdir(data);
             await writeFile(ballast, Buffer.alloc(16 * MiB));
-            const server = await Server.start({ data, flags: [...flags, '--segment-size', '4MiB'] });
+            const server = await Server.start({
+                data,
+                flags: [...flags, '--segment-size', '4MiB'],
+            });
             try {
                 const stored = [];
                 const refused = [];
@@ -343,7 +408,8 @@ describe('a full disk', () => {
                 assert.ok(stored.length > 10, 'and was not at first');
                 // Full: everything stored is readable, nothing refused is there.
                 await allThere(server, stored);
-                for (const made of refused) assert.equal((await server.get(`/runs/${made.id}`)).status, 404);
+                for (const made of refused)
+                    assert.equal((await server.get(`/runs/${made.id}`)).status, 404);
                 assert.equal((await server.get('/health')).status, 200);
                 const ready = await server.ask('GET', '/ready', { lawful: false });
                 assert.equal(ready.status, 503);
@@ -358,7 +424,8 @@ describe('a full disk', () => {
                     if (status !== 201) await new Promise((resolve) => setTimeout(resolve, 250));
                 }
                 assert.equal(status, 201, 'it recovered');
-                for (const made of refused.slice(0, 5)) assert.equal((await server.post('/runs', body([made]))).status, 201);
+                for (const made of refused.slice(0, 5))
+                    assert.equal((await server.post('/runs', body([made]))).status, 201);
                 assert.equal((await server.get('/ready')).status, 200);
                 stored.push(...refused.slice(0, 5));
                 await allThere(server, stored);

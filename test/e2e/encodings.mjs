@@ -21,7 +21,9 @@ function zstd(bytes, ...options) {
 }
 
 async function curl(...args) {
-    const child = spawn('curl', ['-sS', '--max-time', '60', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('curl', ['-sS', '--max-time', '60', ...args], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const out = [];
     const err = [];
     child.stdout.on('data', (piece) => out.push(piece));
@@ -45,7 +47,9 @@ describe('encodings', () => {
     const batch = (n, size = 0) => {
         const ids = Array.from({ length: n }, () => uuid());
         // Text that does not pack to a two-hundredth of its size.
-        const runs = ids.map((id) => run({ id, inputs: { text: randomBytes(18 * size).toString('hex') } }));
+        const runs = ids.map((id) =>
+            run({ id, inputs: { text: randomBytes(18 * size).toString('hex') } }),
+        );
         return { ids, bytes: Buffer.from(JSON.stringify(runs)) };
     };
     const check = async ({ ids, bytes }) => {
@@ -69,17 +73,28 @@ describe('encodings', () => {
         identity: (bytes) => bytes,
     }))
         it(`${coding} is decoded`, async () => {
-            for (const [n, size] of [[1, 0], [3, 10], [500, 40], [20, 5000]]) {
+            for (const [n, size] of [
+                [1, 0],
+                [3, 10],
+                [500, 40],
+                [20, 5000],
+            ]) {
                 const sent = batch(n, size);
                 const word = coding.split(' ')[0];
-                assert.deepEqual(await server.store(pack(sent.bytes), { 'content-encoding': word }), sent.ids);
+                assert.deepEqual(
+                    await server.store(pack(sent.bytes), { 'content-encoding': word }),
+                    sent.ids,
+                );
                 await check(sent);
             }
         });
 
     it('the name of a coding may be in any case', async () => {
         const { ids, bytes } = batch(1);
-        assert.deepEqual(await server.store(zlib.gzipSync(bytes), { 'content-encoding': 'GZip' }), ids);
+        assert.deepEqual(
+            await server.store(zlib.gzipSync(bytes), { 'content-encoding': 'GZip' }),
+            ids,
+        );
     });
 
     it('packed and chunked at once', async () => {
@@ -87,10 +102,21 @@ describe('encodings', () => {
             const sent = batch(50, 30);
             const packed = coding === 'gzip' ? zlib.gzipSync(sent.bytes) : zstd(sent.bytes);
             const wire = await Wire.open(server);
-            wire.send(head(server, 'POST', '/runs', { 'Transfer-Encoding': 'chunked', 'Content-Encoding': coding }));
+            wire.send(
+                head(server, 'POST', '/runs', {
+                    'Transfer-Encoding': 'chunked',
+                    'Content-Encoding': coding,
+                }),
+            );
             for (let at = 0; at < packed.length; at += 7) {
                 const piece = packed.subarray(at, at + 7);
-                wire.send(Buffer.concat([Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n')]));
+                wire.send(
+                    Buffer.concat([
+                        Buffer.from(`${piece.length.toString(16)}\r\n`),
+                        piece,
+                        Buffer.from('\r\n'),
+                    ]),
+                );
             }
             wire.send('0\r\n\r\n');
             const answer = await wire.answer();
@@ -105,7 +131,12 @@ describe('encodings', () => {
             const sent = batch(2, 3);
             const packed = coding === 'gzip' ? zlib.gzipSync(sent.bytes) : zstd(sent.bytes);
             const wire = await Wire.open(server);
-            wire.send(head(server, 'POST', '/runs', { 'Content-Length': packed.length, 'Content-Encoding': coding }));
+            wire.send(
+                head(server, 'POST', '/runs', {
+                    'Content-Length': packed.length,
+                    'Content-Encoding': coding,
+                }),
+            );
             for (const byte of packed) {
                 wire.send(Buffer.from([byte]));
                 await new Promise(setImmediate);
@@ -121,7 +152,12 @@ describe('encodings', () => {
         const half = sent.bytes.length >> 1;
         for (const packed of [
             Buffer.concat([zstd(sent.bytes), emptyFrame]),
-            Buffer.concat([zstd(sent.bytes.subarray(0, half)), zstd(sent.bytes.subarray(half)), emptyFrame, emptyFrame]),
+            Buffer.concat([
+                zstd(sent.bytes.subarray(0, half)),
+                zstd(sent.bytes.subarray(half)),
+                emptyFrame,
+                emptyFrame,
+            ]),
         ])
             assert.deepEqual(await server.store(packed, { 'content-encoding': 'zstd' }), sent.ids);
         await check(sent);
@@ -171,13 +207,20 @@ describe('encodings', () => {
                         'content-encoding': coding,
                     });
                     // An empty body has nothing that could be corrupt.
-                    assert.ok(name === 'nothing' ? [400, 422].includes(answer.status) : answer.status === 400,
-                        `${answer.status} ${answer.text}`);
+                    assert.ok(
+                        name === 'nothing'
+                            ? [400, 422].includes(answer.status)
+                            : answer.status === 400,
+                        `${answer.status} ${answer.text}`,
+                    );
                     await nothing(sent);
                 });
         }
         it('zstd: a window over 2^27', async () => {
-            const child = spawn('sh', ['-c', 'printf "[]" | zstd -q -c --ultra --long=28 --no-content-size']);
+            const child = spawn('sh', [
+                '-c',
+                'printf "[]" | zstd -q -c --ultra --long=28 --no-content-size',
+            ]);
             const out = [];
             child.stdout.on('data', (piece) => out.push(piece));
             await once(child, 'close');
@@ -191,7 +234,10 @@ describe('encodings', () => {
 
     describe('bombs: 413 when over 200:1 above 1 MiB', () => {
         const bomb = Buffer.from(`[${' '.repeat(40 * MiB)}]`);
-        for (const [coding, pack] of Object.entries({ gzip: (b) => zlib.gzipSync(b), zstd: (b) => zstd(b) }))
+        for (const [coding, pack] of Object.entries({
+            gzip: (b) => zlib.gzipSync(b),
+            zstd: (b) => zstd(b),
+        }))
             it(coding, async () => {
                 const packed = pack(bomb);
                 assert.ok(bomb.length / packed.length > 200, 'it is a bomb');
@@ -209,7 +255,10 @@ describe('encodings', () => {
             const packed = zstd(Buffer.from(`[${' '.repeat(120 * MiB)}]`));
             const at = server.rss();
             for (let i = 0; i < 5; i++)
-                assert.equal((await server.post('/runs', packed, { 'content-encoding': 'zstd' })).status, 413);
+                assert.equal(
+                    (await server.post('/runs', packed, { 'content-encoding': 'zstd' })).status,
+                    413,
+                );
             assert.ok(server.rss() - at < 32 * MiB, `${at} -> ${server.rss()}`);
         });
     });
@@ -226,7 +275,12 @@ describe('encodings', () => {
         it('is answered before the body is sent', async () => {
             const { ids, bytes } = batch(1);
             const wire = await Wire.open(server);
-            wire.send(head(server, 'POST', '/runs', { 'Content-Length': bytes.length, Expect: '100-continue' }));
+            wire.send(
+                head(server, 'POST', '/runs', {
+                    'Content-Length': bytes.length,
+                    Expect: '100-continue',
+                }),
+            );
             const go = await wire.answer(10_000);
             assert.equal(go?.status, 100);
             wire.send(bytes);
@@ -237,7 +291,9 @@ describe('encodings', () => {
         });
         it('is not answered when the body would be refused', async () => {
             const wire = await Wire.open(server);
-            wire.send(head(server, 'POST', '/runs', { 'Content-Length': 1e12, Expect: '100-continue' }));
+            wire.send(
+                head(server, 'POST', '/runs', { 'Content-Length': 1e12, Expect: '100-continue' }),
+            );
             const answer = await wire.answer(10_000);
             assert.equal(answer?.status, 413);
             wire.close();
@@ -245,7 +301,12 @@ describe('encodings', () => {
         it('is not answered twice, nor when the body is there already', async () => {
             const { bytes } = batch(1);
             const wire = await Wire.open(server);
-            wire.send(head(server, 'POST', '/runs', { 'Content-Length': bytes.length, Expect: '100-continue' }));
+            wire.send(
+                head(server, 'POST', '/runs', {
+                    'Content-Length': bytes.length,
+                    Expect: '100-continue',
+                }),
+            );
             wire.send(bytes);
             let answer = await wire.answer();
             if (answer.status === 100) answer = await wire.answer();
@@ -258,8 +319,17 @@ describe('encodings', () => {
             const file = join(dir, 'expect.json');
             await writeFile(file, sent.bytes);
             const began = Date.now();
-            const answer = await curl('-H', 'Content-Type: application/json', '-H', 'Expect: 100-continue',
-                '--expect100-timeout', '30', '--data-binary', `@${file}`, `${server.url}/runs`);
+            const answer = await curl(
+                '-H',
+                'Content-Type: application/json',
+                '-H',
+                'Expect: 100-continue',
+                '--expect100-timeout',
+                '30',
+                '--data-binary',
+                `@${file}`,
+                `${server.url}/runs`,
+            );
             assert.equal(answer.code, 0, answer.talk);
             assert.deepEqual(JSON.parse(answer.text).run_ids, sent.ids);
             assert.ok(Date.now() - began < 25_000, 'curl did not wait its time-out');
@@ -280,8 +350,17 @@ describe('encodings', () => {
             const sent = batch(3, 100);
             const file = join(dir, 'body.gz');
             await writeFile(file, zlib.gzipSync(sent.bytes));
-            const answer = await curl('-H', 'Content-Type: application/json', '-H', 'Content-Encoding: gzip',
-                '-H', 'Transfer-Encoding: chunked', '--data-binary', `@${file}`, `${server.url}/runs`);
+            const answer = await curl(
+                '-H',
+                'Content-Type: application/json',
+                '-H',
+                'Content-Encoding: gzip',
+                '-H',
+                'Transfer-Encoding: chunked',
+                '--data-binary',
+                `@${file}`,
+                `${server.url}/runs`,
+            );
             assert.deepEqual(JSON.parse(answer.text).run_ids, sent.ids, answer.text);
             await check(sent);
         });
@@ -290,8 +369,14 @@ describe('encodings', () => {
             const inputs = { text: 'abc '.repeat(5000) };
             await server.store([run({ id: ids[0], inputs })]);
             for (const coding of ['gzip', 'zstd']) {
-                const answer = await curl('--compressed', '-H', `Accept-Encoding: ${coding}`, '-D', '-',
-                    `${server.url}/runs/${ids[0]}/inputs`);
+                const answer = await curl(
+                    '--compressed',
+                    '-H',
+                    `Accept-Encoding: ${coding}`,
+                    '-D',
+                    '-',
+                    `${server.url}/runs/${ids[0]}/inputs`,
+                );
                 const [headers, body] = answer.text.split('\r\n\r\n');
                 assert.match(headers.toLowerCase(), new RegExp(`content-encoding: ${coding}`));
                 assert.equal(body, JSON.stringify(inputs));
@@ -317,14 +402,19 @@ describe('encodings', () => {
         });
         assert.equal(posted.status, 201);
         assert.deepEqual(await posted.json(), { status: 'created', run_ids: [id] });
-        const got = await fetch(`${server.url}/runs/${id}`, { headers: { 'accept-encoding': 'gzip' } });
+        const got = await fetch(`${server.url}/runs/${id}`, {
+            headers: { 'accept-encoding': 'gzip' },
+        });
         assert.equal(got.headers.get('content-encoding'), 'gzip');
         assert.deepEqual((await got.json()).inputs, inputs);
     });
 
     it('every cut of a small gzip and zstd body is a 400, and the connection is not lost by surprise', async () => {
         const { bytes } = batch(1);
-        for (const [coding, packed] of [['gzip', zlib.gzipSync(bytes)], ['zstd', zstd(bytes)]])
+        for (const [coding, packed] of [
+            ['gzip', zlib.gzipSync(bytes)],
+            ['zstd', zstd(bytes)],
+        ])
             for (let n = 1; n < packed.length; n += 3) {
                 const answer = await ask(server, 'POST', '/runs', {
                     headers: { 'content-encoding': coding, 'content-type': 'application/json' },

@@ -19,15 +19,19 @@ describe('GET /runs/{id}', () => {
     let trace;
     let big; // a run of several KB
     const inputs = '{"a":[1e2, 2],"z":"é"}';
-    const bigInputs = JSON.stringify({ text: Array.from({ length: 3000 }, (_, i) => `word${i % 97}`).join(' ') });
+    const bigInputs = JSON.stringify({
+        text: Array.from({ length: 3000 }, (_, i) => `word${i % 97}`).join(' '),
+    });
     before(async () => {
         server = await Server.start();
         id = uuid();
         trace = uuid();
         await server.store(
-            `[${rawRun({ metadata: '{"m":1}', outputs: '{"o":0}', inputs, name: '"g"', trace_id: `"${trace}"`, id: `"${id}"` })}]`
+            `[${rawRun({ metadata: '{"m":1}', outputs: '{"o":0}', inputs, name: '"g"', trace_id: `"${trace}"`, id: `"${id}"` })}]`,
         );
-        [big] = await server.store(`[${rawRun({ name: '"b"', trace_id: `"${uuid()}"`, inputs: bigInputs })}]`);
+        [big] = await server.store(
+            `[${rawRun({ name: '"b"', trace_id: `"${uuid()}"`, inputs: bigInputs })}]`,
+        );
     });
     after(() => server.close());
 
@@ -43,8 +47,22 @@ describe('GET /runs/{id}', () => {
             const answer = await server.get(`/runs/${id}`);
             const keys = rawKeys(answer.text);
             assert.equal(new Set(keys).size, keys.length, keys.join());
-            for (const key of ['run_type', 'start_time', 'end_time', 'status', 'error', 'extra', 'events', 'serialized',
-                'tags', 'parent_run_id', 'parent_run_ids', 'session_id', 'dotted_order', 'reference_example_id'])
+            for (const key of [
+                'run_type',
+                'start_time',
+                'end_time',
+                'status',
+                'error',
+                'extra',
+                'events',
+                'serialized',
+                'tags',
+                'parent_run_id',
+                'parent_run_ids',
+                'session_id',
+                'dotted_order',
+                'reference_example_id',
+            ])
                 assert.ok(keys.includes(key), `${key} in ${keys}`);
             assert.match(answer.json.start_time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/);
         });
@@ -56,7 +74,9 @@ describe('GET /runs/{id}', () => {
         });
         it('is the same a hundred times', async () => {
             const want = await server.get(`/runs/${id}`);
-            const all = await Promise.all(Array.from({ length: 100 }, () => server.get(`/runs/${id}`)));
+            const all = await Promise.all(
+                Array.from({ length: 100 }, () => server.get(`/runs/${id}`)),
+            );
             for (const answer of all) {
                 assert.equal(answer.text, want.text);
                 assert.equal(answer.headers.etag, want.headers.etag);
@@ -81,7 +101,12 @@ describe('GET /runs/{id}', () => {
     it('not a uuid: 422 uuid_parsing at ["path","run_id"]', async () => {
         for (const bad of ['abc', '1', `${id}0`, '%20', 'null'])
             for (const path of ['', '/inputs'])
-                assertFault(await server.get(`/runs/${bad}${path}`), 'uuid_parsing', ['path', 'run_id'], bad);
+                assertFault(
+                    await server.get(`/runs/${bad}${path}`),
+                    'uuid_parsing',
+                    ['path', 'run_id'],
+                    bad,
+                );
     });
 
     describe('fields=', () => {
@@ -90,7 +115,10 @@ describe('GET /runs/{id}', () => {
             assert.equal(answer.text, `{"id":"${id}","name":"g","inputs":${inputs}}`);
             assert.deepEqual(rawKeys((await server.get(`/runs/${id}?fields=id`)).text), ['id']);
             const many = await server.get(`/runs/${id}?fields=status,start_time,metadata`);
-            assert.deepEqual(new Set(rawKeys(many.text)), new Set(['id', 'status', 'start_time', 'metadata']));
+            assert.deepEqual(
+                new Set(rawKeys(many.text)),
+                new Set(['id', 'status', 'start_time', 'metadata']),
+            );
             assert.equal(rawMember(many.text, 'metadata'), '{"m":1}');
         });
         it('stands the comma in its percent form', async () => {
@@ -116,7 +144,11 @@ describe('GET /runs/{id}', () => {
 
     describe('one field', () => {
         it('gives its exact bytes', async () => {
-            for (const [field, want] of [['inputs', inputs], ['outputs', '{"o":0}'], ['metadata', '{"m":1}']]) {
+            for (const [field, want] of [
+                ['inputs', inputs],
+                ['outputs', '{"o":0}'],
+                ['metadata', '{"m":1}'],
+            ]) {
                 const answer = await server.get(`/runs/${id}/${field}`);
                 assert.equal(answer.status, 200);
                 assert.equal(answer.text, want);
@@ -159,15 +191,30 @@ describe('GET /runs/{id}', () => {
                 assert.equal(answer.status, 416, answer.text);
                 assert.equal(answer.headers['content-range'], `bytes */${size}`);
             });
-        for (const range of ['bytes=5-2', 'bytes=a-b', 'bytes', 'lines=0-1', 'bytes=--5', 'bytes=1-2-3', 'bytes=+1-2', 'bytes= ', 'bytes=99999999999999999999-'])
+        for (const range of [
+            'bytes=5-2',
+            'bytes=a-b',
+            'bytes',
+            'lines=0-1',
+            'bytes=--5',
+            'bytes=1-2-3',
+            'bytes=+1-2',
+            'bytes= ',
+            'bytes=99999999999999999999-',
+        ])
             it(`"${range}" is no range: 200, or 416 at worst`, async () => {
                 const answer = await server.get(`/runs/${big}/inputs`, { range });
                 assert.ok([200, 416].includes(answer.status), String(answer.status));
                 if (answer.status === 200) assert.ok(answer.body.equals(bytes));
             });
         it('an end no number can hold is the end, or no range', async () => {
-            const answer = await server.get(`/runs/${big}/inputs`, { range: 'bytes=10-99999999999999999999999' });
-            assert.ok(answer.body.equals(answer.status === 206 ? bytes.subarray(10) : bytes), String(answer.status));
+            const answer = await server.get(`/runs/${big}/inputs`, {
+                range: 'bytes=10-99999999999999999999999',
+            });
+            assert.ok(
+                answer.body.equals(answer.status === 206 ? bytes.subarray(10) : bytes),
+                String(answer.status),
+            );
         });
         it('several ranges: all of it, or parts that say so', async () => {
             const answer = await server.get(`/runs/${big}/inputs`, { range: 'bytes=0-1,5-6' });
@@ -176,27 +223,41 @@ describe('GET /runs/{id}', () => {
         });
         it('is identity, whatever is accepted', async () => {
             for (const coding of ['gzip', 'zstd', 'gzip, zstd']) {
-                const answer = await server.get(`/runs/${big}/inputs`, { range: 'bytes=0-4999', 'accept-encoding': coding });
+                const answer = await server.get(`/runs/${big}/inputs`, {
+                    range: 'bytes=0-4999',
+                    'accept-encoding': coding,
+                });
                 assert.equal(answer.status, 206);
                 assert.equal(answer.headers['content-encoding'], undefined);
                 assert.ok(answer.body.equals(bytes.subarray(0, 5000)));
             }
         });
         it('with an If-Range that does not match: the whole', async () => {
-            const answer = await server.get(`/runs/${big}/inputs`, { range: 'bytes=0-9', 'if-range': '"other"' });
+            const answer = await server.get(`/runs/${big}/inputs`, {
+                range: 'bytes=0-9',
+                'if-range': '"other"',
+            });
             assert.equal(answer.status, 200);
             assert.ok(answer.body.equals(bytes));
         });
         it('a range that resumes a download gives the same bytes', async () => {
             const pieces = [];
             for (let at = 0; at < size; at += 1777)
-                pieces.push((await server.get(`/runs/${big}/inputs`, { range: `bytes=${at}-${at + 1776}` })).body);
+                pieces.push(
+                    (await server.get(`/runs/${big}/inputs`, { range: `bytes=${at}-${at + 1776}` }))
+                        .body,
+                );
             assert.ok(Buffer.concat(pieces).equals(bytes));
         });
     });
 
     describe('validators', () => {
-        const paths = () => [`/runs/${big}`, `/runs/${big}?fields=name`, `/runs/${big}/inputs`, `/runs/${id}`];
+        const paths = () => [
+            `/runs/${big}`,
+            `/runs/${big}?fields=name`,
+            `/runs/${big}/inputs`,
+            `/runs/${id}`,
+        ];
         it('a strong ETag, the same each time and for HEAD', async () => {
             for (const path of paths()) {
                 const answer = await server.get(path);
@@ -207,16 +268,29 @@ describe('GET /runs/{id}', () => {
         });
         it('another run, other fields, another coding: another ETag', async () => {
             const etags = [];
-            for (const path of [...paths(), `/runs/${big}?fields=name,inputs`, `/runs/${big}/outputs`])
+            for (const path of [
+                ...paths(),
+                `/runs/${big}?fields=name,inputs`,
+                `/runs/${big}/outputs`,
+            ])
                 etags.push((await server.get(path)).headers.etag);
             for (const coding of ['gzip', 'zstd'])
-                etags.push((await server.get(`/runs/${big}`, { 'accept-encoding': coding })).headers.etag);
+                etags.push(
+                    (await server.get(`/runs/${big}`, { 'accept-encoding': coding })).headers.etag,
+                );
             assert.equal(new Set(etags).size, etags.length, etags.join());
         });
         it('If-None-Match: 304, no body, and the headers that matter', async () => {
             for (const path of paths()) {
                 const { etag } = (await server.get(path)).headers;
-                for (const value of [etag, `W/${etag}`, `"x", ${etag}`, `${etag}, "y"`, `"a","b" , ${etag},"c"`, '*']) {
+                for (const value of [
+                    etag,
+                    `W/${etag}`,
+                    `"x", ${etag}`,
+                    `${etag}, "y"`,
+                    `"a","b" , ${etag},"c"`,
+                    '*',
+                ]) {
                     const answer = await server.get(path, { 'if-none-match': value });
                     assert.equal(answer.status, 304, `${path} ${value}`);
                     assert.equal(answer.headers.etag, etag);
@@ -225,17 +299,33 @@ describe('GET /runs/{id}', () => {
                     assert.equal((await server.head(path, { 'if-none-match': value })).status, 304);
                 }
                 for (const value of ['"other"', etag.slice(1, -1), `${etag.slice(0, -1)}x"`])
-                    assert.equal((await server.get(path, { 'if-none-match': value })).status, 200, value);
+                    assert.equal(
+                        (await server.get(path, { 'if-none-match': value })).status,
+                        200,
+                        value,
+                    );
             }
         });
         it("a 304 for one coding does not match the other's ETag", async () => {
-            const { etag } = (await server.get(`/runs/${big}`, { 'accept-encoding': 'gzip' })).headers;
-            assert.equal((await server.get(`/runs/${big}`, { 'accept-encoding': 'gzip', 'if-none-match': etag })).status, 304);
+            const { etag } = (await server.get(`/runs/${big}`, { 'accept-encoding': 'gzip' }))
+                .headers;
+            assert.equal(
+                (
+                    await server.get(`/runs/${big}`, {
+                        'accept-encoding': 'gzip',
+                        'if-none-match': etag,
+                    })
+                ).status,
+                304,
+            );
             const plain = await server.get(`/runs/${big}`, { 'if-none-match': etag });
             assert.equal(plain.status, 200);
         });
         it('If-None-Match: * of an unknown run is 404', async () => {
-            assert.equal((await server.get(`/runs/${uuid()}`, { 'if-none-match': '*' })).status, 404);
+            assert.equal(
+                (await server.get(`/runs/${uuid()}`, { 'if-none-match': '*' })).status,
+                404,
+            );
         });
         it('an ETag survives a restart', async () => {
             const { etag } = (await server.get(`/runs/${big}`)).headers;
@@ -282,7 +372,9 @@ describe('GET /runs/{id}', () => {
                 it(`"${accept}" of ${path || 'the run'}: ${coding ?? 'identity'}`, async () => {
                     const plain = await server.get(`/runs/${big}${path}`);
                     assert.equal(plain.headers['content-encoding'], undefined);
-                    const answer = await server.get(`/runs/${big}${path}`, { 'accept-encoding': accept });
+                    const answer = await server.get(`/runs/${big}${path}`, {
+                        'accept-encoding': accept,
+                    });
                     assert.equal(answer.status, 200);
                     assert.equal(answer.headers['content-encoding'], coding);
                     const body = coding ? unpack[coding](answer.body) : answer.body;
@@ -290,7 +382,9 @@ describe('GET /runs/{id}', () => {
                     if (coding) assert.ok(answer.body.length < plain.body.length);
                 });
         it('a small body is not packed', async () => {
-            const answer = await server.get(`/runs/${id}/outputs`, { 'accept-encoding': 'gzip, zstd' });
+            const answer = await server.get(`/runs/${id}/outputs`, {
+                'accept-encoding': 'gzip, zstd',
+            });
             assert.equal(answer.headers['content-encoding'], undefined);
             assert.equal(answer.text, '{"o":0}');
         });
@@ -298,7 +392,12 @@ describe('GET /runs/{id}', () => {
 
     describe('HEAD', () => {
         it('has the headers of GET and no body', async () => {
-            for (const path of [`/runs/${id}`, `/runs/${big}`, `/runs/${big}/inputs`, `/runs/${big}?fields=name`]) {
+            for (const path of [
+                `/runs/${id}`,
+                `/runs/${big}`,
+                `/runs/${big}/inputs`,
+                `/runs/${big}?fields=name`,
+            ]) {
                 const get = await server.get(path);
                 const wire = await Wire.open(server);
                 wire.send(head(server, 'HEAD', path));
@@ -317,8 +416,20 @@ describe('GET /runs/{id}', () => {
             assert.equal((await server.head('/runs/abc')).status, 422);
         });
         it('works wherever GET does', async () => {
-            for (const path of ['/', '/health', '/ready', '/metrics', '/openapi.json', '/docs', `/runs/search?trace_id=${trace}`])
-                assert.equal((await server.head(path)).status, (await server.get(path)).status, path);
+            for (const path of [
+                '/',
+                '/health',
+                '/ready',
+                '/metrics',
+                '/openapi.json',
+                '/docs',
+                `/runs/search?trace_id=${trace}`,
+            ])
+                assert.equal(
+                    (await server.head(path)).status,
+                    (await server.get(path)).status,
+                    path,
+                );
         });
     });
 });

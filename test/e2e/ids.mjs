@@ -52,7 +52,10 @@ describe('ids', () => {
         it(`${what}: accepted in a run, answered canonically`, async () => {
             const id = uuid();
             const trace_id = uuid();
-            assert.deepEqual(await server.store([run({ id: spell(id), trace_id: spell(trace_id) })]), [id]);
+            assert.deepEqual(
+                await server.store([run({ id: spell(id), trace_id: spell(trace_id) })]),
+                [id],
+            );
             const got = (await server.get(`/runs/${id}`)).json;
             assert.equal(got.id, id);
             assert.equal(got.trace_id, trace_id);
@@ -64,11 +67,22 @@ describe('ids', () => {
             const path = await server.get(`/runs/${encodeURIComponent(spell(id))}`);
             assert.equal(path.status, 200, path.text);
             assert.equal(path.json.id, id);
-            assert.equal((await server.get(`/runs/${encodeURIComponent(spell(id))}/inputs`)).status, 200);
-            const query = await server.get(`/runs/search?trace_id=${encodeURIComponent(spell(trace_id))}`);
-            assert.deepEqual(query.json.runs.map((r) => r.id), [id]);
+            assert.equal(
+                (await server.get(`/runs/${encodeURIComponent(spell(id))}/inputs`)).status,
+                200,
+            );
+            const query = await server.get(
+                `/runs/search?trace_id=${encodeURIComponent(spell(trace_id))}`,
+            );
+            assert.deepEqual(
+                query.json.runs.map((r) => r.id),
+                [id],
+            );
             const list = await server.post('/runs/batch', [spell(id)]);
-            assert.deepEqual(list.json.runs.map((r) => r.id), [id]);
+            assert.deepEqual(
+                list.json.runs.map((r) => r.id),
+                [id],
+            );
         });
     }
 
@@ -79,13 +93,15 @@ describe('ids', () => {
             assert.equal(got.json.trace_id, id);
             assert.deepEqual(
                 (await server.get(`/runs/search?trace_id=${id}`)).json.runs.map((r) => r.id),
-                [id]
+                [id],
             );
         });
 
     it('an id spelled with JSON escapes is the same id', async () => {
         const id = uuid();
-        const escaped = [...id].map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
+        const escaped = [...id]
+            .map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+            .join('');
         const text = rawRun({ id: `"${escaped}"`, trace_id: `"${uuid()}"`, name: '"e"' });
         assert.deepEqual(await server.store(`[${text}]`), [id]);
         assert.equal((await server.get(`/runs/${id}`)).status, 200);
@@ -104,21 +120,30 @@ describe('ids', () => {
 
     for (const [what, id] of Object.entries(bad))
         it(`${what}: refused wherever it stands`, async () => {
-            assertFault(await server.post('/runs', [run({ id })]), 'uuid_parsing', ['body', 0, 'id']);
-            assertFault(
-                await server.post('/runs', [run({ trace_id: id })]),
-                'uuid_parsing',
-                ['body', 0, 'trace_id']
-            );
-            assertFault(await server.post('/runs/batch', [uuid(), id]), 'uuid_parsing', ['body', 1]);
+            assertFault(await server.post('/runs', [run({ id })]), 'uuid_parsing', [
+                'body',
+                0,
+                'id',
+            ]);
+            assertFault(await server.post('/runs', [run({ trace_id: id })]), 'uuid_parsing', [
+                'body',
+                0,
+                'trace_id',
+            ]);
+            assertFault(await server.post('/runs/batch', [uuid(), id]), 'uuid_parsing', [
+                'body',
+                1,
+            ]);
             if (id === '') return;
             const at = encodeURIComponent(id);
             assertFault(await server.get(`/runs/${at}`), 'uuid_parsing', ['path', 'run_id']);
-            assertFault(await server.get(`/runs/${at}/outputs`), 'uuid_parsing', ['path', 'run_id']);
-            assertFault(
-                await server.get(`/runs/search?trace_id=${at}`),
-                'uuid_parsing',
-                ['query', 'trace_id']
-            );
+            assertFault(await server.get(`/runs/${at}/outputs`), 'uuid_parsing', [
+                'path',
+                'run_id',
+            ]);
+            assertFault(await server.get(`/runs/search?trace_id=${at}`), 'uuid_parsing', [
+                'query',
+                'trace_id',
+            ]);
         });
 });

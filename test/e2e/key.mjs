@@ -29,19 +29,45 @@ describe('--api-key', () => {
     const good = { 'x-api-key': key };
 
     it('is taken from x-api-key or as Bearer', async () => {
-        for (const headers of [good, { 'X-API-KEY': key }, { authorization: `Bearer ${key}` }, { authorization: `bearer ${key}` }])
+        for (const headers of [
+            good,
+            { 'X-API-KEY': key },
+            { authorization: `Bearer ${key}` },
+            { authorization: `bearer ${key}` },
+        ])
             for (const [method, path, body] of routes()) {
-                const answer = await ask(server, method, path, { headers: { 'content-type': 'application/json', ...headers }, body: body ?? null });
-                assert.ok([200, 201].includes(answer.status), `${method} ${path} ${JSON.stringify(headers)}: ${answer.status}`);
+                const answer = await ask(server, method, path, {
+                    headers: { 'content-type': 'application/json', ...headers },
+                    body: body ?? null,
+                });
+                assert.ok(
+                    [200, 201].includes(answer.status),
+                    `${method} ${path} ${JSON.stringify(headers)}: ${answer.status}`,
+                );
             }
     });
     it('no key, or a wrong one: 401 with a detail, on every route', async () => {
-        const wrong = [{}, { 'x-api-key': '' }, { 'x-api-key': key.slice(0, -1) }, { 'x-api-key': `${key}x` }, { 'x-api-key': key.toUpperCase() },
-            { 'x-api-key': 'other' }, { authorization: 'Bearer other' }, { authorization: 'Bearer' }, { authorization: key },
-            { authorization: basic(key, 'other') }, { authorization: 'Basic !!!' }, { authorization: basic('a', '') }, { authorization: `Digest ${key}` }];
+        const wrong = [
+            {},
+            { 'x-api-key': '' },
+            { 'x-api-key': key.slice(0, -1) },
+            { 'x-api-key': `${key}x` },
+            { 'x-api-key': key.toUpperCase() },
+            { 'x-api-key': 'other' },
+            { authorization: 'Bearer other' },
+            { authorization: 'Bearer' },
+            { authorization: key },
+            { authorization: basic(key, 'other') },
+            { authorization: 'Basic !!!' },
+            { authorization: basic('a', '') },
+            { authorization: `Digest ${key}` },
+        ];
         for (const headers of wrong)
             for (const [method, path, body] of routes()) {
-                const answer = await ask(server, method, path, { headers: { 'content-type': 'application/json', ...headers }, body: body ?? null });
+                const answer = await ask(server, method, path, {
+                    headers: { 'content-type': 'application/json', ...headers },
+                    body: body ?? null,
+                });
                 assert.equal(answer.status, 401, `${method} ${path} ${JSON.stringify(headers)}`);
                 if (method !== 'HEAD') assert.equal(typeof answer.json.detail, 'string');
             }
@@ -53,7 +79,12 @@ describe('--api-key', () => {
     });
     it('401 comes before the body is read', async () => {
         const wire = await Wire.open(server);
-        wire.send(head(server, 'POST', '/runs', { 'Content-Type': 'application/json', 'Content-Length': 1_000_000 }));
+        wire.send(
+            head(server, 'POST', '/runs', {
+                'Content-Type': 'application/json',
+                'Content-Length': 1_000_000,
+            }),
+        );
         assert.equal((await wire.answer(5000))?.status, 401);
         wire.close();
     });
@@ -66,7 +97,8 @@ describe('--api-key', () => {
         assert.equal((await server.get(`/runs/${id}`, { 'if-none-match': etag })).status, 401);
     });
     it('/health and /ready need no key', async () => {
-        for (const path of ['/health', '/ready']) assert.equal((await server.get(path)).status, 200);
+        for (const path of ['/health', '/ready'])
+            assert.equal((await server.get(path)).status, 200);
     });
     it('the key is in no log and in no metric', async () => {
         await server.get('/runs/abc', good);
@@ -102,7 +134,9 @@ describe('where the key comes from', () => {
     it('beyond loopback: no start without a key, unless --insecure', async () => {
         const holder = await Server.start();
         const data = join(holder.home, 'wide');
-        const made = await command(['serve', '--data', data, '--listen', '0.0.0.0:0'], { timeout: 15_000 });
+        const made = await command(['serve', '--data', data, '--listen', '0.0.0.0:0'], {
+            timeout: 15_000,
+        });
         assert.ok(made.code > 0, `it started: ${made.signal}`);
         assert.match(String(made.stderr), /api-key|insecure/);
         for (const flags of [['--api-key', key], ['--insecure']]) {

@@ -13,7 +13,16 @@ describe('sizes', () => {
     let server;
     before(async () => {
         server = await Server.start({
-            flags: ['--body-max', '1MiB', '--wire-max', '512KiB', '--run-max', '256KiB', '--batch-runs-max', '100'],
+            flags: [
+                '--body-max',
+                '1MiB',
+                '--wire-max',
+                '512KiB',
+                '--run-max',
+                '256KiB',
+                '--batch-runs-max',
+                '100',
+            ],
         });
     });
     after(() => server.close());
@@ -29,7 +38,12 @@ describe('sizes', () => {
 
     it('a body that says it is over the wire limit: 413 before one byte of it is sent', async () => {
         const wire = await Wire.open(server);
-        wire.send(head(server, 'POST', '/runs', { 'Content-Type': 'application/json', 'Content-Length': 512 * KiB + 1 }));
+        wire.send(
+            head(server, 'POST', '/runs', {
+                'Content-Type': 'application/json',
+                'Content-Length': 512 * KiB + 1,
+            }),
+        );
         const answer = await wire.answer(5000);
         assert.equal(answer?.status, 413);
         assert.match(JSON.parse(answer.text).detail, /524288|512 ?KiB/);
@@ -37,7 +51,12 @@ describe('sizes', () => {
     });
     it('a chunked body over the wire limit: 413 as soon as it is known', async () => {
         const wire = await Wire.open(server);
-        wire.send(head(server, 'POST', '/runs', { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' }));
+        wire.send(
+            head(server, 'POST', '/runs', {
+                'Content-Type': 'application/json',
+                'Transfer-Encoding': 'chunked',
+            }),
+        );
         const piece = `10000\r\n${' '.repeat(0x10000)}\r\n`;
         for (let i = 0; i < 9; i++) wire.send(piece);
         const answer = await wire.answer(5000); // the last chunk was not sent
@@ -48,13 +67,18 @@ describe('sizes', () => {
         const noise = Array.from({ length: 8 }, () => sized(200 * KiB));
         const text = `[${noise.join()}]`;
         assert.ok(text.length > MiB);
-        const answer = await server.post('/runs', zlib.gzipSync(text), { 'content-encoding': 'gzip' });
+        const answer = await server.post('/runs', zlib.gzipSync(text), {
+            'content-encoding': 'gzip',
+        });
         assert.equal(answer.status, 413);
         assert.match(answer.json.detail, /1048576|1 ?MiB/);
     });
     it('a run over its limit: 413 with the limit, nothing stored', async () => {
         const id = uuid();
-        const answer = await server.post('/runs', `[${JSON.stringify(run({ id }))},${sized(256 * KiB + 1)}]`);
+        const answer = await server.post(
+            '/runs',
+            `[${JSON.stringify(run({ id }))},${sized(256 * KiB + 1)}]`,
+        );
         assert.equal(answer.status, 413);
         assert.match(answer.json.detail, /262144|256 ?KiB/);
         await gone(id);
@@ -62,18 +86,34 @@ describe('sizes', () => {
     });
     it('a run over its limit is refused before its end is sent', async () => {
         const wire = await Wire.open(server);
-        wire.send(head(server, 'POST', '/runs', { 'Content-Type': 'application/json', 'Content-Length': 400 * KiB }));
+        wire.send(
+            head(server, 'POST', '/runs', {
+                'Content-Type': 'application/json',
+                'Content-Length': 400 * KiB,
+            }),
+        );
         wire.send(`[${sized(300 * KiB).slice(0, 280 * KiB)}`);
         assert.equal((await wire.answer(5000))?.status, 413);
         wire.close();
     });
     it('runs over their number: 413 with the limit, nothing stored', async () => {
         const ids = Array.from({ length: 101 }, () => uuid());
-        const answer = await server.post('/runs', ids.map((id) => run({ id })));
+        const answer = await server.post(
+            '/runs',
+            ids.map((id) => run({ id })),
+        );
         assert.equal(answer.status, 413);
         assert.match(answer.json.detail, /\b100\b/);
         for (const id of [ids[0], ids[99], ids[100]]) await gone(id);
-        assert.equal((await server.post('/runs', ids.slice(1).map((id) => run({ id })))).status, 201);
+        assert.equal(
+            (
+                await server.post(
+                    '/runs',
+                    ids.slice(1).map((id) => run({ id })),
+                )
+            ).status,
+            201,
+        );
     });
     it('a name over 8 KiB: 413', async () => {
         assert.equal((await server.post('/runs', [run({ name: 'n'.repeat(8193) })])).status, 413);
@@ -85,7 +125,17 @@ describe('sizes', () => {
         assert.ok([413, 422].includes(answer.status));
     });
     it('a body limit over the bytes in flight does not start, and says why', async () => {
-        const made = await command(['serve', '--data', `${server.home}/other`, '--listen', '127.0.0.1:0', '--body-max', '8MiB', '--inflight-max', '4MiB']);
+        const made = await command([
+            'serve',
+            '--data',
+            `${server.home}/other`,
+            '--listen',
+            '127.0.0.1:0',
+            '--body-max',
+            '8MiB',
+            '--inflight-max',
+            '4MiB',
+        ]);
         assert.ok(made.code > 0, `code ${made.code}`);
         assert.match(String(made.stderr), /inflight/);
     });
@@ -117,16 +167,25 @@ describe('heads', () => {
         assert.equal((await send(`GET /${'x'.repeat(100_000)}`))?.status, 414);
     });
     it('a header line over 16 KiB: 431', async () => {
-        assert.equal((await send(head(server, 'GET', '/health', { 'X-A': 'y'.repeat(17_000) })))?.status, 431);
-        assert.equal((await send(head(server, 'GET', '/health', { 'X-A': 'y'.repeat(15_000) })))?.status, 200);
+        assert.equal(
+            (await send(head(server, 'GET', '/health', { 'X-A': 'y'.repeat(17_000) })))?.status,
+            431,
+        );
+        assert.equal(
+            (await send(head(server, 'GET', '/health', { 'X-A': 'y'.repeat(15_000) })))?.status,
+            200,
+        );
     });
     it('more than 100 headers: 431', async () => {
-        const many = (n) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`X-${i}`, 'y']));
+        const many = (n) =>
+            Object.fromEntries(Array.from({ length: n }, (_, i) => [`X-${i}`, 'y']));
         assert.equal((await send(head(server, 'GET', '/health', many(105))))?.status, 431);
         assert.equal((await send(head(server, 'GET', '/health', many(90))))?.status, 200);
     });
     it('headers over 64 KiB together: 431', async () => {
-        const many = Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`X-${i}`, 'y'.repeat(8000)]));
+        const many = Object.fromEntries(
+            Array.from({ length: 9 }, (_, i) => [`X-${i}`, 'y'.repeat(8000)]),
+        );
         assert.equal((await send(head(server, 'GET', '/health', many)))?.status, 431);
     });
     it('headers without end: 431, without waiting for it', async () => {
@@ -138,8 +197,22 @@ describe('heads', () => {
     });
 
     it('an unknown path: 404', async () => {
-        for (const path of ['/nothing', '/runs/', '/runs//', '/run', '/RUNS', '/runs/search/x', '/../etc/passwd', '/%2e%2e/etc/passwd', '/runs%2Fsearch'])
-            assert.equal((await send(head(server, 'GET', path)))?.status, path === '/runs%2Fsearch' ? 404 : 404, path);
+        for (const path of [
+            '/nothing',
+            '/runs/',
+            '/runs//',
+            '/run',
+            '/RUNS',
+            '/runs/search/x',
+            '/../etc/passwd',
+            '/%2e%2e/etc/passwd',
+            '/runs%2Fsearch',
+        ])
+            assert.equal(
+                (await send(head(server, 'GET', path)))?.status,
+                path === '/runs%2Fsearch' ? 404 : 404,
+                path,
+            );
     });
     it('a wrong method: 405 with Allow', async () => {
         for (const [method, path, allow] of [
@@ -157,8 +230,12 @@ describe('heads', () => {
             // GET /runs/batch may be read as a run of that name, which is no uuid.
             if (path === '/runs/batch' && answer.status === 422) continue;
             assert.equal(answer.status, 405, `${method} ${path}: ${answer.text}`);
-            assert.ok(answer.headers.allow.split(/, */).includes(allow), `${path}: ${answer.headers.allow}`);
-            if (allow === 'GET') assert.ok(answer.headers.allow.includes('HEAD'), answer.headers.allow);
+            assert.ok(
+                answer.headers.allow.split(/, */).includes(allow),
+                `${path}: ${answer.headers.allow}`,
+            );
+            if (allow === 'GET')
+                assert.ok(answer.headers.allow.includes('HEAD'), answer.headers.allow);
         }
     });
     it('methods nobody uses are refused, not run', async () => {
@@ -180,14 +257,27 @@ describe('who may ask', () => {
     after(() => server.close());
 
     it('a Host we are not: 421, for reads and writes', async () => {
-        for (const host of ['evil.example', 'evil.example:8000', '127.0.0.1.evil.example', 'localhost.evil.example', '10.0.0.1']) {
+        for (const host of [
+            'evil.example',
+            'evil.example:8000',
+            '127.0.0.1.evil.example',
+            'localhost.evil.example',
+            '10.0.0.1',
+        ]) {
             assert.equal((await server.get('/health', { host })).status, 421, host);
             assert.equal((await server.get(`/runs/search?name=x`, { host })).status, 421, host);
             assert.equal((await server.post('/runs', [run()], { host })).status, 421, host);
         }
     });
     it('the names of loopback are ours', async () => {
-        for (const host of ['localhost', `localhost:${server.port}`, '127.0.0.1', `127.0.0.1:${server.port}`, 'LOCALHOST', `[::1]:${server.port}`])
+        for (const host of [
+            'localhost',
+            `localhost:${server.port}`,
+            '127.0.0.1',
+            `127.0.0.1:${server.port}`,
+            'LOCALHOST',
+            `[::1]:${server.port}`,
+        ])
             assert.equal((await server.get('/health', { host })).status, 200, host);
     });
     it('a write from another site: 403, nothing stored', async () => {
@@ -210,16 +300,31 @@ describe('who may ask', () => {
             { 'sec-fetch-site': 'none' },
             { 'sec-fetch-site': 'same-origin' },
         ])
-            assert.equal((await server.post('/runs', [run()], headers)).status, 201, JSON.stringify(headers));
+            assert.equal(
+                (await server.post('/runs', [run()], headers)).status,
+                201,
+                JSON.stringify(headers),
+            );
     });
     it("a client that is no browser's page (Node's fetch says sec-fetch-mode) is fine", async () => {
-        const answer = await server.post('/runs', [run()], { 'sec-fetch-mode': 'cors', 'accept-language': '*' });
+        const answer = await server.post('/runs', [run()], {
+            'sec-fetch-mode': 'cors',
+            'accept-language': '*',
+        });
         assert.equal(answer.status, 201);
     });
     it('text/plain is refused on writes: 415', async () => {
         for (const path of ['/runs', '/runs/batch'])
-            for (const type of ['text/plain', 'text/plain;charset=UTF-8', 'application/x-www-form-urlencoded'])
-                assert.equal((await server.post(path, [run()], { 'content-type': type })).status, 415, `${path} ${type}`);
+            for (const type of [
+                'text/plain',
+                'text/plain;charset=UTF-8',
+                'application/x-www-form-urlencoded',
+            ])
+                assert.equal(
+                    (await server.post(path, [run()], { 'content-type': type })).status,
+                    415,
+                    `${path} ${type}`,
+                );
     });
     it('no answer allows another origin', async () => {
         const [id] = await server.store([run()]);
@@ -238,7 +343,9 @@ describe('who may ask', () => {
 describe('time', () => {
     let server;
     before(async () => {
-        server = await Server.start({ flags: ['--head-timeout', '1s', '--idle-timeout', '2s', '--body-grace', '1s'] });
+        server = await Server.start({
+            flags: ['--head-timeout', '1s', '--idle-timeout', '2s', '--body-grace', '1s'],
+        });
     });
     after(() => server.close());
 
@@ -273,7 +380,12 @@ describe('time', () => {
     it('a body that is slow but not too slow is taken', async () => {
         const text = JSON.stringify([run({ inputs: { text: 'x'.repeat(6000) } })]);
         const wire = await Wire.open(server);
-        wire.send(head(server, 'POST', '/runs', { 'Content-Type': 'application/json', 'Content-Length': text.length }));
+        wire.send(
+            head(server, 'POST', '/runs', {
+                'Content-Type': 'application/json',
+                'Content-Length': text.length,
+            }),
+        );
         for (let at = 0; at < text.length; at += 500) {
             wire.send(text.slice(at, at + 500));
             await new Promise((resolve) => setTimeout(resolve, 200)); // 2.5 KB a second
@@ -283,7 +395,12 @@ describe('time', () => {
     });
     it('a body that stalls: 408, after its grace', async () => {
         const wire = await Wire.open(server);
-        wire.send(head(server, 'POST', '/runs', { 'Content-Type': 'application/json', 'Content-Length': 1000 }) + '[');
+        wire.send(
+            head(server, 'POST', '/runs', {
+                'Content-Type': 'application/json',
+                'Content-Length': 1000,
+            }) + '[',
+        );
         const answer = await wire.answer(20_000);
         assert.equal(answer?.status, 408);
         wire.close();
@@ -293,7 +410,9 @@ describe('time', () => {
 describe('capacity', () => {
     let server;
     before(async () => {
-        server = await Server.start({ flags: ['--inflight-max', '4MiB', '--body-max', '4MiB', '--run-max', '4MiB'] });
+        server = await Server.start({
+            flags: ['--inflight-max', '4MiB', '--body-max', '4MiB', '--run-max', '4MiB'],
+        });
     });
     after(() => server.close());
 
@@ -301,7 +420,12 @@ describe('capacity', () => {
         const holders = [];
         const text = `[${JSON.stringify(run({ inputs: { text: 'x'.repeat(3 * MiB) } }))}]`;
         const held = await Wire.open(server);
-        held.send(head(server, 'POST', '/runs', { 'Content-Type': 'application/json', 'Content-Length': text.length }));
+        held.send(
+            head(server, 'POST', '/runs', {
+                'Content-Type': 'application/json',
+                'Content-Length': text.length,
+            }),
+        );
         held.send(text.slice(0, -10));
         holders.push(held);
         // Wait until the server has taken them.
@@ -319,29 +443,46 @@ describe('capacity', () => {
         held.send(text.slice(-10));
         assert.equal((await held.answer()).status, 201);
         held.close();
-        assert.equal((await server.post('/runs', [run({ inputs: { text: 'y'.repeat(2 * MiB) } })])).status, 201);
+        assert.equal(
+            (await server.post('/runs', [run({ inputs: { text: 'y'.repeat(2 * MiB) } })])).status,
+            201,
+        );
     });
     it('a length that is only promised takes nothing', async () => {
         const wires = [];
         for (let i = 0; i < 20; i++) {
             const wire = await Wire.open(server);
-            wire.send(head(server, 'POST', '/runs', { 'Content-Type': 'application/json', 'Content-Length': 3 * MiB }) + '[');
+            wire.send(
+                head(server, 'POST', '/runs', {
+                    'Content-Type': 'application/json',
+                    'Content-Length': 3 * MiB,
+                }) + '[',
+            );
             wires.push(wire);
         }
-        assert.equal((await server.post('/runs', [run({ inputs: { text: 'z'.repeat(3 * MiB) } })])).status, 201);
+        assert.equal(
+            (await server.post('/runs', [run({ inputs: { text: 'z'.repeat(3 * MiB) } })])).status,
+            201,
+        );
         for (const wire of wires) wire.close();
     });
     it('the budget is given back when clients leave', async () => {
         const text = `[${JSON.stringify(run({ inputs: { text: 'x'.repeat(MiB) } }))}]`;
         for (let round = 0; round < 10; round++) {
             const wire = await Wire.open(server);
-            wire.send(head(server, 'POST', '/runs', { 'Content-Type': 'application/json', 'Content-Length': text.length }));
+            wire.send(
+                head(server, 'POST', '/runs', {
+                    'Content-Type': 'application/json',
+                    'Content-Length': text.length,
+                }),
+            );
             wire.send(text.slice(0, -5));
             await new Promise((resolve) => wire.socket.write('', resolve));
             wire.close();
         }
         let left = 1;
-        for (let i = 0; i < 500 && left > 0; i++) left = (await server.metrics()).get('rundlet_bytes_in_flight');
+        for (let i = 0; i < 500 && left > 0; i++)
+            left = (await server.metrics()).get('rundlet_bytes_in_flight');
         assert.equal(left, 0);
     });
 });

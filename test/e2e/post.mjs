@@ -57,7 +57,10 @@ describe('POST /runs', () => {
                     server.get(`/runs/search?trace_id=${trace_id}`),
                 ]);
                 assert.equal(one.status, 200);
-                assert.deepEqual(many.json.runs.map((r) => r.id), [id]);
+                assert.deepEqual(
+                    many.json.runs.map((r) => r.id),
+                    [id],
+                );
             }
         });
 
@@ -171,7 +174,11 @@ describe('POST /runs', () => {
 
         it('cut short, anywhere: the offset is the length', async () => {
             const text = JSON.stringify([
-                { trace_id: uuid(), name: 'é\u0000', inputs: { a: [1.5e3, null, true, { b: {} }] } },
+                {
+                    trace_id: uuid(),
+                    name: 'é\u0000',
+                    inputs: { a: [1.5e3, null, true, { b: {} }] },
+                },
             ]);
             const bytes = Buffer.from(text);
             for (let n = 1; n < bytes.length; n++) {
@@ -179,7 +186,10 @@ describe('POST /runs', () => {
                 assert.equal(answer.status, 422, `cut at ${n}: ${answer.text}`);
                 const [error] = answer.json.detail;
                 assert.equal(error.type, 'json_invalid', `cut at ${n}`);
-                assert.ok(error.loc[1] <= n && error.loc[1] >= n - 8, `cut at ${n}: ${answer.text}`);
+                assert.ok(
+                    error.loc[1] <= n && error.loc[1] >= n - 8,
+                    `cut at ${n}: ${answer.text}`,
+                );
             }
         });
 
@@ -199,12 +209,13 @@ describe('POST /runs', () => {
                 const start = Buffer.from('[{"a":"ok');
                 const answer = await server.post(
                     '/runs',
-                    Buffer.concat([start, Buffer.from(bytes), Buffer.from('"}]')])
+                    Buffer.concat([start, Buffer.from(bytes), Buffer.from('"}]')]),
                 );
                 assert.equal(answer.status, 422, answer.text);
                 const [error] = answer.json.detail;
                 assert.equal(error.type, 'json_invalid', bytes.join());
-                const within = error.loc[1] >= start.length && error.loc[1] <= start.length + bytes.length;
+                const within =
+                    error.loc[1] >= start.length && error.loc[1] <= start.length + bytes.length;
                 assert.ok(within, `${bytes}: ${answer.text}`);
             }
         });
@@ -242,13 +253,28 @@ describe('POST /runs', () => {
         const faults = [
             ['no trace_id', { name: '"x"' }, 'missing', 'trace_id'],
             ['no name', { trace_id: trace }, 'missing', 'name'],
-            ['a trace_id that is no uuid', { trace_id: '"abc"', name: '"x"' }, 'uuid_parsing', 'trace_id'],
+            [
+                'a trace_id that is no uuid',
+                { trace_id: '"abc"', name: '"x"' },
+                'uuid_parsing',
+                'trace_id',
+            ],
             ['an empty trace_id', { trace_id: '""', name: '"x"' }, 'uuid_parsing', 'trace_id'],
             ['a numeric trace_id', { trace_id: '7', name: '"x"' }, 'uuid_type', 'trace_id'],
             ['a null trace_id', { trace_id: 'null', name: '"x"' }, 'uuid_type', 'trace_id'],
-            ['an id that is no uuid', { id: '"1"', trace_id: trace, name: '"x"' }, 'uuid_parsing', 'id'],
+            [
+                'an id that is no uuid',
+                { id: '"1"', trace_id: trace, name: '"x"' },
+                'uuid_parsing',
+                'id',
+            ],
             ['a numeric id', { id: '1', trace_id: trace, name: '"x"' }, 'uuid_type', 'id'],
-            ['an id that is an object', { id: '{}', trace_id: trace, name: '"x"' }, 'uuid_type', 'id'],
+            [
+                'an id that is an object',
+                { id: '{}', trace_id: trace, name: '"x"' },
+                'uuid_type',
+                'id',
+            ],
             ['a numeric name', { trace_id: trace, name: '1' }, 'string_type', 'name'],
             ['a null name', { trace_id: trace, name: 'null' }, 'string_type', 'name'],
             ['a name that is an array', { trace_id: trace, name: '["x"]' }, 'string_type', 'name'],
@@ -291,7 +317,7 @@ describe('POST /runs', () => {
                 const first = uuid();
                 const last = uuid();
                 const body = `[${JSON.stringify(run({ id: first }))},${rawRun(fields)},${JSON.stringify(
-                    run({ id: last })
+                    run({ id: last }),
                 )}]`;
                 const answer = await server.post('/runs', body);
                 assertFault(answer, type, ['body', 1, field]);
@@ -301,7 +327,15 @@ describe('POST /runs', () => {
             });
 
         it('a field named twice: duplicate_field', async () => {
-            for (const field of ['id', 'trace_id', 'name', 'inputs', 'outputs', 'metadata', 'tags']) {
+            for (const field of [
+                'id',
+                'trace_id',
+                'name',
+                'inputs',
+                'outputs',
+                'metadata',
+                'tags',
+            ]) {
                 const id = uuid();
                 const fields = {
                     id: `"${id}"`,
@@ -313,20 +347,31 @@ describe('POST /runs', () => {
                     tags: '[]',
                 };
                 const text = rawRun(fields).replace(/\}$/, `,"${field}":${fields[field]}}`);
-                assertFault(await server.post('/runs', `[${text}]`), 'duplicate_field', ['body', 0, field]);
+                assertFault(await server.post('/runs', `[${text}]`), 'duplicate_field', [
+                    'body',
+                    0,
+                    field,
+                ]);
                 await gone(id);
             }
         });
 
         it('a field named twice, once in escapes, is still named twice', async () => {
             const text = `{"trace_id":${trace},"name":"a","\\u006eame":"b"}`;
-            assertFault(await server.post('/runs', `[${text}]`), 'duplicate_field', ['body', 0, 'name']);
+            assertFault(await server.post('/runs', `[${text}]`), 'duplicate_field', [
+                'body',
+                0,
+                'name',
+            ]);
         });
 
         it('an element that is no object', async () => {
             for (const value of ['1', 'null', '"x"', '[]', 'true']) {
                 const id = uuid();
-                const answer = await server.post('/runs', `[${JSON.stringify(run({ id }))},${value}]`);
+                const answer = await server.post(
+                    '/runs',
+                    `[${JSON.stringify(run({ id }))},${value}]`,
+                );
                 assert.equal(answer.status, 422, answer.text);
                 assert.deepEqual(answer.json.detail[0].loc.slice(0, 2), ['body', 1], answer.text);
                 await gone(id);
@@ -343,17 +388,27 @@ describe('POST /runs', () => {
         });
 
         it('faults of several runs are told by index', async () => {
-            const answer = await server.post('/runs', [run(), { name: 'x' }, run(), run({ name: 3 })]);
+            const answer = await server.post('/runs', [
+                run(),
+                { name: 'x' },
+                run(),
+                run({ name: 3 }),
+            ]);
             assertFault(answer, 'missing', ['body', 1, 'trace_id']);
             assertFault(answer, 'string_type', ['body', 3, 'name']);
             assert.equal(answer.json.detail.length, 2);
         });
 
         it('the first 100 faults are told, no more', async () => {
-            const answer = await server.post('/runs', Array.from({ length: 150 }, () => run({ name: 1 })));
+            const answer = await server.post(
+                '/runs',
+                Array.from({ length: 150 }, () => run({ name: 1 })),
+            );
             assert.equal(answer.status, 422);
             assert.equal(answer.json.detail.length, 100);
-            answer.json.detail.forEach((error, i) => assert.deepEqual(error.loc, ['body', i, 'name']));
+            answer.json.detail.forEach((error, i) =>
+                assert.deepEqual(error.loc, ['body', i, 'name']),
+            );
         });
 
         it('a fault at the end of a large batch takes all of it away', async () => {
@@ -401,11 +456,14 @@ describe('POST /runs', () => {
             const other = uuid();
             await server.store([run({ id, inputs: { a: 1 } })]);
             const before = (await server.get(`/runs/${id}`)).text;
-            const answer = await server.post('/runs', [run({ id: other }), run({ id, inputs: { a: 2 } })]);
+            const answer = await server.post('/runs', [
+                run({ id: other }),
+                run({ id, inputs: { a: 2 } }),
+            ]);
             assert.equal(answer.status, 409);
             assert.equal(
                 answer.text,
-                `{"detail":"Run ${id} already exists with different content","run_id":"${id}"}`
+                `{"detail":"Run ${id} already exists with different content","run_id":"${id}"}`,
             );
             await gone(other);
             assert.equal((await server.get(`/runs/${id}`)).text, before);
@@ -434,7 +492,9 @@ describe('POST /runs', () => {
                 const winners = answers.flatMap((answer, i) => (answer.status === 201 ? [i] : []));
                 assert.equal(winners.length, 1, answers.map((a) => a.status).join());
                 for (const answer of answers) assert.ok([201, 409].includes(answer.status));
-                assert.deepEqual((await server.get(`/runs/${id}/inputs`)).json, { who: winners[0] });
+                assert.deepEqual((await server.get(`/runs/${id}/inputs`)).json, {
+                    who: winners[0],
+                });
             }
         });
     });
@@ -451,8 +511,14 @@ describe('POST /runs', () => {
         };
         before(() => server.store(`[${rawRun(base)}]`));
         const same = [
-            ['another order of the fields', rawRun(Object.fromEntries(Object.entries(base).reverse()))],
-            ['white space between the fields', rawRun(base).replaceAll(',"', ' ,\n\t"').replace('{', '{ ')],
+            [
+                'another order of the fields',
+                rawRun(Object.fromEntries(Object.entries(base).reverse())),
+            ],
+            [
+                'white space between the fields',
+                rawRun(base).replaceAll(',"', ' ,\n\t"').replace('{', '{ '),
+            ],
             ['a field nobody knows', rawRun({ ...base, colour: '"blue"', replicas: '[]' })],
         ];
         // The replaceAll above must not touch what is inside inputs.
@@ -492,18 +558,35 @@ describe('POST /runs', () => {
     });
 
     it('an unknown Content-Type: 415 and the header to send', async () => {
-        for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'image/png', 'multipart/form-data; boundary=x', 'json']) {
+        for (const type of [
+            'text/plain',
+            'application/x-www-form-urlencoded',
+            'image/png',
+            'multipart/form-data; boundary=x',
+            'json',
+        ]) {
             const answer = await server.post('/runs', [run()], { 'content-type': type });
             assert.equal(answer.status, 415, type);
-            assert.ok(answer.json.detail.includes("-H 'Content-Type: application/json'"), answer.text);
+            assert.ok(
+                answer.json.detail.includes("-H 'Content-Type: application/json'"),
+                answer.text,
+            );
         }
     });
 
     it('a missing Content-Type is taken as JSON; parameters and case do not matter', async () => {
         const body = JSON.stringify([run()]);
         assert.equal((await ask(server, 'POST', '/runs', { body })).status, 201);
-        for (const type of ['application/json; charset=utf-8', 'Application/JSON', 'application/json;charset=UTF-8'])
-            assert.equal((await server.post('/runs', [run()], { 'content-type': type })).status, 201, type);
+        for (const type of [
+            'application/json; charset=utf-8',
+            'Application/JSON',
+            'application/json;charset=UTF-8',
+        ])
+            assert.equal(
+                (await server.post('/runs', [run()], { 'content-type': type })).status,
+                201,
+                type,
+            );
     });
 
     describe('what is absent', () => {
@@ -517,7 +600,9 @@ describe('POST /runs', () => {
             const from = Date.now();
             const ids = await server.store([run(), run({ name: 'b' }), run()]);
             const to = Date.now();
-            const got = await Promise.all(ids.map(async (id) => (await server.get(`/runs/${id}`)).json));
+            const got = await Promise.all(
+                ids.map(async (id) => (await server.get(`/runs/${id}`)).json),
+            );
             for (const one of got) {
                 assert.equal(one.start_time, got[0].start_time);
                 assert.equal(one.end_time, one.start_time);
@@ -551,7 +636,10 @@ describe('POST /runs', () => {
             const trace_id = uuid();
             const ids = await server.store(Array.from({ length: 40 }, () => run({ trace_id })));
             const found = (await server.get(`/runs/search?trace_id=${trace_id}`)).json.runs;
-            assert.deepEqual(found.map((r) => r.id), [...ids].reverse());
+            assert.deepEqual(
+                found.map((r) => r.id),
+                [...ids].reverse(),
+            );
         });
         it('times come as RFC 3339, without zone (UTC) or as integer milliseconds', async () => {
             const want = Date.UTC(2026, 10, 23, 16, 22, 43, 784);
@@ -599,7 +687,7 @@ describe('POST /runs', () => {
         const text = '{"m": 1e2,"x":"\\u00e9"}';
         it('a native run: extra reads {"metadata":<bytes>}', async () => {
             const [id] = await server.store(
-                `[${rawRun({ trace_id: `"${uuid()}"`, name: '"m"', metadata: text })}]`
+                `[${rawRun({ trace_id: `"${uuid()}"`, name: '"m"', metadata: text })}]`,
             );
             const got = await server.get(`/runs/${id}`);
             assert.ok(got.text.includes(`"extra":{"metadata":${text}}`), got.text);
@@ -611,11 +699,14 @@ describe('POST /runs', () => {
                     trace_id: `"${uuid()}"`,
                     name: '"m"',
                     extra: `{"a":{"metadata":3}, "metadata" : ${text}}`,
-                })}]`
+                })}]`,
             );
             assert.equal((await server.get(`/runs/${id}/metadata`)).text, text);
             const got = await server.get(`/runs/${id}`);
-            assert.ok(got.text.includes(`"extra":{"a":{"metadata":3}, "metadata" : ${text}}`), got.text);
+            assert.ok(
+                got.text.includes(`"extra":{"a":{"metadata":3}, "metadata" : ${text}}`),
+                got.text,
+            );
         });
         it('extra without metadata: {}', async () => {
             const [id] = await server.store([run({ extra: { runtime: {} } })]);

@@ -42,7 +42,9 @@ describe('GET /runs/search', () => {
     describe('the answer', () => {
         it('has the runs as GET gives them, the count and the cursor', async () => {
             const trace_id = uuid();
-            const ids = await server.store([0, 1, 2].map((i) => run({ trace_id, start_time: at(i) })));
+            const ids = await server.store(
+                [0, 1, 2].map((i) => run({ trace_id, start_time: at(i) })),
+            );
             const runs = [];
             for (const id of [...ids].reverse()) runs.push((await server.get(`/runs/${id}`)).text);
             const answer = await search({ trace_id });
@@ -60,29 +62,52 @@ describe('GET /runs/search', () => {
             const trace_id = uuid();
             const random = dice(5);
             const runs = Array.from({ length: 300 }, () =>
-                run({ id: uuid(), trace_id, start_time: at(random.below(40)) })
+                run({ id: uuid(), trace_id, start_time: at(random.below(40)) }),
             );
             await server.store(runs);
             const want = [...runs]
-                .sort((a, b) => (a.start_time === b.start_time ? (a.id < b.id ? 1 : -1) : a.start_time < b.start_time ? 1 : -1))
+                .sort((a, b) =>
+                    a.start_time === b.start_time
+                        ? a.id < b.id
+                            ? 1
+                            : -1
+                        : a.start_time < b.start_time
+                          ? 1
+                          : -1,
+                )
                 .map((r) => r.id);
             const once = (await search({ trace_id, limit: 1000 })).json.runs.map((r) => r.id);
             assert.deepEqual(once, want);
-            assert.deepEqual((await pages({ trace_id, limit: 7 })).map((r) => r.id), want);
-            assert.deepEqual((await pages({ trace_id, limit: 1 })).slice(0, 300).map((r) => r.id), want);
+            assert.deepEqual(
+                (await pages({ trace_id, limit: 7 })).map((r) => r.id),
+                want,
+            );
+            assert.deepEqual(
+                (await pages({ trace_id, limit: 1 })).slice(0, 300).map((r) => r.id),
+                want,
+            );
         });
     });
 
     describe('filters', () => {
         it('trace_id alone: that trace and no other', async () => {
             const [a, b] = [uuid(), uuid()];
-            await server.store([run({ trace_id: a, name: 'x' }), run({ trace_id: b, name: 'x' }), run({ trace_id: a, name: 'y' })]);
+            await server.store([
+                run({ trace_id: a, name: 'x' }),
+                run({ trace_id: b, name: 'x' }),
+                run({ trace_id: a, name: 'y' }),
+            ]);
             assert.equal((await search({ trace_id: a })).json.count, 2);
             assert.equal((await search({ trace_id: b })).json.count, 1);
         });
         it('name alone: over all traces', async () => {
             const word = uuid().slice(0, 13);
-            await server.store([run({ name: `${word} one` }), run({ name: `two ${word}` }), run({ name: word }), run({ name: 'other' })]);
+            await server.store([
+                run({ name: `${word} one` }),
+                run({ name: `two ${word}` }),
+                run({ name: word }),
+                run({ name: 'other' }),
+            ]);
             assert.deepEqual(await names(word), [word, `${word} one`, `two ${word}`].sort());
         });
         it('both are AND-ed', async () => {
@@ -102,7 +127,7 @@ describe('GET /runs/search', () => {
                 assert.equal(answer.status, 400, query);
                 assert.equal(
                     answer.text,
-                    '{"detail":"At least one search parameter (trace_id or name) must be provided"}'
+                    '{"detail":"At least one search parameter (trace_id or name) must be provided"}',
                 );
             }
         });
@@ -119,10 +144,20 @@ describe('GET /runs/search', () => {
             const word = uuid();
             const name = `Begin ${word} End`;
             await store(name);
-            for (const piece of [name, name.slice(0, 9), name.slice(3, 40), name.slice(-12), word.slice(2, 5)])
+            for (const piece of [
+                name,
+                name.slice(0, 9),
+                name.slice(3, 40),
+                name.slice(-12),
+                word.slice(2, 5),
+            ])
                 assert.ok((await names(piece)).includes(name), piece);
             const trace_id = uuid();
-            await server.store([run({ trace_id, name: 'q' }), run({ trace_id, name: 'ab' }), run({ trace_id, name: 'xaby' })]);
+            await server.store([
+                run({ trace_id, name: 'q' }),
+                run({ trace_id, name: 'ab' }),
+                run({ trace_id, name: 'xaby' }),
+            ]);
             assert.deepEqual(await names('q', { trace_id }), ['q']);
             assert.deepEqual(await names('a', { trace_id }), ['ab', 'xaby']);
             assert.deepEqual(await names('ab', { trace_id }), ['ab', 'xaby']);
@@ -131,7 +166,8 @@ describe('GET /runs/search', () => {
         it('upper and lower case are the same', async () => {
             const word = `Agent-${uuid()}`;
             await store(word);
-            for (const piece of [word, word.toUpperCase(), word.toLowerCase()]) assert.deepEqual(await names(piece), [word]);
+            for (const piece of [word, word.toUpperCase(), word.toLowerCase()])
+                assert.deepEqual(await names(piece), [word]);
         });
 
         const folding = [
@@ -165,34 +201,99 @@ describe('GET /runs/search', () => {
                 for (const piece of [asked, `${word}${asked}99`, `${asked}9`]) {
                     const found = (await search({ trace_id, name: piece })).json.count;
                     assert.equal(found, equal ? 1 : 0, piece);
-                    if (piece !== asked) assert.equal((await search({ name: piece })).json.runs.filter((r) => r.trace_id === trace_id).length, equal ? 1 : 0);
+                    if (piece !== asked)
+                        assert.equal(
+                            (await search({ name: piece })).json.runs.filter(
+                                (r) => r.trace_id === trace_id,
+                            ).length,
+                            equal ? 1 : 0,
+                        );
                 }
             });
 
         it('% and _ and backslash are ordinary characters', async () => {
             const trace_id = uuid();
-            const list = ['100%', '100x', '50% off', 'a_b', 'axb', 'back\\slash', 'backslash', '%', '_', '\\%', 'plain'];
+            const list = [
+                '100%',
+                '100x',
+                '50% off',
+                'a_b',
+                'axb',
+                'back\\slash',
+                'backslash',
+                '%',
+                '_',
+                '\\%',
+                'plain',
+            ];
             await server.store(list.map((name) => run({ trace_id, name })));
             const want = (piece) => list.filter((name) => name.includes(piece)).sort();
-            for (const piece of ['%', '_', '\\', '0%', 'a_b', '100%', '%%', '__', '\\%', 'k\\s', '% o', 'a%b', 'p%n', 'p_ain'])
+            for (const piece of [
+                '%',
+                '_',
+                '\\',
+                '0%',
+                'a_b',
+                '100%',
+                '%%',
+                '__',
+                '\\%',
+                'k\\s',
+                '% o',
+                'a%b',
+                'p%n',
+                'p_ain',
+            ])
                 assert.deepEqual(await names(piece, { trace_id }), want(piece), piece);
             for (const piece of ['100%', 'a_b', '% off'])
-                for (const name of await names(piece)) assert.ok(name.toLowerCase().includes(piece), name);
+                for (const name of await names(piece))
+                    assert.ok(name.toLowerCase().includes(piece), name);
         });
         it('quotes, operators and other words of a query language are ordinary too', async () => {
             const trace_id = uuid();
-            const list = ['"quoted"', "it's", 'a AND b', 'NEAR(a b)', 'x*', '^x', 'name:x', '-x', '(x)', "'; drop table runs; --",
-                'a OR b', 'NOT b', '{x}', '[x]', 'x+y', 'a.b', 'a,b', ';', '""', "''", '\t', ' '];
+            const list = [
+                '"quoted"',
+                "it's",
+                'a AND b',
+                'NEAR(a b)',
+                'x*',
+                '^x',
+                'name:x',
+                '-x',
+                '(x)',
+                "'; drop table runs; --",
+                'a OR b',
+                'NOT b',
+                '{x}',
+                '[x]',
+                'x+y',
+                'a.b',
+                'a,b',
+                ';',
+                '""',
+                "''",
+                '\t',
+                ' ',
+            ];
             await server.store(list.map((name) => run({ trace_id, name })));
             for (const piece of list)
-                assert.deepEqual(await names(piece, { trace_id }),
-                    list.filter((name) => name.toLowerCase().includes(piece.toLowerCase())).sort(), piece);
-            for (const piece of list) assert.equal((await search({ name: piece })).status, 200, piece);
+                assert.deepEqual(
+                    await names(piece, { trace_id }),
+                    list.filter((name) => name.toLowerCase().includes(piece.toLowerCase())).sort(),
+                    piece,
+                );
+            for (const piece of list)
+                assert.equal((await search({ name: piece })).status, 200, piece);
         });
         it('a plus in the query is a space, %2B a plus; UTF-8 in percents', async () => {
             const trace_id = uuid();
-            await server.store([run({ trace_id, name: 'one two' }), run({ trace_id, name: 'one+two' }), run({ trace_id, name: 'naïve' })]);
-            const count = async (raw) => (await server.get(`/runs/search?trace_id=${trace_id}&name=${raw}`)).json.count;
+            await server.store([
+                run({ trace_id, name: 'one two' }),
+                run({ trace_id, name: 'one+two' }),
+                run({ trace_id, name: 'naïve' }),
+            ]);
+            const count = async (raw) =>
+                (await server.get(`/runs/search?trace_id=${trace_id}&name=${raw}`)).json.count;
             assert.equal(await count('one+two'), 1);
             assert.equal(await count('one%20two'), 1);
             assert.equal(await count('one%2Btwo'), 1);
@@ -203,7 +304,10 @@ describe('GET /runs/search', () => {
             const name = 'x'.repeat(8192 - word.length) + word;
             const [id] = await store(name);
             const found = await search({ name: word });
-            assert.deepEqual(found.json.runs.map((r) => r.id), [id]);
+            assert.deepEqual(
+                found.json.runs.map((r) => r.id),
+                [id],
+            );
         });
         it('agrees with a plain search, for random names', async () => {
             const random = dice(77);
@@ -214,7 +318,9 @@ describe('GET /runs/search', () => {
             await server.store(list.map((name) => run({ trace_id, name })));
             for (let i = 0; i < 120; i++) {
                 const piece = word(1 + random.below(4));
-                const want = list.filter((name) => name.toLowerCase().includes(piece.toLowerCase())).sort();
+                const want = list
+                    .filter((name) => name.toLowerCase().includes(piece.toLowerCase()))
+                    .sort();
                 assert.deepEqual(await names(piece, { trace_id }), want, piece);
             }
         });
@@ -233,7 +339,8 @@ describe('GET /runs/search', () => {
             assert.notEqual(answer.json.next_cursor, null);
         });
         it('is honoured from 1 to 1000', async () => {
-            for (const limit of [1, 2, 49, 51, 999, 1000]) assert.equal((await search({ trace_id, limit })).json.count, limit);
+            for (const limit of [1, 2, 49, 51, 999, 1000])
+                assert.equal((await search({ trace_id, limit })).json.count, limit);
         });
         it('a page that is just full has no next one', async () => {
             const other = uuid();
@@ -241,9 +348,27 @@ describe('GET /runs/search', () => {
             assert.equal((await search({ trace_id: other, limit: 6 })).json.next_cursor, null);
             assert.notEqual((await search({ trace_id: other, limit: 5 })).json.next_cursor, null);
         });
-        for (const limit of ['0', '-1', '1001', '-9223372036854775808', '99999999999999999999', 'abc', '1.5', '', '0x10', '1e2', ' 5', '5 ', '+5', 'NaN', 'null'])
+        for (const limit of [
+            '0',
+            '-1',
+            '1001',
+            '-9223372036854775808',
+            '99999999999999999999',
+            'abc',
+            '1.5',
+            '',
+            '0x10',
+            '1e2',
+            ' 5',
+            '5 ',
+            '+5',
+            'NaN',
+            'null',
+        ])
             it(`"${limit}" is 422`, async () => {
-                const answer = await server.get(`/runs/search?trace_id=${trace_id}&limit=${encodeURIComponent(limit)}`);
+                const answer = await server.get(
+                    `/runs/search?trace_id=${trace_id}&limit=${encodeURIComponent(limit)}`,
+                );
                 assert.equal(answer.status, 422, answer.text);
                 assert.deepEqual(answer.json.detail[0].loc, ['query', 'limit']);
             });
@@ -269,7 +394,11 @@ describe('GET /runs/search', () => {
                 });
                 const got = found.map((r) => r.id).filter((id) => old.has(id));
                 assert.deepEqual(got, first.map((r) => r.id).reverse());
-                assert.equal(new Set(found.map((r) => r.id)).size, found.length, 'no run comes twice');
+                assert.equal(
+                    new Set(found.map((r) => r.id)).size,
+                    found.length,
+                    'no run comes twice',
+                );
             }
         });
         it('survive a restart', async () => {
@@ -278,10 +407,21 @@ describe('GET /runs/search', () => {
             const one = (await search({ trace_id, limit: 8 })).json;
             await server.restart();
             const two = (await search({ trace_id, limit: 100, cursor: one.next_cursor })).json;
-            assert.deepEqual([...one.runs, ...two.runs].map((r) => r.id), [...ids].reverse());
+            assert.deepEqual(
+                [...one.runs, ...two.runs].map((r) => r.id),
+                [...ids].reverse(),
+            );
         });
         it('that are none are refused with 4xx', async () => {
-            for (const cursor of ['x', '0', 'AAAA', '%', 'ÿ', '../../etc/passwd', 'a'.repeat(2000)]) {
+            for (const cursor of [
+                'x',
+                '0',
+                'AAAA',
+                '%',
+                'ÿ',
+                '../../etc/passwd',
+                'a'.repeat(2000),
+            ]) {
                 const answer = await search({ trace_id: uuid(), cursor });
                 assert.ok([400, 422].includes(answer.status), `${cursor}: ${answer.status}`);
             }
@@ -291,9 +431,15 @@ describe('GET /runs/search', () => {
             await server.store(Array.from({ length: 5 }, () => run({ trace_id })));
             const { next_cursor } = (await search({ trace_id, limit: 2 })).json;
             for (let i = 0; i < next_cursor.length; i++) {
-                const bent = next_cursor.slice(0, i) + (next_cursor[i] === 'A' ? 'B' : 'A') + next_cursor.slice(i + 1);
+                const bent =
+                    next_cursor.slice(0, i) +
+                    (next_cursor[i] === 'A' ? 'B' : 'A') +
+                    next_cursor.slice(i + 1);
                 const answer = await search({ trace_id, limit: 2, cursor: bent });
-                assert.ok([200, 400, 422].includes(answer.status), `${answer.status} ${answer.text}`);
+                assert.ok(
+                    [200, 400, 422].includes(answer.status),
+                    `${answer.status} ${answer.text}`,
+                );
             }
         });
     });
@@ -302,7 +448,15 @@ describe('GET /runs/search', () => {
         const trace_id = uuid();
         const ids = [];
         for (let i = 0; i < 8; i++)
-            ids.push(...(await server.store([run({ trace_id, start_time: at(i), inputs: { text: String(i).repeat(10_000_000) } })])));
+            ids.push(
+                ...(await server.store([
+                    run({
+                        trace_id,
+                        start_time: at(i),
+                        inputs: { text: String(i).repeat(10_000_000) },
+                    }),
+                ])),
+            );
         const got = [];
         let cursor = '';
         let count = 0;
@@ -314,7 +468,10 @@ describe('GET /runs/search', () => {
             for (const one of rawElements(rawMember(text, 'runs'))) {
                 got.push(JSON.parse(rawMember(one, 'id')));
                 const i = ids.indexOf(got.at(-1));
-                assert.equal(rawMember(one, 'inputs'), `{"text":"${String(i).repeat(10_000_000)}"}`);
+                assert.equal(
+                    rawMember(one, 'inputs'),
+                    `{"text":"${String(i).repeat(10_000_000)}"}`,
+                );
             }
             const next = JSON.parse(rawMember(text, 'next_cursor'));
             if (next === null) break;
@@ -329,7 +486,10 @@ describe('GET /runs/search', () => {
         const word = uuid();
         for (let i = 1; i <= 60; i++) {
             await server.store([run({ trace_id, name: `fresh ${word} ${i}` })]);
-            const [byTrace, byName] = await Promise.all([search({ trace_id, limit: 100 }), search({ name: word, limit: 100 })]);
+            const [byTrace, byName] = await Promise.all([
+                search({ trace_id, limit: 100 }),
+                search({ name: word, limit: 100 }),
+            ]);
             assert.equal(byTrace.json.count, i);
             assert.equal(byName.json.count, i);
         }

@@ -102,7 +102,7 @@ TEST(the_defaults_are_those_of_the_table)
         CHECK(c->inflight_max == 160 << 20);
         CHECK(c->batch_runs_max == 10000);
         CHECK(c->name_max == 8192);
-        CHECK(c->connections_max == 20000);
+        CHECK(c->connections_max == 16000);
         CHECK(c->head_timeout_ms == 10000);
         CHECK(c->idle_timeout_ms == 75000);
         CHECK(c->cache_ttl_get_ms == 24 * 3600 * 1000);

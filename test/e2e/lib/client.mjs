@@ -12,24 +12,32 @@ const ANSWER_MS = 60_000;
 
 // { status, headers, rawHeaders, body (Buffer), text, json (lazy) }; with
 // `lawful` false those rules are left to the caller.
-export function ask(server, method, path, { headers = {}, body = null, agent, timeout, lawful = true } = {}) {
+export function ask(
+    server,
+    method,
+    path,
+    { headers = {}, body = null, agent, timeout, lawful = true } = {},
+) {
     return new Promise((resolve, reject) => {
         const request = http.request({
             host: '127.0.0.1',
             port: server.port,
             method,
             path,
-            headers: body === null ? headers : { 'content-length': Buffer.byteLength(body), ...headers },
+            headers:
+                body === null ? headers : { 'content-length': Buffer.byteLength(body), ...headers },
             agent: agent ?? server.agent,
         });
         request.setTimeout(timeout ?? ANSWER_MS, () =>
-            request.destroy(new Error(`no answer to ${method} ${path} in time`))
+            request.destroy(new Error(`no answer to ${method} ${path} in time`)),
         );
         request.on('error', reject);
         request.on('response', (response) => {
             const pieces = [];
             response.on('data', (piece) => pieces.push(piece));
-            response.on('aborted', () => reject(new Error(`${method} ${path}: the answer was cut`)));
+            response.on('aborted', () =>
+                reject(new Error(`${method} ${path}: the answer was cut`)),
+            );
             response.on('error', reject);
             response.on('end', () => {
                 const answer = new Answer(response, Buffer.concat(pieces));
@@ -164,7 +172,8 @@ function wholeAnswer(bytes, head, closed) {
     const status = Number(line[1]);
     const start = end + 4;
     const make = (body, size) => ({ status, headers, body, size, text: body.toString('utf8') });
-    if (head || status < 200 || status === 204 || status === 304) return make(Buffer.alloc(0), start);
+    if (head || status < 200 || status === 204 || status === 304)
+        return make(Buffer.alloc(0), start);
     if (headers['transfer-encoding'] === 'chunked') {
         const pieces = [];
         let at = start;
@@ -187,7 +196,9 @@ function wholeAnswer(bytes, head, closed) {
 
 // A request head by hand: the host is filled in, nothing else is.
 export function head(server, method, path, headers = {}) {
-    const lines = Object.entries({ Host: server.authority, ...headers }).map(([k, v]) => `${k}: ${v}`);
+    const lines = Object.entries({ Host: server.authority, ...headers }).map(
+        ([k, v]) => `${k}: ${v}`,
+    );
     return `${method} ${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`;
 }
 
@@ -327,7 +338,7 @@ export function assertFault(answer, type, loc, what = '') {
         assert.ok(typeof item.msg === 'string' && item.msg.length > 0, answer.text);
     }
     const found = detail.find(
-        (item) => item.type === type && JSON.stringify(item.loc) === JSON.stringify(loc)
+        (item) => item.type === type && JSON.stringify(item.loc) === JSON.stringify(loc),
     );
     assert.ok(found, `${what} wants ${type} at ${JSON.stringify(loc)}: ${answer.text}`);
     return found;

@@ -120,9 +120,11 @@ export class Server {
                     clearTimeout(late);
                     alive.delete(child);
                     this.exited = { code, signal };
-                    reject(new Error(`ended before it listened (code ${code}, ${signal}):\n${fresh}`));
+                    reject(
+                        new Error(`ended before it listened (code ${code}, ${signal}):\n${fresh}`),
+                    );
                     ended(this.exited);
-                })
+                }),
             );
         });
         listening.catch(() => {});
@@ -158,6 +160,12 @@ export class Server {
 
     async kill() {
         return this.stop('SIGKILL');
+    }
+
+    // The end of a server that was wronged on purpose: how it ends does not matter.
+    async discard() {
+        await this.kill();
+        if (this.home) await rm(this.home, { recursive: true, force: true });
     }
 
     async restart(extra = {}) {

@@ -21,15 +21,15 @@ TEST(one_code_point_folds_to_one)
 {
     CHECK(FOLDS("", ""));
     CHECK(FOLDS("AZ[az{@`", "az[az{@`"));
-    CHECK(FOLDS("\xc3\x80", "\xc3\xa0"));             /* C: U+00C0 */
-    CHECK(FOLDS("\xc3\x9f", "\xc3\x9f"));             /* F only: U+00DF stays */
-    CHECK(FOLDS("\xe1\xba\x9e", "\xc3\x9f"));         /* S: U+1E9E -> U+00DF */
-    CHECK(FOLDS("\xc4\xb0", "\xc4\xb0"));             /* T and F only: U+0130 stays */
-    CHECK(FOLDS("\xc4\xb1", "\xc4\xb1"));             /* U+0131 has no folding */
-    CHECK(FOLDS("\xcf\x82", "\xcf\x83"));             /* C: final sigma */
-    CHECK(FOLDS("\xc2\xb5", "\xce\xbc"));             /* C: micro sign -> mu */
-    CHECK(FOLDS("\xe1\xbe\x88", "\xe1\xbe\x80"));     /* S: U+1F88 -> U+1F80 */
-    CHECK(FOLDS("\xc8\xba", "\xe2\xb1\xa5"));         /* C: U+023A grows to three bytes */
+    CHECK(FOLDS("\xc3\x80", "\xc3\xa0"));                 /* C: U+00C0 */
+    CHECK(FOLDS("\xc3\x9f", "\xc3\x9f"));                 /* F only: U+00DF stays */
+    CHECK(FOLDS("\xe1\xba\x9e", "\xc3\x9f"));             /* S: U+1E9E -> U+00DF */
+    CHECK(FOLDS("\xc4\xb0", "\xc4\xb0"));                 /* T and F only: U+0130 stays */
+    CHECK(FOLDS("\xc4\xb1", "\xc4\xb1"));                 /* U+0131 has no folding */
+    CHECK(FOLDS("\xcf\x82", "\xcf\x83"));                 /* C: final sigma */
+    CHECK(FOLDS("\xc2\xb5", "\xce\xbc"));                 /* C: micro sign -> mu */
+    CHECK(FOLDS("\xe1\xbe\x88", "\xe1\xbe\x80"));         /* S: U+1F88 -> U+1F80 */
+    CHECK(FOLDS("\xc8\xba", "\xe2\xb1\xa5"));             /* C: U+023A grows to three bytes */
     CHECK(FOLDS("\xf0\x90\x90\x80", "\xf0\x90\x90\xa8")); /* C: U+10400 */
 }
 
