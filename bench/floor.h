@@ -2,8 +2,8 @@
  *
  * For a batch, one step after another on its bytes: take them from a loopback
  * connection (and answer with one byte), scan them as JSON, check their sum,
- * write them to a file that is allocated already, sync it, insert as many rows
- * into an SQLite table with indexes on id, trace and time, in one transaction.
+ * write them to a file that is there already, sync it, insert as many rows into
+ * an SQLite table with indexes on id, trace and time, in one transaction.
  * For a name search, SQLite's trigram index over the distinct names.
  *
  * Threads  one of its own, which takes the bytes; the rest is the caller's

@@ -2,9 +2,23 @@
 #include "base/buf.h"
 
 #include <assert.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/budget.h"
+
+enum { HUGE = 2 << 20 };
+
+/* A body of megabytes is filled once from end to end: in huge pages that is a
+ * few faults instead of thousands.  Only asked for; it may not be granted. */
+static void prefer_huge_pages(struct buf *buf)
+{
+    uintptr_t from = ((uintptr_t)buf + HUGE - 1) / HUGE * HUGE;
+    uintptr_t to = ((uintptr_t)buf->at + buf->cap) / HUGE * HUGE;
+    if (to > from)
+        (void)madvise((char *)buf + (from - (uintptr_t)buf), to - from, MADV_HUGEPAGE);
+}
 
 struct buf *buf_new(size_t cap)
 {
@@ -16,6 +30,8 @@ struct buf *buf_new(size_t cap)
     buf->cap = cap;
     buf->budget = NULL;
     buf->charged = 0;
+    if (cap >= 2 * HUGE)
+        prefer_huge_pages(buf);
     return buf;
 }
 
@@ -41,8 +57,11 @@ struct buf *buf_grow(struct buf *buf, size_t cap)
 {
     assert(atomic_load_explicit(&buf->refs, memory_order_relaxed) == 1 && cap >= buf->len);
     struct buf *grown = realloc(buf, sizeof *buf + cap);
-    if (grown)
-        grown->cap = cap;
+    if (!grown)
+        return NULL;
+    grown->cap = cap;
+    if (cap >= 2 * HUGE)
+        prefer_huge_pages(grown);
     return grown;
 }
 

@@ -6,6 +6,7 @@
  * that was acknowledged is safe, so nothing is lost by it.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,6 +190,8 @@ int command_serve(const struct config *config, const struct command_args *args)
     sigprocmask(SIG_BLOCK, &signals, NULL); /* before any thread is there: all inherit it */
     signal(SIGPIPE, SIG_IGN);
 
+    /* What is large goes back to the system when it is freed, whatever came before. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
     log_setup(config_log_level(config), config->log_json);
     metric_setup(RUNDLET_VERSION);
     if (config->notice)

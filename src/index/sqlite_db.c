@@ -45,7 +45,7 @@ int db_fail(sqlite3 *db, const char *doing, struct err *err)
     int sys = sqlite3_system_errno(db);
     const char *text = sqlite3_errmsg(db);
     if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
-        fatal("index: %s: a sync failed: %s", doing, strerror(sys));
+        fatal("index: %s: a sync failed: %s (%d)", doing, text, sys);
 
     switch (code & 0xff) {
     case SQLITE_FULL:
@@ -63,13 +63,13 @@ int db_fail(sqlite3 *db, const char *doing, struct err *err)
         return err_set(err, ERR_UNAVAILABLE, "index: %s: another process holds it", doing);
     case SQLITE_IOERR:
         if (sys == ENOSPC || sys == EDQUOT || sys == EFBIG)
-            return err_set(err, ERR_FULL, "index: %s: %s", doing, strerror(sys));
+            return err_set(err, ERR_FULL, "index: %s: no room is left on the disk", doing);
         break;
     default:
         break;
     }
-    return err_set(err, ERR_IO, "index: %s: %s%s%s", doing, text, sys ? ": " : "",
-                   sys ? strerror(sys) : "");
+    return sys ? err_sys(err, sys, "index: %s: %s", doing, text)
+               : err_set(err, ERR_IO, "index: %s: %s", doing, text);
 }
 
 int db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **result, struct err *err)

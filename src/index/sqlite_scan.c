@@ -58,7 +58,8 @@ void keys_reader_close(struct keys_reader *reader)
 
 static int damaged(struct err *err)
 {
-    return err_set(err, ERR_CORRUPT, "index: its keys are damaged; run `rundlet reindex`");
+    (void)err_set(err, ERR_CORRUPT, "index: its keys are damaged; run `rundlet reindex`");
+    return ERR_CORRUPT;
 }
 
 /* Take a row of `list`. */
@@ -132,6 +133,7 @@ int keys_reader_check(struct keys_reader *reader, struct err *err)
 static int row_keys(sqlite3_stmt *statement, int column, size_t width, const unsigned char **keys,
                     size_t *count, struct err *err)
 {
+    assert(width > 0);
     const void *at = sqlite3_column_blob(statement, column);
     size_t size = (size_t)sqlite3_column_bytes(statement, column);
     if (!at || size == 0 || size % width != 0 || size > PART_BLOCK)
@@ -163,8 +165,8 @@ static int find_in_part(struct keys_reader *reader, const struct part *part,
     int r = seek(reader, part, below->at, &row, err);
     if (r || !row)
         return r;
-    const unsigned char *keys;
-    size_t count;
+    const unsigned char *keys = NULL;
+    size_t count = 0;
     r = row_keys(reader->seek, 1, width, &keys, &count, err);
     if (!r) {
         size_t n = keys_below_count(keys, count, width, below->at);
@@ -265,8 +267,8 @@ static const unsigned char *head(const struct keys_scan *scan, const struct keys
 static int keep_block(struct keys_scan *scan, struct keys_source *source, sqlite3_stmt *statement,
                       int column, struct err *err)
 {
-    const unsigned char *keys;
-    size_t count;
+    const unsigned char *keys = NULL;
+    size_t count = 0;
     int r = row_keys(statement, column, scan->width, &keys, &count, err);
     if (r)
         return r;

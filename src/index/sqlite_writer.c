@@ -304,7 +304,7 @@ static int recover_view(struct writer *w, struct err *err)
  * those of each kind, twice while they are merged. */
 static size_t flush_size(size_t cache_size)
 {
-    size_t size = cache_size / (2 * KEYS_KINDS);
+    size_t size = cache_size / 2 / KEYS_KINDS;
     return size < PARTS_FLUSH_MIN   ? PARTS_FLUSH_MIN
            : size > PARTS_FLUSH_MAX ? PARTS_FLUSH_MAX
                                     : size;
@@ -533,7 +533,7 @@ static int judge(struct writer *w, struct judged *judged, bool *conflict, struct
         w->newest = run->id;
         return 0;
     }
-    uint64_t hash[2];
+    uint64_t hash[2] = {0};
     const struct staged_id *staged = staged_id(&w->ids, run->id);
     bool there = staged != NULL;
     if (staged) {

@@ -6,6 +6,8 @@
  * Write fails  the file is cut back to `end`: as if nothing had happened.  If
  *              that fails too the segment says that it is broken, because a
  *              later group behind half of this one would look like damage.
+ *              A large group goes past the page cache first, in whole blocks; if
+ *              that fails, the same bytes go the usual way.
  * Sync fails   the process ends.  The kernel may have dropped the pages, and a
  *              second sync would then succeed and lie.
  * Power cut    any subset of the bytes of the one group that was not synced
@@ -241,6 +243,7 @@ int segment_create(const struct disk *disk, struct str dir, int dir_fd, uint64_t
     if (disk->fsync(dir_fd) < 0)
         fatal("sync the directory of segment %016" PRIx64 ".seg: %s", number, strerror(errno));
     *result = (struct segment){.file = file,
+                               .direct_fd = -1,
                                .end = SEGMENT_HEAD,
                                .allocated = SEGMENT_HEAD,
                                .sequence = previous_sequence};
@@ -327,6 +330,90 @@ static int make_room(struct segment *segment, uint64_t end, uint64_t target, uin
     return 0;
 }
 
+void segment_direct(struct segment *segment, struct str dir)
+{
+    char path[SEGMENT_PATH];
+    segment->direct_fd = -1;
+    segment->direct = NULL;
+    if (segment_path(dir, segment->file.number, path, NULL) == 0)
+        segment->direct_fd = disk_open(segment->file.disk, path, O_WRONLY | O_DIRECT);
+}
+
+void segment_stop(struct segment *segment)
+{
+    if (segment->direct_fd >= 0)
+        segment->file.disk->close(segment->direct_fd);
+    segment->direct_fd = -1;
+    free(segment->direct);
+    segment->direct = NULL;
+}
+
+/* One piece of a direct write; what a short write left is written again from
+ * the block it ended in.  False: this way is closed, take the other. */
+static bool write_piece(const struct segment *segment, size_t size, uint64_t at)
+{
+    for (size_t done = 0; done < size;) {
+        struct iovec iov = {segment->direct + done, size - done};
+        ssize_t n = segment->file.disk->pwritev(segment->direct_fd, &iov, 1, (off_t)(at + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < SEGMENT_BLOCK)
+            return false;
+        done += (size_t)n / SEGMENT_BLOCK * SEGMENT_BLOCK;
+    }
+    return true;
+}
+
+/* Write the group past the page cache: the processor copies it once, into
+ * memory that is warm, and the kernel need not find pages for it.  Direct writes
+ * are whole blocks.  The first block holds the end of what is durable already:
+ * it is written again as it is (a buffered write would do the same when its
+ * page goes out).  Behind the end of the group the last block is zeros, as the
+ * file is there.  False when it cannot be done so; then nothing was promised. */
+static bool write_direct(struct segment *segment, const struct iovec *iov, size_t count,
+                         uint64_t end, struct err *err)
+{
+    if (segment->direct_fd < 0 || end - segment->end < SEGMENT_DIRECT_MIN)
+        return false;
+    if (!segment->direct &&
+        posix_memalign((void **)&segment->direct, SEGMENT_BLOCK, SEGMENT_DIRECT) != 0) {
+        segment->direct = NULL;
+        return false;
+    }
+    uint64_t at = segment->end / SEGMENT_BLOCK * SEGMENT_BLOCK;
+    size_t have = (size_t)(segment->end - at), got = 0;
+    if (have > 0 &&
+        (disk_read(segment->file.disk, segment->file.fd, segment->direct, have, at, &got, err) ||
+         got < have))
+        return false;
+    for (size_t i = 0, skip = 0; i < count;) {
+        size_t n = iov[i].iov_len - skip, room = SEGMENT_DIRECT - have;
+        n = n < room ? n : room;
+        if (n > 0)
+            memcpy(segment->direct + have, (const char *)iov[i].iov_base + skip, n);
+        have += n;
+        skip += n;
+        if (skip == iov[i].iov_len) {
+            skip = 0;
+            i++;
+        }
+        if (have < SEGMENT_DIRECT && i < count)
+            continue;
+        size_t size = (have + SEGMENT_BLOCK - 1) / SEGMENT_BLOCK * SEGMENT_BLOCK;
+        memset(segment->direct + have, 0, size - have);
+        if (!write_piece(segment, size, at)) {
+            segment->file.disk->close(segment->direct_fd);
+            segment->direct_fd = -1;
+            return false;
+        }
+        at += size;
+        have = 0;
+    }
+    if (at > segment->allocated)
+        segment->allocated = at;
+    return true;
+}
+
 int segment_append(struct segment *segment, const struct store_record *records, size_t count,
                    uint64_t target, uint64_t reserve, struct segment_mark *marks, struct err *err)
 {
@@ -380,7 +467,8 @@ int segment_append(struct segment *segment, const struct store_record *records, 
     r = make_room(segment, end, target, reserve, err);
     if (r)
         goto out;
-    r = disk_write(segment->file.disk, segment->file.fd, iov, parts, segment->end, err);
+    if (!write_direct(segment, iov, parts, end, err))
+        r = disk_write(segment->file.disk, segment->file.fd, iov, parts, segment->end, err);
     if (r) {
         cut(segment);
         goto out;
@@ -754,6 +842,7 @@ out:
         .allocated = walk.at,
         .sequence = walk.sequence,
         .ordinal = walk.ordinal,
+        .direct_fd = -1,
     };
     return 0;
 }

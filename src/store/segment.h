@@ -24,7 +24,13 @@ enum {
     SEGMENT_HEAD = 64,   /* bytes */
     SEGMENT_RECORD = 80, /* bytes of a record before its table */
     SEGMENT_NAME = 20,   /* letters of "0123456789abcdef.seg" */
-    SEGMENT_PATH = 4096  /* most bytes of a path, with its NUL */
+    SEGMENT_PATH = 4096, /* most bytes of a path, with its NUL */
+
+    /* A group of at least this is written past the page cache, in pieces of at
+     * most that, at multiples of SEGMENT_BLOCK. */
+    SEGMENT_DIRECT_MIN = 256 << 10,
+    SEGMENT_DIRECT = 4 << 20,
+    SEGMENT_BLOCK = 4096
 };
 
 /* Where each record begins, ascending in both. */
@@ -68,6 +74,8 @@ struct segment {
     uint64_t ordinal;   /* the first one free */
     bool broken;        /* a half-written group could not be cut off: no more appends */
     bool no_fallocate;  /* the file system has none */
+    int direct_fd;      /* the same file, past the page cache; -1: not to be had */
+    char *direct;       /* SEGMENT_DIRECT bytes, aligned, of direct writes; NULL until the first */
 };
 
 /* "<dir>/<number>.seg"; `path` has room for SEGMENT_PATH.  And is a name of that form? */
@@ -97,6 +105,11 @@ int segment_recover(const struct segment_file *file, bool repair, struct segment
 int segment_append(struct segment *segment, const struct store_record *records, size_t count,
                    uint64_t target, uint64_t reserve, struct segment_mark *marks, struct err *err);
 uint64_t segment_record_size(const struct record *record);
+
+/* Let large groups go past the page cache, where the file system has that;
+ * segment_stop() closes what it opened. */
+void segment_direct(struct segment *segment, struct str dir);
+void segment_stop(struct segment *segment);
 
 /* No more appends: give back what was allocated ahead, durably. */
 int segment_finish(struct segment *segment, struct err *err);

@@ -171,6 +171,7 @@ int store_open(const struct store_config *config, struct store **result, struct 
         store->config.segment_size = STORE_SEGMENT_SIZE;
     store->disk = config->disk;
     store->next_number = 1;
+    store->last.direct_fd = -1;
     store->reader = reader_new(config->disk, store->config.dir, config->read_only);
 
     int r = 0;
@@ -188,6 +189,8 @@ int store_open(const struct store_config *config, struct store **result, struct 
     if (r)
         goto out;
     count_bytes(store);
+    if (!config->read_only && store->last.file.number != 0)
+        segment_direct(&store->last, store->config.dir);
     if (config->read_threads > 0) {
         const struct lane_config lane = {
             .name = "store-read",
@@ -214,6 +217,7 @@ void store_close(struct store *store)
     if (!store)
         return;
     lane_close(store->lane);
+    segment_stop(&store->last);
     /* Everything that was promised is durable; this only gives space back. */
     if (store->last.allocated > store->last.end && !store->last.broken)
         (void)disk_truncate(store->disk, store->last.file.fd, store->last.end);
@@ -318,7 +322,9 @@ static int roll(struct store *store, uint64_t number, struct err *err)
             store->older_count--;
         return r;
     }
+    segment_stop(&store->last);
     store->last = next;
+    segment_direct(&store->last, store->config.dir);
     atomic_fetch_add(&store->segments, 1);
     atomic_fetch_add(&store->bytes, next.end);
     return 0;
