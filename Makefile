@@ -80,6 +80,7 @@ SCRIPTS := $(E2E) $(wildcard test/crash/*.mjs test/crash/*.sh)
 LLHTTP_O := $(patsubst %,$(OUT)/llhttp/%.o,llhttp api http)
 ARCHIVE  := $(OUT)/server.a
 TEST_LIB := $(OUT)/test/lib.a
+BENCH_LIB := $(OUT)/bench/lib.a
 SUB       = --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
 SUITES    = TEST_DATA=test/data FUZZ_SECONDS=$(FUZZ_SECONDS) RUNDLET=build/rundlet \
             scripts/runtests -j $(JOBS)
@@ -103,7 +104,13 @@ $(ARCHIVE): $(call objects,$(filter-out src/main.c,$(SRC))) $(LLHTTP_O)
 $(TEST_LIB): $(call objects,$(wildcard test/lib/*.c))
 	@rm -f $@ && ar rcsD $@ $^
 
-$(UNIT) $(CONFORM) $(CRASH) $(BENCH): %: %.o $(TEST_LIB) $(ARCHIVE)
+$(BENCH_LIB): $(call objects,$(filter-out %_bench.c,$(wildcard bench/*.c)))
+	@rm -f $@ && ar rcsD $@ $^
+
+$(BENCH): %: %.o $(BENCH_LIB) $(TEST_LIB) $(ARCHIVE)
+	@$(LINK) -o $@ $^ $(LIBS)
+
+$(UNIT) $(CONFORM) $(CRASH): %: %.o $(TEST_LIB) $(ARCHIVE)
 	@$(LINK) -o $@ $^ $(LIBS)
 
 $(FUZZ): %: %.o $(TEST_LIB) $(ARCHIVE)

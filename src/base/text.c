@@ -12,7 +12,7 @@
 char *text_room(struct text *text, size_t size)
 {
     assert(size <= SIZE_MAX / 2 - text->len);
-    if (text->cap - text->len < size) {
+    if (!text->at || text->cap - text->len < size) {
         size_t cap = text->cap ? text->cap * 2 : 256;
         while (cap - text->len < size)
             cap *= 2;

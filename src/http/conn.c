@@ -334,7 +334,9 @@ static void start_request(struct conn *c, struct str bytes)
     c->state = CONN_BODY;
 
     bool good = head_parse(&r->head, copy, bytes.len, r->fields, &head_limits, &why);
-    if (good && f->host_count > 0 && !head_host_is(r->head.host, f->hosts, f->host_count))
+    /* A browser that was led here by another name sends it; what sends none is none. */
+    if (good && f->host_count > 0 && r->head.host.len > 0 &&
+        !head_host_is(r->head.host, f->hosts, f->host_count))
         good = refused(&why, 421, "The Host of this request is not served here");
     if (good) {
         body_open(&r->body, &r->head, &body_limits);

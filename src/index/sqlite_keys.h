@@ -38,6 +38,7 @@ enum {
     KEYS_ID_PREFIX = 16,
     KEYS_TEXT_PREFIX = 8,
     KEYS_GRAM_PREFIX = 8,
+    KEYS_GRAM_POINTS = 3, /* code points of a gram, of 21 bits each */
     KEYS_WIDTH_MAX = 16 + 8 + 16 + KEYS_NUMBER,
     KEYS_RUNS_MAX = 32 /* each is at least twice as long as the next */
 };
@@ -106,6 +107,12 @@ static inline uint64_t key_read_number(const unsigned char *at)
 static inline uint64_t key_number(enum keys_kind kind, const unsigned char *key)
 {
     return key_read_number(key + keys_width(kind) - KEYS_NUMBER);
+}
+
+/* The gram that ends with this code point; `before` is the one that ended before it. */
+static inline uint64_t keys_gram(uint64_t before, uint32_t point)
+{
+    return (before << 21 | point) & ((UINT64_C(1) << 21 * KEYS_GRAM_POINTS) - 1);
 }
 
 /* The first eight bytes as a number; every key is longer than that. */

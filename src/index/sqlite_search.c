@@ -21,9 +21,7 @@
 #include "index/sqlite_read.h"
 
 enum {
-    GRAMS_MAX = 8, /* of a long wanted text, as many are looked up */
-    GRAM_POINTS = 3,
-    GRAM_SHIFT = 21,  /* bits of a code point */
+    GRAMS_MAX = 8,    /* of a long wanted text, as many are looked up */
     GRAM_STEPS = 32,  /* keys stepped over before skipping */
     NAMES_MERGED = 8, /* so many names are merged at once, ... */
     NAMES_FEW = 64,   /* ... and so many if walking WALK_SHORT rows did not do */
@@ -155,14 +153,13 @@ static void add_name(struct search *s, uint64_t name)
 /* Different grams of the wanted text, spread over its length. */
 static size_t choose_grams(struct str wanted, uint64_t grams[GRAMS_MAX])
 {
-    size_t points = fold_points(wanted), all = points - GRAM_POINTS + 1;
+    size_t points = fold_points(wanted), all = points - KEYS_GRAM_POINTS + 1;
     size_t stride = (all + GRAMS_MAX - 1) / GRAMS_MAX, count = 0;
     uint64_t gram = 0;
     size_t n = 0;
     for (size_t i = 0, size; i < wanted.len; i += size, n++) {
-        gram = (gram << GRAM_SHIFT | fold_point(wanted.at + i, &size)) &
-               ((UINT64_C(1) << GRAM_POINTS * GRAM_SHIFT) - 1);
-        if (n + 1 < GRAM_POINTS || (n + 1 - GRAM_POINTS) % stride != 0)
+        gram = keys_gram(gram, fold_point(wanted.at + i, &size));
+        if (n + 1 < KEYS_GRAM_POINTS || (n + 1 - KEYS_GRAM_POINTS) % stride != 0)
             continue;
         bool known = false;
         for (size_t g = 0; g < count; g++)
@@ -279,8 +276,8 @@ static int names_by_scan(struct search *s, size_t most, struct err *err)
 static int collect_names(struct search *s, size_t most, struct err *err)
 {
     s->name_count = 0;
-    return fold_points(s->wanted) >= GRAM_POINTS ? names_by_gram(s, most, err)
-                                                 : names_by_scan(s, most, err);
+    return fold_points(s->wanted) >= KEYS_GRAM_POINTS ? names_by_gram(s, most, err)
+                                                      : names_by_scan(s, most, err);
 }
 
 /* --- rows --------------------------------------------------------------------- */

@@ -35,9 +35,7 @@
 
 enum {
     INTERNED_MAX = 16384, /* texts remembered between transactions, ... */
-    INTERNED_BYTES_MAX = 4 << 20,
-    GRAM_POINTS = 3,
-    GRAM_SHIFT = 21 /* bits of a code point */
+    INTERNED_BYTES_MAX = 4 << 20
 };
 
 /* Keys of one kind that wait for their commit, in no order. */
@@ -595,9 +593,8 @@ static int stage_name(struct writer *w, uint64_t number, uint64_t hash, struct s
     uint64_t gram = 0;
     size_t points = 0;
     for (size_t i = 0, size; !r && number > above[1] && i < folded.len; i += size) {
-        gram = (gram << GRAM_SHIFT | fold_point(folded.at + i, &size)) &
-               ((UINT64_C(1) << GRAM_POINTS * GRAM_SHIFT) - 1);
-        if (++points < GRAM_POINTS)
+        gram = keys_gram(gram, fold_point(folded.at + i, &size));
+        if (++points < KEYS_GRAM_POINTS)
             continue;
         struct key key = {0};
         key_add_u64(&key, gram);
