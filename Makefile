@@ -14,7 +14,7 @@ endif
 PROFILE      ?= release
 OUT          := build/$(notdir $(firstword $(CC)))-$(PROFILE)
 JOBS         ?= $(shell nproc 2>/dev/null || echo 2)
-FUZZ_SECONDS ?= 8
+FUZZ_SECONDS ?= 15
 PREFIX       ?= /usr/local
 LLHTTP       ?= /usr/share/llhttp
 CLANG        := $(findstring clang,$(CC))

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/text.h"
 #include "wire/json_string.h"
 
@@ -54,6 +55,8 @@ static int status_of(enum err_code code)
 void fail_err(struct http_request *request, const struct err *err)
 {
     int status = status_of(err->code);
+    if (err->code == ERR_BUSY)
+        metric_add(METRIC_HTTP_REFUSED_BUSY, 1);
     if (status >= 500)
         log_event(LOG_ERROR, "request_failed", LOG_N("request_id", http_request_id(request)),
                   LOG_C("code", err_word(err->code)), LOG_C("reason", err->text));
@@ -163,9 +166,11 @@ void fail_batch(struct http_request *request, enum batch_state state,
         fail_faults(request, refusal);
         return;
     case BATCH_TOO_BIG:
+        metric_add(METRIC_HTTP_REFUSED_LIMIT, 1);
         http_fail(request, 413, "%s", refusal->what);
         return;
     case BATCH_BUSY:
+        metric_add(METRIC_HTTP_REFUSED_BUSY, 1);
         http_fail(request, 429, "Too many bytes are in flight; try again in a moment");
         return;
     case BATCH_READING:

@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/metric.h"
 #include "index/index.h"
 #include "store/store.h"
 
@@ -147,6 +148,7 @@ static void staged(struct op *op)
         }
         j->recover->records++;
         j->recover->runs += j->batches[i].added;
+        metric_add(METRIC_REPLAYED_RUNS, j->batches[i].added);
     }
     j->commit.sequence = j->batches[j->count - 1].sequence;
     j->recover->index->ops->commit(j->recover->index, &j->commit);

@@ -373,6 +373,7 @@ static void read_chain(void *context, struct op *chain)
         struct store_read *read = op_owner(chain, struct store_read, op);
         chain = chain->next;
         int64_t began_us = clock_mono_us();
+        metric_add(METRIC_STORE_QUEUE_DEPTH, -1);
         read->op.err = (struct err){0};
         read->runs = arena_make(read->arena, struct run, read->count);
         (void)reader_read(store->reader, read->places, read->count, read->arena, read->runs,
@@ -387,8 +388,10 @@ static void read_chain(void *context, struct op *chain)
 
 void store_read(struct store *store, struct store_read *read)
 {
+    metric_add(METRIC_STORE_QUEUE_DEPTH, 1);
     if (store->lane && lane_submit(store->lane, &read->op))
         return;
+    metric_add(METRIC_STORE_QUEUE_DEPTH, -1);
     metric_add(METRIC_STORE_READS_REFUSED, 1);
     op_fail(&read->op, ERR_BUSY, "too many reads are waiting");
 }
