@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/disk.h"
 #include "base/log.h"
 #include "cache/cache.h"
@@ -252,6 +253,7 @@ void app_close(struct app *app)
     for (unsigned i = 0; i < app->loop_count; i++)
         loop_close(app->loops[i]);
     free(app->loops);
+    buf_unref(app->spare.buf);
     if (app->lock_fd >= 0)
         close(app->lock_fd);
     free(app);

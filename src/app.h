@@ -12,6 +12,7 @@
 
 #include "base/budget.h"
 #include "base/err.h"
+#include "base/spare.h"
 #include "serve/serve.h"
 
 struct cache;
@@ -31,6 +32,7 @@ struct app {
     enum app_use use;
     int lock_fd;
     struct budget budget;  /* of bodies coming in */
+    struct spare spare;    /* likewise */
     struct budget answers; /* of answers going out: slow readers do not stop writers */
     atomic_uint_fast64_t generation;
     struct store *store;

@@ -21,6 +21,7 @@ struct api {
     struct serve serve;
     struct commit *commit;
     struct budget *budget; /* of bodies coming in */
+    struct spare *spare;   /* likewise */
     struct batch_limits limits;
     struct str key; /* empty: everybody may */
     atomic_bool draining;

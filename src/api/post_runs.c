@@ -52,7 +52,7 @@ static void begun(struct http_request *request)
         abort();
     bool plain = !http_header(request, STR("content-encoding")).at;
     post->request = request;
-    post->batch = batch_new(lines, &api->limits, api->budget, clock_now_us(),
+    post->batch = batch_new(lines, &api->limits, api->budget, api->spare, clock_now_us(),
                             plain ? (size_t)http_body_size(request) : 0);
     *http_slot(request) = post;
 }

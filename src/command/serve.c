@@ -203,6 +203,7 @@ int command_serve(const struct config *config, const struct command_args *args)
         .serve = server.app->serve,
         .commit = server.app->commit,
         .budget = &server.app->budget,
+        .spare = &server.app->spare,
         .limits =
             {
                 .body_max = config->body_max,

@@ -102,8 +102,8 @@ static int send(struct target *target, const struct portion *portion, struct tar
         .runs_max = config->batch_runs_max,
         .name_max = config->name_max,
     };
-    struct batch *batch = batch_new(portion->lines, &limits, &here->app->budget, clock_now_us(),
-                                    portion->bytes.len + 2);
+    struct batch *batch = batch_new(portion->lines, &limits, &here->app->budget, &here->app->spare,
+                                    clock_now_us(), portion->bytes.len + 2);
     enum batch_state state = BATCH_READING;
     if (!portion->lines)
         batch_feed(batch, STR("["), false);

@@ -19,6 +19,7 @@
 #include "base/budget.h"
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "base/spare.h"
 #include "base/text.h"
 #include "wire/json_scan.h"
 #include "wire/json_string.h"
@@ -37,7 +38,8 @@ struct draft {
 struct batch {
     struct batch_limits limits;
     struct budget *budget;
-    size_t taken; /* of the budget */
+    struct spare *spare; /* where a large body comes from and goes, or NULL */
+    size_t taken;        /* of the budget */
     int64_t received_us;
     struct uuid_source ids;
     bool lines, started, a_value;
@@ -68,7 +70,7 @@ static bool take(struct batch *batch, size_t size)
 }
 
 struct batch *batch_new(bool lines, const struct batch_limits *limits, struct budget *budget,
-                        int64_t received_us, size_t size_hint)
+                        struct spare *spare, int64_t received_us, size_t size_hint)
 {
     assert(limits->body_max <= INT32_MAX);
     struct batch *batch = calloc(1, sizeof *batch);
@@ -83,7 +85,10 @@ struct batch *batch_new(bool lines, const struct batch_limits *limits, struct bu
     batch->hash = XXH3_createState();
     if (!batch->hash)
         abort();
-    batch->body = buf_new(size_hint ? size_hint : FIRST_SIZE);
+    batch->spare = spare;
+    batch->body = spare ? spare_take(spare, size_hint) : NULL;
+    if (!batch->body)
+        batch->body = buf_new(size_hint ? size_hint : FIRST_SIZE);
     batch->state = batch->body && take(batch, BATCH_COST) ? BATCH_READING : BATCH_BUSY;
     return batch;
 }
@@ -93,7 +98,10 @@ void batch_free(struct batch *batch)
     if (!batch)
         return;
     budget_give(batch->budget, batch->taken);
-    buf_unref(batch->body);
+    if (batch->spare && batch->body)
+        spare_give(batch->spare, batch->body);
+    else
+        buf_unref(batch->body);
     XXH3_freeState(batch->hash);
     text_free(&batch->entries);
     text_free(&batch->spans);
@@ -470,6 +478,7 @@ static enum batch_state finish(struct batch *batch)
     batch->record = (struct record){
         .count = (uint32_t)batch->runs,
         .received_us = batch->received_us,
+        .fresh = true,
         .table = text_str(&batch->entries),
         .body = {batch->body->at + batch->first, batch->after - batch->first},
     };

@@ -21,6 +21,7 @@
 
 struct batch;
 struct budget;
+struct spare;
 
 struct batch_limits {
     size_t body_max; /* bytes, decoded; at most 2^31 */
@@ -75,9 +76,9 @@ struct batch_refusal {
     size_t fault_count;
 };
 
-/* `lines`: the body is NDJSON.  `size_hint` may be 0. */
+/* `lines`: the body is NDJSON.  `size_hint` may be 0.  `spare` may be NULL. */
 struct batch *batch_new(bool lines, const struct batch_limits *limits, struct budget *budget,
-                        int64_t received_us, size_t size_hint);
+                        struct spare *spare, int64_t received_us, size_t size_hint);
 void batch_free(struct batch *batch); /* gives back to the budget; NULL is fine */
 
 /* Anything but BATCH_READING is final. */

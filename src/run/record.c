@@ -83,16 +83,24 @@ int record_locate(const char *entry, size_t table_len, size_t body_len, struct r
     return 0;
 }
 
-int record_decode(const char *entry, struct str spans, struct str raw, struct run *result,
-                  struct err *err)
+static int check_sums(const char *entry, struct str spans, struct str raw, struct err *err)
 {
-    uint32_t present = get_u32(entry + AT_PRESENT);
-    if (spans.len != spans_len(present) || raw.len != get_u32(entry + AT_BODY_LEN))
-        return err_set(err, ERR_CORRUPT, "entry: not the lengths it names");
     if (crc32c(crc32c(0, entry, AT_CRC), spans.at, spans.len) != get_u32(entry + AT_CRC))
         return err_set(err, ERR_CORRUPT, "entry: wrong checksum");
     if (crc32c(0, raw.at, raw.len) != get_u32(entry + AT_BODY_CRC))
         return err_set(err, ERR_CORRUPT, "run: wrong checksum");
+    return 0;
+}
+
+static int decode(const char *entry, struct str spans, struct str raw, bool fresh,
+                  struct run *result, struct err *err)
+{
+    uint32_t present = get_u32(entry + AT_PRESENT);
+    if (spans.len != spans_len(present) || raw.len != get_u32(entry + AT_BODY_LEN))
+        return err_set(err, ERR_CORRUPT, "entry: not the lengths it names");
+    int r = fresh ? 0 : check_sums(entry, spans, raw, err);
+    if (r)
+        return r;
 
     unsigned type = (unsigned char)entry[AT_TYPE], status = (unsigned char)entry[AT_STATUS];
     if (type >= RUN_TYPES || status > RUN_ERROR)
@@ -122,6 +130,12 @@ int record_decode(const char *entry, struct str spans, struct str raw, struct ru
     return 0;
 }
 
+int record_decode(const char *entry, struct str spans, struct str raw, struct run *result,
+                  struct err *err)
+{
+    return decode(entry, spans, raw, false, result, err);
+}
+
 int record_run(const struct record *record, uint32_t i, struct run *result, struct err *err)
 {
     assert(i < record->count);
@@ -132,6 +146,7 @@ int record_run(const struct record *record, uint32_t i, struct run *result, stru
     int r = record_locate(entry, record->table.len, record->body.len, &e, err);
     if (r)
         return r;
-    return record_decode(entry, (struct str){record->table.at + e.spans_at, e.spans_len},
-                         (struct str){record->body.at + e.body_at, e.body_len}, result, err);
+    return decode(entry, (struct str){record->table.at + e.spans_at, e.spans_len},
+                  (struct str){record->body.at + e.body_at, e.body_len}, record->fresh, result,
+                  err);
 }

@@ -149,7 +149,7 @@ static struct batch *batch_of(struct str json)
 {
     static const struct batch_limits limits = {
         .body_max = 64 << 20, .run_max = 64 << 20, .runs_max = 10000, .name_max = 8192};
-    struct batch *batch = batch_new(false, &limits, &budget, 1790000000000000, json.len);
+    struct batch *batch = batch_new(false, &limits, &budget, NULL, 1790000000000000, json.len);
     if (batch_feed(batch, json, true) != BATCH_READY) {
         fprintf(stderr, "the test made a body that is refused: %.*s\n", (int)json.len, json.at);
         abort();

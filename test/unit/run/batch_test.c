@@ -28,7 +28,7 @@ static void feed(struct fed *fed, bool lines, const struct batch_limits *limits,
 {
     if (fed->budget.limit == 0)
         fed->budget.limit = SIZE_MAX / 2;
-    fed->batch = batch_new(lines, limits, &fed->budget, (int64_t)RECEIVED_US * 1000000, 0);
+    fed->batch = batch_new(lines, limits, &fed->budget, NULL, (int64_t)RECEIVED_US * 1000000, 0);
     fed->state = BATCH_READING;
     for (size_t at = 0; at < len && fed->state == BATCH_READING; at += size) {
         /* A block of its own size, so that reading past it is seen. */
@@ -300,7 +300,7 @@ TEST(white_space_in_front_is_looked_at_once)
     static const struct batch_limits large = {
         .body_max = 1 << 26, .run_max = 1 << 20, .runs_max = 9, .name_max = 64};
     struct budget budget = {.limit = SIZE_MAX / 2};
-    struct batch *batch = batch_new(false, &large, &budget, 0, 0);
+    struct batch *batch = batch_new(false, &large, &budget, NULL, 0, 0);
     char blank[512];
     memset(blank, ' ', sizeof blank);
     enum batch_state state = BATCH_READING;

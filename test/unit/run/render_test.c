@@ -21,7 +21,7 @@ static const struct batch_limits roomy = {
 static bool shows(const char *sent, uint32_t fields, const char *shown)
 {
     struct budget budget = {.limit = SIZE_MAX / 2};
-    struct batch *batch = batch_new(false, &roomy, &budget, 0, 0);
+    struct batch *batch = batch_new(false, &roomy, &budget, NULL, 0, 0);
     struct arena *arena = arena_new(1024);
     struct splice splice = {.arena = arena};
     struct run run;
