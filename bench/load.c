@@ -8,10 +8,12 @@
 #include "load.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -331,6 +333,32 @@ double program_memory_mb(const struct program *program, const char *field)
     if (file)
         fclose(file);
     return kilobytes * 1024 / 1e6;
+}
+
+/* Best effort: a thread may have ended since it was listed. */
+static void allow(pid_t thread, int processor)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (int i = 0; i < CPU_SETSIZE; i++)
+        if (processor < 0 || processor == i)
+            CPU_SET(i, &set);
+    (void)sched_setaffinity(thread, sizeof set, &set);
+}
+
+void program_beside_us(const struct program *program, bool beside)
+{
+    char path[64];
+    int processor = beside ? sched_getcpu() : -1;
+    snprintf(path, sizeof path, "/proc/%ld/task", (long)program->pid);
+    DIR *dir = opendir(path);
+    if (!dir)
+        die("%s: %s", path, strerror(errno));
+    for (struct dirent *thread; (thread = readdir(dir)) != NULL;)
+        if (thread->d_name[0] != '.')
+            allow((pid_t)strtol(thread->d_name, NULL, 10), processor);
+    closedir(dir);
+    allow(0, processor);
 }
 
 void program_stop(struct program *program)

@@ -101,7 +101,7 @@ static int open_store(struct app *app, struct err *err)
     char path[4200];
     if (path_of(config, "segments", path, sizeof path, err))
         return ERR_INVALID;
-    if (app->use == APP_WRITE && make_dir(path, err))
+    if (app->use != APP_READ && make_dir(path, err))
         return ERR_IO;
     return store_open(
         &(struct store_config){
@@ -112,8 +112,58 @@ static int open_store(struct app *app, struct err *err)
             .read_threads = config->read_threads,
             .read_queue = QUEUE_MAX,
             .read_only = app->use == APP_READ,
+            .durable_sequence = app_index_mark(config),
         },
         &app->store, err);
+}
+
+static void marked(struct op *op)
+{
+    loop_stop(op->loop);
+}
+
+uint64_t app_index_mark(const struct config *config)
+{
+    char path[4200];
+    struct index *index = NULL;
+    struct loop *loop = NULL;
+    struct index_mark mark = {.op = {.done = marked}};
+    if (path_of(config, "index.db", path, sizeof path, NULL) || access(path, F_OK) != 0)
+        return 0;
+    struct index_sqlite_config old = {
+        .path = {path, strlen(path)},
+        .readers = 1,
+        .queue = 1,
+        .deadline_ms = 1000,
+        .cache_size = 1 << 20,
+        .read_only = true,
+    };
+    if (index_sqlite_open(&old, &index, NULL) == 0 && loop_open(0, "mark", &loop, NULL) == 0 &&
+        index->ops->attach(index, loop, NULL) == 0) {
+        mark.op.loop = loop;
+        index->ops->mark(index, &mark);
+        if (loop_run(loop, NULL) || mark.op.err.code)
+            mark.sequence = 0;
+    }
+    if (index)
+        index->ops->close(index);
+    loop_close(loop);
+    return mark.sequence;
+}
+
+/* The database first: the others mean nothing without it. */
+static int remove_index(const struct config *config, struct err *err)
+{
+    static const char *const names[] = {"index.db", "index.db-wal", "index.db-shm",
+                                        "index.db-journal"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[4200];
+        if (path_of(config, names[i], path, sizeof path, err))
+            return ERR_INVALID;
+        if (unlink(path) != 0 && errno != ENOENT)
+            return err_sys(err, errno, "remove %s", names[i]);
+    }
+    return 0;
 }
 
 static int open_index(struct app *app, struct err *err)
@@ -122,6 +172,9 @@ static int open_index(struct app *app, struct err *err)
     char path[4200];
     if (path_of(config, "index.db", path, sizeof path, err))
         return ERR_INVALID;
+    /* Only now that the log could be opened. */
+    if (app->use == APP_REBUILD && remove_index(config, err))
+        return (int)err->code;
     return index_sqlite_open(
         &(struct index_sqlite_config){
             .path = {path, strlen(path)},
@@ -211,12 +264,12 @@ int app_open(const struct config *config, enum app_use use, unsigned loop_count,
     app->budget.limit = config->inflight_max;
     app->answers.limit = config->answers_max;
     atomic_init(&app->generation, 1);
-    if (use == APP_WRITE && (make_dir(config->data, err) || take_lock(app, err)))
+    if (use != APP_READ && (make_dir(config->data, err) || take_lock(app, err)))
         goto fail;
     if (open_store(app, err) || open_index(app, err) || open_cache(app, err) ||
         open_loops(app, loop_count, err))
         goto fail;
-    if (use == APP_WRITE && open_commit(app, err))
+    if (use != APP_READ && open_commit(app, err))
         goto fail;
     app->serve = (struct serve){
         .index = app->index,

@@ -23,8 +23,9 @@ struct loop;
 struct store;
 
 enum app_use {
-    APP_WRITE, /* holds the lock of the data directory; repairs, recovers, may commit */
-    APP_READ   /* beside whoever writes: nothing is changed */
+    APP_WRITE,   /* holds the lock of the data directory; repairs, recovers, may commit */
+    APP_REBUILD, /* the same, with a new index in place of the old one */
+    APP_READ     /* beside whoever writes: nothing is changed */
 };
 
 struct app {
@@ -38,8 +39,8 @@ struct app {
     struct store *store;
     struct index *index;
     struct cache *cache;
-    struct commit *commit;    /* APP_WRITE */
-    struct loop *commit_loop; /* APP_WRITE; a thread of its own */
+    struct commit *commit;    /* not with APP_READ */
+    struct loop *commit_loop; /* likewise; a thread of its own */
     struct loop **loops;      /* config->loops of them for serving, one for the command line */
     unsigned loop_count;
     bool started; /* the threads run */
@@ -47,11 +48,14 @@ struct app {
     uint64_t recovered_runs;
 };
 
-/* Open everything; with APP_WRITE the index is brought up to the log.
+/* Open everything; unless to read, the index is brought up to the log.
  * `loop_count` loops are opened and attached; none runs yet but the commit loop. */
 int app_open(const struct config *config, enum app_use use, unsigned loop_count,
              struct app **result, struct err *err);
 void app_close(struct app *app); /* NULL and half-open are fine; loops have been stopped */
+
+/* How far the index, as it is, has had the log; 0 when it cannot be read. */
+uint64_t app_index_mark(const struct config *config);
 
 /* Who holds the data directory: "pid 123, http://127.0.0.1:8000", or empty. */
 struct str app_holder(const struct config *config, char *room, unsigned size);

@@ -164,6 +164,7 @@ static int open_log(struct verify *verify, struct err *err)
             .disk = &disk_real,
             .segment_size = verify->config->segment_size,
             .read_only = true,
+            .durable_sequence = app_index_mark(verify->config),
         },
         &verify->store, err);
     text_free(&path);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -217,7 +218,11 @@ int db_open(const char *path, enum db_use use, size_t cache_size, sqlite3 **resu
     sqlite3 *db = NULL;
     int r = 0;
     if (sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-        r = db ? db_fail(db, "open it", err) : err_set(err, ERR_BUSY, "no memory");
+        r = !db ? err_set(err, ERR_BUSY, "no memory")
+            : use == DB_READ && access(path, F_OK) != 0
+                ? err_set(err, ERR_NOT_FOUND,
+                          "there is none: `rundlet reindex` makes it, and so does the next start")
+                : db_fail(db, "open it", err);
     if (!r)
         r = set_up(db, use, cache_size, err);
     if (!r)

@@ -766,8 +766,8 @@ static int look_behind(struct segment_walk *walk, bool *later, struct err *err)
     return 0;
 }
 
-int segment_recover(const struct segment_file *file, bool repair, struct segment *result,
-                    struct segment_marks *marks, struct err *err)
+int segment_recover(const struct segment_file *file, bool repair, uint64_t durable_sequence,
+                    struct segment *result, struct segment_marks *marks, struct err *err)
 {
     uint64_t size = 0, again_at = 0;
     struct segment_walk walk;
@@ -799,7 +799,7 @@ int segment_recover(const struct segment_file *file, bool repair, struct segment
             why = bad.text;
         }
 
-        bool damage = walk.newer;
+        bool damage = walk.newer || walk.sequence < durable_sequence;
         if (!damage) {
             r = look_behind(&walk, &damage, err);
             if (r)
@@ -815,7 +815,8 @@ int segment_recover(const struct segment_file *file, bool repair, struct segment
         }
         if (repair) {
             r = err_set(err, ERR_CORRUPT,
-                        "segment %016" PRIx64 ".seg: damaged at %" PRIu64 ": %s; more follows",
+                        "segment %016" PRIx64 ".seg: damaged at %" PRIu64 ": %s. Nothing was "
+                        "changed; `rundlet export` prints what is sound",
                         file->number, walk.at, why);
             goto out;
         }

@@ -94,10 +94,11 @@ int segment_create(const struct disk *disk, struct str dir, int dir_fd, uint64_t
 
 /* Find the end of the last file, verifying everything before it.  With
  * `repair` what is behind the end is cut off and the result is durable;
- * without, another process may be writing, and damage is skipped.  `marks` are the caller's to free,
+ * without, another process may be writing, and damage is skipped.
+ * Records up to `durable_sequence` are known to have been synced.  `marks` are the caller's to free,
  * also on failure. */
-int segment_recover(const struct segment_file *file, bool repair, struct segment *result,
-                    struct segment_marks *marks, struct err *err);
+int segment_recover(const struct segment_file *file, bool repair, uint64_t durable_sequence,
+                    struct segment *result, struct segment_marks *marks, struct err *err);
 
 /* One group: all durable or none there.  Keeps `reserve` bytes of the file
  * system free and asks for space in steps that reach to `target`.  `marks` gets

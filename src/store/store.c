@@ -128,7 +128,8 @@ static int recover(struct store *store, struct err *err)
     }
     if (!incomplete) {
         struct segment_marks marks = {0};
-        r = segment_recover(&file, repair, &store->last, &marks, err);
+        r = segment_recover(&file, repair, store->config.durable_sequence, &store->last, &marks,
+                            err);
         for (size_t i = 0; i < store->older_count && !r; i++)
             r = reader_add(store->reader, store->older[i], NULL, NULL, 0, err);
         if (!r)

@@ -46,6 +46,9 @@ struct store_config {
     unsigned read_threads;
     size_t read_queue; /* reads waiting before ERR_BUSY */
     bool read_only;    /* for the command line: nothing is repaired or created */
+    /* Up to here the index has had the log, so it was durable: what is bad before
+     * that is damage, also at the very end, and is not cut. */
+    uint64_t durable_sequence;
 };
 
 /* Open, and repair the tail: a torn last group is cut off; damage before

@@ -174,11 +174,11 @@ static void recover_twice(void)
     struct segment_marks marks = {0}, again = {0};
     if (segment_open(&memory, STR("."), 1, true, &f, NULL, NULL))
         return;
-    int r = segment_recover(&f, true, &first, &marks, NULL);
+    int r = segment_recover(&f, true, 0, &first, &marks, NULL);
     assert(r == 0 || r == ERR_CORRUPT);
     if (r == 0) {
         assert(file.size == first.end);
-        r = segment_recover(&f, true, &second, &again, NULL);
+        r = segment_recover(&f, true, 0, &second, &again, NULL);
         assert(r == 0 && second.end == first.end && again.count == marks.count);
         for (size_t i = 1; i < marks.count; i++)
             assert(marks.mark[i].at > marks.mark[i - 1].at &&

@@ -84,7 +84,7 @@ static void check_found(struct desk *d, size_t count)
     struct segment found;
     struct segment_marks marks = {0};
     struct err err = {0};
-    CHECK(segment_recover(&d->segment.file, false, &found, &marks, &err) == 0);
+    CHECK(segment_recover(&d->segment.file, false, 0, &found, &marks, &err) == 0);
     CHECK(marks.count == count && found.end == d->at[count]);
     for (size_t i = 0; i < count; i++) {
         const struct record *want = &d->made[i]->record;

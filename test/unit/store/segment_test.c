@@ -133,7 +133,7 @@ static bool same_runs(const struct segment_file *file, uint64_t at, const struct
 /* Open and recover as at a start.  How many records were found, all as they
  * were written; -1 for ERR_CORRUPT; -2 for an incomplete file; -3 for anything
  * that must not be. */
-static int found(struct sample *s, bool repair, struct err *err)
+static int found_of(struct sample *s, bool repair, uint64_t durable, struct err *err)
 {
     struct segment_file file;
     bool incomplete = false;
@@ -144,7 +144,7 @@ static int found(struct sample *s, bool repair, struct err *err)
     struct segment_marks marks = {0};
     struct segment segment;
     int count = -3;
-    r = segment_recover(&file, repair, &segment, &marks, err);
+    r = segment_recover(&file, repair, durable, &segment, &marks, err);
     if (r) {
         count = r == ERR_CORRUPT ? -1 : -3;
     } else if (marks.count <= RECORDS && segment.end == s->at[marks.count]) {
@@ -162,6 +162,11 @@ static int found(struct sample *s, bool repair, struct err *err)
     free(marks.mark);
     close(file.fd);
     return count;
+}
+
+static int found(struct sample *s, bool repair, struct err *err)
+{
+    return found_of(s, repair, 0, err);
 }
 
 TEST(a_name_is_a_number_in_hex)
@@ -289,6 +294,28 @@ TEST(a_flipped_bit_is_a_shorter_log_or_a_refusal_and_never_wrong_bytes)
     end(&s);
 }
 
+/* What the index has had was durable once, also if nothing follows it. */
+TEST(what_was_known_to_be_durable_is_never_cut)
+{
+    struct sample s;
+    begin_with(&s, RECORDS);
+    close_segment(&s);
+    size_t size, left;
+    char *bytes = scratch_read(path_of(&s), &size);
+    bytes[s.at[5] + SEGMENT_RECORD] ^= 1; /* in the table of the last record */
+    scratch_write(path_of(&s), bytes, size);
+
+    struct err err = {0};
+    CHECK(found_of(&s, true, s.item[5].sequence, &err) == -1);
+    CHECK(strstr(err.text, name) && strstr(err.text, "export"));
+    char *after = scratch_read(path_of(&s), &left);
+    CHECK(left == size && memcmp(after, bytes, size) == 0);
+    CHECK(found_of(&s, true, s.item[4].sequence, &err) == 5);
+    free(after);
+    free(bytes);
+    end(&s);
+}
+
 /* The last group reaches the disk in any subset of its sectors; the others hold
  * zeros, or what an earlier group that was cut off had written there. */
 static void tear(struct sample *s, const char *bytes, const char *under, size_t size)
@@ -378,7 +405,7 @@ TEST(after_a_repair_appending_goes_on)
     struct segment_file file;
     struct segment_marks marks = {0};
     CHECK(segment_open(&bad_disk, scratch_str(&s.dir), 1, true, &file, NULL, &err) == 0);
-    CHECK(segment_recover(&file, true, &s.segment, &marks, &err) == 0);
+    CHECK(segment_recover(&file, true, 0, &s.segment, &marks, &err) == 0);
     CHECK(marks.count == 3);
     CHECK(append(&s, 3, 6, &err) == 0);
     CHECK(found(&s, true, &err) == RECORDS);
@@ -650,7 +677,7 @@ TEST(recovery_that_cannot_read_or_write_says_so_and_cuts_nothing)
                 (struct bad_disk_plan){.no_sync = true, .call = calls[i], .fails_at = n};
             int r = segment_open(&bad_disk, scratch_str(&s.dir), 1, true, &file, NULL, &err);
             if (!r) {
-                r = segment_recover(&file, true, &segment, &marks, &err);
+                r = segment_recover(&file, true, 0, &segment, &marks, &err);
                 close(file.fd);
             }
             failed = bad_disk_plan.failed;
