@@ -54,8 +54,8 @@ void program_bare_http(struct program *program);
 double program_cpu_s(const struct program *program);
 double program_memory_mb(const struct program *program, const char *field); /* "VmRSS", "VmHWM" */
 /* Keep it, and the calling thread, on one processor: a client and a server that
- * take turns are woken in 5 us there and in 5 to 40 us across two, as the kernel
- * chooses; neither says anything of the server.  False: anywhere again. */
+ * take turns go round in 20 us there and in up to 80 across two, as the kernel
+ * happens to place them; that says nothing of the server.  False: anywhere again. */
 void program_beside_us(const struct program *program, bool beside);
 void program_stop(struct program *program); /* as SIGTERM does; its directory is removed */
 

@@ -156,8 +156,10 @@ void fail_batch(struct http_request *request, enum batch_state state,
         fail_value(request, "list_type", "body", NULL, "Input should be a valid list");
         return;
     case BATCH_AN_OBJECT:
-        http_fail(request, 501,
-                  "A single run as a JSON object is not supported yet: send an array, [{...}]");
+        http_fail(
+            request, 501,
+            "A single run as a JSON object is not supported yet: send an array, [{...}], or a "
+            "run a line with -H 'Content-Type: application/x-ndjson'");
         return;
     case BATCH_EMPTY:
         http_fail(request, 400, "No runs provided");

@@ -25,7 +25,7 @@ struct export
 {
     struct app *app;
     struct out out;
-    bool by_trace, lines;
+    bool by_trace, lines, times;
     struct uuid trace;
     int64_t since_us, until_us;
     uint64_t damaged;
@@ -54,6 +54,7 @@ static bool read_args(const struct command_args *args, struct export *export)
     export->since_us = INT64_MIN;
     export->until_us = INT64_MAX;
     export->lines = command_has(args, "--lines");
+    export->times = command_has(args, "--times");
     if (trace) {
         export->by_trace = true;
         if (!uuid_parse((struct str){trace, strlen(trace)}, &export->trace)) {
@@ -79,6 +80,27 @@ static void add(struct export *export, struct str json)
         out_add(&export->out, json);
 }
 
+static void add_time(struct export *export, struct str name, int64_t us)
+{
+    char time[RFC3339_SIZE];
+    add(export, STR("\""));
+    add(export, name);
+    add(export, STR("\":\""));
+    add(export, rfc3339_write(us, time));
+    add(export, STR("\","));
+}
+
+/* The members behind the opening brace; before them, with --times, the times
+ * that were not sent. */
+static void add_members(struct export *export, const struct run *run, struct str members)
+{
+    if (export->times && !run_field(run, RUN_START_TIME).at)
+        add_time(export, run_field_name(RUN_START_TIME), run->start_us);
+    if (export->times && !run_field(run, RUN_END_TIME).at)
+        add_time(export, run_field_name(RUN_END_TIME), run->end_us);
+    add(export, members);
+}
+
 /* The object as sent; with the id in front when none was sent, or in the place
  * of a null. */
 static void print(struct export *export, const struct run *run)
@@ -88,12 +110,14 @@ static void print(struct export *export, const struct run *run)
     uuid_write(run->id, text + strlen("{\"id\":\""));
     if (!id.at) {
         add(export, (struct str){text, sizeof text - 1});
-        add(export, (struct str){raw.at + 1, raw.len - 1});
+        add_members(export, run, (struct str){raw.at + 1, raw.len - 1});
     } else if (id.at[0] == '"') {
-        add(export, raw);
+        add(export, STR("{"));
+        add_members(export, run, (struct str){raw.at + 1, raw.len - 1});
     } else {
         size_t before = (size_t)(id.at - raw.at), quoted = UUID_TEXT + 2;
-        add(export, (struct str){raw.at, before});
+        add(export, STR("{"));
+        add_members(export, run, (struct str){raw.at + 1, before - 1});
         add(export, (struct str){text + strlen("{\"id\":"), quoted});
         add(export, (struct str){id.at + id.len, raw.len - before - id.len});
     }

@@ -89,6 +89,8 @@ const struct command commands[] = {
                  "Runs that started then or later: 2026-11-23, or with a time."},
                 {"--until=", "TIME", "Runs that started before."},
                 {"--lines", NULL, "Each run on one line, whatever was sent."},
+                {"--times", NULL,
+                 "Put in the times that were filled in, so that another server keeps them."},
             },
         .run = command_export,
     },
