@@ -243,6 +243,7 @@ static void gone(struct http_request *request)
 {
     struct getter *g = *http_slot(request);
     if (g && (!g->streaming || g->stream.turning)) {
+        stream_stop(&g->stream);
         g->gone = true; /* answered() or streamed() will release */
         return;
     }

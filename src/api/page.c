@@ -182,7 +182,10 @@ static void stepped(struct op *op)
     }
     if (!page->started)
         start(page);
-    send_step(page);
+    if (str_eq(http_method(page->request), STR("HEAD")))
+        http_finish(leave(page));
+    else
+        send_step(page);
 }
 
 void page_drained(struct http_request *request)
@@ -200,6 +203,7 @@ void page_gone(struct http_request *request)
 {
     struct page *page = *http_slot(request);
     if (page && (page->asking || page->stream.turning)) {
+        stream_stop(&page->stream);
         page->gone = true; /* stepped() or sent() will release */
         return;
     }

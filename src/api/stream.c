@@ -75,3 +75,8 @@ void stream_drained(struct stream *stream)
     if (!stream->turning && stream->part < stream->count)
         take_turn(stream);
 }
+
+void stream_stop(struct stream *stream)
+{
+    stream->part = stream->count;
+}

@@ -40,4 +40,7 @@ void stream_close(struct stream *stream); /* also of one never opened */
 /* Encode and write `parts`, which stay the caller's. */
 void stream_send(struct stream *stream, const struct str *parts, size_t count, bool last);
 
+/* Nobody is there any more: a turn on its way ends in `done`. */
+void stream_stop(struct stream *stream);
+
 void stream_drained(struct stream *stream); /* the handler's drained() */

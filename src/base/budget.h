@@ -16,11 +16,13 @@ struct budget {
 
 static inline bool budget_take(struct budget *budget, size_t size)
 {
-    size_t used = atomic_fetch_add_explicit(&budget->used, size, memory_order_relaxed);
-    if (size <= budget->limit && used <= budget->limit - size)
-        return true;
-    atomic_fetch_sub_explicit(&budget->used, size, memory_order_relaxed);
-    return false;
+    size_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
+    do {
+        if (size > budget->limit || used > budget->limit - size)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + size,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
 }
 
 static inline void budget_give(struct budget *budget, size_t size)

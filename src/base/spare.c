@@ -10,10 +10,12 @@ struct buf *spare_take(struct spare *spare, size_t cap)
     if (cap < SPARE_MIN || cap > SPARE_MAX)
         return NULL;
     struct buf *buf = atomic_exchange_explicit(&spare->buf, NULL, memory_order_acquire);
-    if (!buf || buf->cap < cap) {
-        buf_unref(buf);
-        return NULL;
+    if (buf && (buf->cap < cap || buf->cap / 2 > cap)) {
+        spare_give(spare, buf); /* for somebody else */
+        buf = NULL;
     }
+    if (!buf)
+        return NULL;
     buf->len = 0;
     return buf;
 }

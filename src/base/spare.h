@@ -19,8 +19,9 @@ struct spare {
     _Atomic(struct buf *) buf; /* NULL: none */
 };
 
-/* An empty buffer of at least `cap` bytes, or NULL when the spare one is none
- * or too small; it is the caller's then. */
+/* An empty buffer of `cap` to twice as many bytes, the caller's then; NULL when
+ * the spare one is none, too small or too large.  Its memory is all there: who
+ * takes it has to account for `buf->cap` bytes. */
 struct buf *spare_take(struct spare *spare, size_t cap);
 
 /* Instead of buf_unref(), by the only one who has it. */

@@ -57,6 +57,7 @@ struct staged_ids {
     struct staged_id *at;
     uint32_t *chain;
     size_t count, cap; /* as many chains as there is room for ids */
+    uint64_t seed;     /* secret: clients choose ids */
 };
 
 /* A run of the batch that is being judged. */
@@ -139,7 +140,7 @@ static int load_meta(struct writer *w, struct err *err)
         w->mark = (uint64_t)sqlite3_column_int64(s, 0);
         w->layout = sqlite3_column_int64(s, 1);
         memcpy(w->newest.byte, sqlite3_column_blob(s, 2), sizeof w->newest.byte);
-        w->seed = (uint64_t)sqlite3_column_int64(s, 3);
+        w->seed = w->ids.seed = (uint64_t)sqlite3_column_int64(s, 3);
         w->rows = (uint64_t)sqlite3_column_int64(s, 4);
         w->names = w->names_there = (uint64_t)sqlite3_column_int64(s, 5);
     } else if (!r) {
@@ -443,9 +444,7 @@ uint64_t writer_runs(const struct writer *w)
 
 static size_t chain_of(const struct staged_ids *ids, struct uuid id)
 {
-    uint64_t h;
-    memcpy(&h, id.byte + 8, sizeof h); /* only a place in a table of this process */
-    return (size_t)((h * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (ids->cap - 1);
+    return (size_t)(keys_hash(ids->seed, id.byte, sizeof id.byte) >> 32) & (ids->cap - 1);
 }
 
 static const struct staged_id *staged_id(const struct staged_ids *ids, struct uuid id)

@@ -130,8 +130,8 @@ void commit_retry(struct commit *commit)
         op_finish(&commit->retry);
 }
 
-/* Repair the index if it is behind; forget that the disk was full once it has
- * room again.  Other trouble stays until a batch was stored. */
+/* Repair the index if it is behind; else forget the trouble when the log can be
+ * written as far as anyone can see, and let the next batch tell. */
 static void retry(struct op *op)
 {
     struct commit *commit = op_owner(op, struct commit, retry);
@@ -144,7 +144,7 @@ static void retry(struct op *op)
         commit->busy = true;
         commit->recover.op.err = (struct err){0};
         recover(&commit->recover);
-    } else if (commit_trouble(commit) == ERR_FULL && size.free_bytes > 0) {
+    } else if (size.free_bytes > 0 && !size.broken) {
         atomic_store_explicit(&commit->trouble, ERR_OK, memory_order_relaxed);
     }
 }

@@ -20,14 +20,14 @@
 #include "index/index.h"
 #include "store/store.h"
 
-enum { GROUP_RECORDS = 1024 };
+enum { GROUP_RECORDS = 1024, GROUP_RUNS = 10000 };
 
 struct journey {
     struct recover *recover;
     struct arena *arena; /* of this group */
     struct record records[GROUP_RECORDS];
     struct index_batch batches[GROUP_RECORDS];
-    size_t count, bytes;
+    size_t count, bytes, runs;
     struct index_mark mark;
     struct index_stage stage;
     struct index_commit commit;
@@ -104,7 +104,8 @@ static int collect(void *context, const struct record *record, struct place firs
     j->batches[i] =
         (struct index_batch){.record = &j->records[i], .first = first, .sequence = sequence};
     j->bytes += record->table.len + record->body.len;
-    return j->count == GROUP_RECORDS || j->bytes > STORE_GROUP_MAX ? -1 : 0;
+    j->runs += record->count;
+    return j->count == GROUP_RECORDS || j->bytes > STORE_GROUP_MAX || j->runs > GROUP_RUNS ? -1 : 0;
 }
 
 static void next(struct journey *j)
@@ -112,7 +113,7 @@ static void next(struct journey *j)
     struct recover *recover = j->recover;
     arena_free(j->arena);
     j->arena = arena_new(1024);
-    j->count = j->bytes = 0;
+    j->count = j->bytes = j->runs = 0;
     int r = store_walk(recover->store, recover->sequence, collect, NULL, j, &recover->op.err);
     if (r > 0 || j->count == 0) {
         end(j);

@@ -40,6 +40,7 @@ struct batch {
     struct budget *budget;
     struct spare *spare; /* where a large body comes from and goes, or NULL */
     size_t taken;        /* of the budget */
+    size_t paid;         /* bytes of the body that are in it */
     int64_t received_us;
     struct uuid_source ids;
     bool lines, started, a_value;
@@ -87,6 +88,12 @@ struct batch *batch_new(bool lines, const struct batch_limits *limits, struct bu
         abort();
     batch->spare = spare;
     batch->body = spare ? spare_take(spare, size_hint) : NULL;
+    if (batch->body && take(batch, batch->body->cap)) {
+        batch->paid = batch->body->cap; /* its memory is there already */
+    } else if (batch->body) {
+        spare_give(spare, batch->body);
+        batch->body = NULL;
+    }
     if (!batch->body)
         batch->body = buf_new(size_hint ? size_hint : FIRST_SIZE);
     batch->state = batch->body && take(batch, BATCH_COST) ? BATCH_READING : BATCH_BUSY;
@@ -510,8 +517,12 @@ static enum batch_state append(struct batch *batch, struct str piece)
 {
     if (piece.len > batch->limits.body_max - batch->body->len)
         return too_big(batch, "The body is too large", batch->limits.body_max, "bytes");
-    if (!take(batch, piece.len))
-        return refuse(batch, BATCH_BUSY);
+    size_t end = batch->body->len + piece.len;
+    if (end > batch->paid) {
+        if (!take(batch, end - batch->paid))
+            return refuse(batch, BATCH_BUSY);
+        batch->paid = end;
+    }
     if (batch->body->cap - batch->body->len < piece.len) {
         size_t cap = batch->body->cap * 2;
         while (cap - batch->body->len < piece.len)

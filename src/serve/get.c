@@ -134,8 +134,8 @@ static void found(struct op *op)
     struct buf *charge = buf_new(0);
     struct budget *budget = get->serve->budget;
     size_t size = row->size + (size_t)STORE_READ_COST;
-    if (size > budget->limit)
-        size = budget->limit; /* one that alone is more gets all there is */
+    if (size > budget->limit / 2)
+        size = budget->limit / 2; /* or it would never find enough free */
     if (!charge || !buf_charge(charge, budget, size)) {
         buf_unref(charge);
         struct err err;

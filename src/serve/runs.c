@@ -10,6 +10,7 @@
 #include "serve/runs.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/budget.h"
@@ -20,6 +21,8 @@
 #include "run/render.h"
 #include "serve/encode.h"
 #include "wire/splice.h"
+
+enum { RUN_COST = 512 /* bytes of a run's entry and spans, and of ours for it */ };
 
 static void cached(struct op *op);
 static void searched(struct op *op);
@@ -198,25 +201,50 @@ static size_t step_of(const struct serve_runs *runs, size_t next, uint64_t *size
     return n;
 }
 
+/* Runs that lie side by side are read together; each stretch of them has its cost. */
+static int by_place(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    if (x->container != y->container)
+        return x->container < y->container ? -1 : 1;
+    return (x->ordinal > y->ordinal) - (x->ordinal < y->ordinal);
+}
+
+static size_t stretches(const struct serve_runs *runs, size_t next, size_t n)
+{
+    struct place *places = arena_make(runs->arena, struct place, n + 1);
+    size_t count = n > 0;
+    for (size_t i = 0; i < n; i++)
+        places[i] = runs->rows[next + i].place;
+    qsort(places, n, sizeof *places, by_place);
+    for (size_t i = 1; i < n; i++)
+        count += places[i].container != places[i - 1].container ||
+                 places[i].ordinal > places[i - 1].ordinal + 1;
+    return count;
+}
+
 /* What a page may come to hold at once is taken before its first step, since in
  * the middle of an answer there is no way to say no: its largest step as read
- * and as rendered, and what waits for the client.  One that alone is more than
- * the whole budget gets the whole budget. */
+ * and as rendered, and what waits for the client.  One that is more than
+ * half of the budget gets that half, or it would never find enough free. */
 static bool charge_page(struct serve_runs *runs)
 {
     uint64_t total = 0, most = 0, size;
     for (size_t next = 0; next < runs->count;) {
         size_t n = step_of(runs, next, &size);
         total += size;
-        size = 2 * size + n * STORE_READ_COST;
+        size = 2 * size + n * RUN_COST + stretches(runs, next, n) * STORE_READ_COST;
         most = size > most ? size : most;
         next += n;
     }
     most += total < RUNS_AHEAD ? total : RUNS_AHEAD;
     runs->charge = buf_new(0);
-    return runs->charge &&
-           buf_charge(runs->charge, runs->serve->budget,
-                      most < runs->serve->budget->limit ? most : runs->serve->budget->limit);
+    if (!runs->charge)
+        return false;
+    arena_keep(runs->arena, runs->charge); /* until the answer was sent */
+    return buf_charge(runs->charge, runs->serve->budget,
+                      most < runs->serve->budget->limit / 2 ? most
+                                                            : runs->serve->budget->limit / 2);
 }
 
 static void step(struct serve_runs *runs)
@@ -282,7 +310,7 @@ static void stepped(struct op *op)
     if (runs->last)
         splice_add(&splice, runs->suffix);
 
-    runs->whole = first && runs->last;
+    runs->whole = first && runs->last && splice.size < CACHE_VALUE_MAX;
     runs->step = runs->whole ? encode_answer(&splice, runs->coding) : splice_join(&splice);
     if (!runs->step) {
         struct err err;
@@ -309,5 +337,4 @@ void serve_end(struct serve_runs *runs)
     runs->whole = false;
     keep(runs); /* a flight that was begun and failed ends here */
     arena_free(runs->step_arena);
-    buf_unref(runs->charge);
 }

@@ -371,7 +371,7 @@ static bool write_piece(const struct segment *segment, size_t size, uint64_t at)
  * page goes out).  Behind the end of the group the last block is zeros, as the
  * file is there.  False when it cannot be done so; then nothing was promised. */
 static bool write_direct(struct segment *segment, const struct iovec *iov, size_t count,
-                         uint64_t end, struct err *err)
+                         uint64_t end)
 {
     if (segment->direct_fd < 0 || end - segment->end < SEGMENT_DIRECT_MIN)
         return false;
@@ -383,7 +383,7 @@ static bool write_direct(struct segment *segment, const struct iovec *iov, size_
     uint64_t at = segment->end / SEGMENT_BLOCK * SEGMENT_BLOCK;
     size_t have = (size_t)(segment->end - at), got = 0;
     if (have > 0 &&
-        (disk_read(segment->file.disk, segment->file.fd, segment->direct, have, at, &got, err) ||
+        (disk_read(segment->file.disk, segment->file.fd, segment->direct, have, at, &got, NULL) ||
          got < have))
         return false;
     for (size_t i = 0, skip = 0; i < count;) {
@@ -467,7 +467,7 @@ int segment_append(struct segment *segment, const struct store_record *records, 
     r = make_room(segment, end, target, reserve, err);
     if (r)
         goto out;
-    if (!write_direct(segment, iov, parts, end, err))
+    if (!write_direct(segment, iov, parts, end))
         r = disk_write(segment->file.disk, segment->file.fd, iov, parts, segment->end, err);
     if (r) {
         cut(segment);

@@ -35,6 +35,7 @@ struct store {
     struct reader *reader;
     struct lane *lane; /* reads; NULL when there are no threads for it */
     atomic_uint_fast64_t segments, bytes, last_sequence;
+    atomic_bool broken;
 
     /* Of the one writer. */
     struct segment last; /* the file that is written; file.number 0: none yet */
@@ -360,8 +361,9 @@ static int append(struct store *store, const struct store_record *records, size_
 void store_append(struct store *store, struct store_append *a)
 {
     a->op.err = (struct err){0};
-    if (a->count > 0)
-        (void)append(store, a->records, a->count, &a->op.err); /* the error travels in op.err */
+    if (a->count > 0 && append(store, a->records, a->count, &a->op.err) == 0)
+        a->op.err = (struct err){0}; /* the error travels in op.err, and only one that is one */
+    atomic_store(&store->broken, store->last.broken);
     op_finish(&a->op);
 }
 
@@ -564,6 +566,7 @@ void store_sizes(const struct store *store, struct store_size *result)
         .segments = atomic_load(&store->segments),
         .bytes = atomic_load(&store->bytes),
         .last_sequence = atomic_load(&store->last_sequence),
+        .broken = atomic_load(&store->broken),
         .free_bytes = available > store->config.reserve ? available - store->config.reserve : 0,
     };
 }

@@ -102,5 +102,6 @@ int store_walk(struct store *store, uint64_t after_sequence, store_visit_fn *vis
 struct store_size {
     uint64_t segments, bytes, free_bytes; /* free_bytes: of the file system, above the reserve */
     uint64_t last_sequence;               /* of the newest record; 0: none */
+    bool broken;                          /* no more appends until the next start */
 };
 void store_sizes(const struct store *store, struct store_size *result); /* any thread */

@@ -17,12 +17,15 @@ TEST(a_large_buffer_is_used_again)
     buf_unref(buf);
 }
 
-TEST(one_that_is_too_small_makes_room)
+TEST(one_that_is_too_small_or_much_too_large_stays_for_others)
 {
     struct spare spare = {0};
-    spare_give(&spare, buf_new(SPARE_MIN));
-    CHECK(spare_take(&spare, SPARE_MIN + 1) == NULL);
-    CHECK(spare_take(&spare, SPARE_MIN) == NULL); /* it is gone */
+    struct buf *buf = buf_new(3 * SPARE_MIN);
+    spare_give(&spare, buf);
+    CHECK(spare_take(&spare, 3 * SPARE_MIN + 1) == NULL);
+    CHECK(spare_take(&spare, SPARE_MIN) == NULL);
+    CHECK(spare_take(&spare, 2 * SPARE_MIN) == buf);
+    buf_unref(buf);
 }
 
 TEST(small_and_huge_buffers_are_not_kept)
@@ -40,6 +43,6 @@ TEST(the_last_one_given_stays)
     struct buf *last = buf_new(3 * SPARE_MIN);
     spare_give(&spare, buf_new(2 * SPARE_MIN));
     spare_give(&spare, last);
-    CHECK(spare_take(&spare, SPARE_MIN) == last);
+    CHECK(spare_take(&spare, 2 * SPARE_MIN) == last);
     buf_unref(last);
 }

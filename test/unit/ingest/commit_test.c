@@ -67,7 +67,7 @@ int store_walk(struct store *store, uint64_t after, store_visit_fn *visit,
 void store_sizes(const struct store *store, struct store_size *result)
 {
     (void)store;
-    *result = (struct store_size){.last_sequence = world.sequence};
+    *result = (struct store_size){.last_sequence = world.sequence, .free_bytes = 1};
 }
 
 static void fake_stage(struct index *index, struct index_stage *stage)
