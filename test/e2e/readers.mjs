@@ -40,7 +40,9 @@ describe('readers', () => {
                 const wire = await Wire.open(server);
                 ask(wire, path, `Accept-Encoding: ${coding}\r\n`);
                 assert.ok(await wire.until(() => wire.received.length > 100), path);
-                wire.socket.end(); // it will send no more; then it is gone
+                wire.socket.pause();
+                wire.socket.end(); // half-closed: to the server that is gone
+                await wire.until(() => wire.closed, 300);
                 wire.close();
             }
         await until(
