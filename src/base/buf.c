@@ -8,7 +8,7 @@
 
 #include "base/budget.h"
 
-enum { HUGE = 2 << 20 };
+enum { HUGE = 2 << 20, HUGE_FROM = 4 << 20 };
 
 /* A body of megabytes is filled once from end to end: in huge pages that is a
  * few faults instead of thousands.  Only asked for; it may not be granted. */
@@ -30,7 +30,7 @@ struct buf *buf_new(size_t cap)
     buf->cap = cap;
     buf->budget = NULL;
     buf->charged = 0;
-    if (cap >= 2 * HUGE)
+    if (cap >= HUGE_FROM)
         prefer_huge_pages(buf);
     return buf;
 }
@@ -60,7 +60,7 @@ struct buf *buf_grow(struct buf *buf, size_t cap)
     if (!grown)
         return NULL;
     grown->cap = cap;
-    if (cap >= 2 * HUGE)
+    if (cap >= HUGE_FROM)
         prefer_huge_pages(grown);
     return grown;
 }
