@@ -187,11 +187,11 @@ int command_serve(const struct config *config, const struct command_args *args)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     sigaddset(&signals, SIGUSR2);
-    sigprocmask(SIG_BLOCK, &signals, NULL); /* before any thread is there: all inherit it */
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread is there: all inherit it */
     signal(SIGPIPE, SIG_IGN);
 
     /* What is large goes back to the system when it is freed, whatever came before. */
-    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20); /* NOLINT(concurrency-mt-unsafe): no thread is there yet */
     log_setup(config_log_level(config), config->log_json);
     metric_setup(RUNDLET_VERSION);
     if (config->notice)
