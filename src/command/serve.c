@@ -162,14 +162,14 @@ static int listen_and_serve(struct server *server, const struct config *config,
     url_of(config, http_port(server->http), url, sizeof url);
     if (app_announce(app, url, err))
         log_event(LOG_WARN, "lock_file", LOG_C("reason", err->text));
+    if (!config->log_json)
+        greet(url, server->api.key.len > 0);
     char address[128];
     snprintf(address, sizeof address, strchr(config->listen.host, ':') ? "[%s]:%u" : "%s:%u",
              config->listen.host, http_port(server->http));
     log_event(LOG_INFO, "listening", LOG_C("address", address), LOG_C("data", config->data),
               LOG_C("objects", config->objects), LOG_C("index", config->index),
               LOG_C("cache", config->cache), LOG_N("loops", app->loop_count));
-    if (!config->log_json)
-        greet(url, server->api.key.len > 0);
     wait_for_end(server, config, signals);
     for (unsigned i = 0; i < app->loop_count; i++)
         loop_join(app->loops[i]);

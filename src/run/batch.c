@@ -25,7 +25,7 @@
 #include "wire/json_string.h"
 #include "wire/rfc3339.h"
 
-enum { FIRST_SIZE = 4 << 10 };
+enum { FIRST_SIZE = 4 << 10, WARM_FROM = 256 << 10 };
 
 /* One run while its fields come in.  Spans are absolute in the body. */
 struct draft {
@@ -43,9 +43,10 @@ struct batch {
     size_t paid;         /* bytes of the body that are in it */
     int64_t received_us;
     struct uuid_source ids;
-    bool lines, started, a_value;
+    bool lines, started, a_value, asked;
     enum batch_state state;
 
+    size_t hint; /* bytes that were promised; 0: unknown */
     struct buf *body;
     size_t blank; /* bytes of white space in front */
     struct json_scan scan;
@@ -87,15 +88,8 @@ struct batch *batch_new(bool lines, const struct batch_limits *limits, struct bu
     if (!batch->hash)
         abort();
     batch->spare = spare;
-    batch->body = spare ? spare_take(spare, size_hint) : NULL;
-    if (batch->body && take(batch, batch->body->cap)) {
-        batch->paid = batch->body->cap; /* its memory is there already */
-    } else if (batch->body) {
-        spare_give(spare, batch->body);
-        batch->body = NULL;
-    }
-    if (!batch->body)
-        batch->body = buf_new(size_hint ? size_hint : FIRST_SIZE);
+    batch->hint = size_hint;
+    batch->body = buf_new(size_hint ? size_hint : FIRST_SIZE);
     batch->state = batch->body && take(batch, BATCH_COST) ? BATCH_READING : BATCH_BUSY;
     return batch;
 }
@@ -513,10 +507,32 @@ static bool start(struct batch *batch)
     return true;
 }
 
+/* Once so much has come that the rest may be believed in, go on in the spare
+ * buffer.  Its memory is there already, so all of it counts. */
+static void use_spare(struct batch *batch)
+{
+    struct spare *spare = batch->spare;
+    batch->asked = true;
+    struct buf *warm = spare ? spare_take(spare, batch->hint) : NULL;
+    if (!warm)
+        return;
+    if (warm->cap < batch->body->len || !take(batch, warm->cap - batch->paid)) {
+        spare_give(spare, warm);
+        return;
+    }
+    batch->paid = warm->cap;
+    memcpy(warm->at, batch->body->at, batch->body->len);
+    warm->len = batch->body->len;
+    buf_unref(batch->body);
+    batch->body = warm;
+}
+
 static enum batch_state append(struct batch *batch, struct str piece)
 {
     if (piece.len > batch->limits.body_max - batch->body->len)
         return too_big(batch, "The body is too large", batch->limits.body_max, "bytes");
+    if (!batch->asked && batch->body->len >= WARM_FROM)
+        use_spare(batch);
     size_t end = batch->body->len + piece.len;
     if (end > batch->paid) {
         if (!take(batch, end - batch->paid))

@@ -72,7 +72,7 @@ struct objects {
     const struct objects_ops *ops;
 };
 
-int object_dir_open(struct str dir, const struct disk *disk, struct objects **result,
+int object_dir_open(struct str root, const struct disk *disk, struct objects **result,
                     struct err *err);
 int object_mem_open(struct objects **result, struct err *err);
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "base/budget.h"
+#include "base/buf.h"
+#include "base/spare.h"
 #include "lib/check.h"
 
 static const struct batch_limits roomy = {
@@ -309,4 +311,41 @@ TEST(white_space_in_front_is_looked_at_once)
     CHECK(state == BATCH_READING);
     CHECK(batch_feed(batch, STR("[]"), true) == BATCH_EMPTY);
     batch_free(batch);
+}
+
+TEST(a_large_body_goes_on_in_the_spare_buffer)
+{
+    static const struct batch_limits large = {
+        .body_max = 8 << 20, .run_max = 8 << 20, .runs_max = 9, .name_max = 64};
+    struct budget budget = {.limit = SIZE_MAX / 2};
+    struct spare spare = {0};
+    struct buf *warm = buf_new(3 << 20);
+    size_t len = 2 << 20;
+    char *body = malloc(len);
+    int head = sprintf(body, "[{" TRACE ",\"name\":\"n\",\"inputs\":{\"long\":\"");
+    memset(body + head, 'x', len - (size_t)head);
+    memcpy(body + len - 4, "\"}}]", 4);
+
+    for (int round = 0; round < 2; round++) {
+        spare_give(&spare, warm);
+        struct batch *batch = batch_new(false, &large, &budget, &spare, 0, len);
+        CHECK(batch_feed(batch, (struct str){body, 1}, false) == BATCH_READING);
+        CHECK(atomic_load(&budget.used) < 1 << 20); /* what is promised costs nothing */
+        enum batch_state state = BATCH_READING;
+        for (size_t at = 1; at < len; at += 1 << 16) {
+            size_t n = len - at < 1 << 16 ? len - at : 1 << 16;
+            state = batch_feed(batch, (struct str){body + at, n}, at + n == len);
+        }
+        CHECK(state == BATCH_READY);
+        struct run run;
+        CHECK(record_run(batch_record(batch), 0, &run, NULL) == 0);
+        CHECK(run.raw.len == len - 2 && memcmp(run.raw.at, body + 1, len - 2) == 0);
+        CHECK(atomic_load(&budget.used) >= 3 << 20); /* all of the spare is */
+        batch_free(batch);
+        CHECK(atomic_load(&budget.used) == 0);
+        warm = spare_take(&spare, 2 << 20);
+        CHECK(warm && warm->cap == 3 << 20);
+    }
+    buf_unref(warm);
+    free(body);
 }
