@@ -13,7 +13,7 @@
  *
  * Threads  begun and done on op.loop
  * Memory   a step is a counted buffer; what a page needs at its largest is charged
- *          to the budget from its first step to serve_end()
+ *          to the budget from its first step for as long as `arena` lives
  * Errors   ERR_BUSY, ERR_CORRUPT, and those of the index and the store
  */
 #pragma once
@@ -44,7 +44,7 @@ enum {
 struct serve_runs {
     struct op op;
     const struct serve *serve;
-    struct arena *arena;    /* in: lives until serve_end() */
+    struct arena *arena;    /* in: lives until the answer was sent */
     uint32_t fields;        /* in: which to show of each run */
     enum coding coding;     /* in: for a page of one step */
     struct query query;     /* in, of serve_search() */
