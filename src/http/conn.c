@@ -574,7 +574,7 @@ void conn_written(struct conn *conn, bool good)
         return;
     }
     struct http_request *r = conn->request;
-    if (r && r->blocked && !r->gone && !conn_full(conn)) {
+    if (r && r->blocked && !r->replied && !r->gone && !conn_full(conn)) {
         r->blocked = false;
         if (r->handler->drained)
             r->handler->drained(r);

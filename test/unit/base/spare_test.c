@@ -6,7 +6,7 @@
 
 TEST(a_large_buffer_is_used_again)
 {
-    struct spare spare = {0};
+    struct spare spare = {NULL};
     struct buf *buf = buf_new(2 * SPARE_MIN);
     buf->len = 7;
     spare_give(&spare, buf);
@@ -19,7 +19,7 @@ TEST(a_large_buffer_is_used_again)
 
 TEST(one_that_is_too_small_or_much_too_large_stays_for_others)
 {
-    struct spare spare = {0};
+    struct spare spare = {NULL};
     struct buf *buf = buf_new(3 * SPARE_MIN);
     spare_give(&spare, buf);
     CHECK(spare_take(&spare, 3 * SPARE_MIN + 1) == NULL);
@@ -30,7 +30,7 @@ TEST(one_that_is_too_small_or_much_too_large_stays_for_others)
 
 TEST(small_and_huge_buffers_are_not_kept)
 {
-    struct spare spare = {0};
+    struct spare spare = {NULL};
     spare_give(&spare, buf_new(SPARE_MIN - 1));
     spare_give(&spare, buf_new((size_t)SPARE_MAX + 1));
     CHECK(spare_take(&spare, SPARE_MIN) == NULL);
@@ -39,7 +39,7 @@ TEST(small_and_huge_buffers_are_not_kept)
 
 TEST(the_last_one_given_stays)
 {
-    struct spare spare = {0};
+    struct spare spare = {NULL};
     struct buf *last = buf_new(3 * SPARE_MIN);
     spare_give(&spare, buf_new(2 * SPARE_MIN));
     spare_give(&spare, last);

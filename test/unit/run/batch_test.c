@@ -318,7 +318,7 @@ TEST(a_large_body_goes_on_in_the_spare_buffer)
     static const struct batch_limits large = {
         .body_max = 8 << 20, .run_max = 8 << 20, .runs_max = 9, .name_max = 64};
     struct budget budget = {.limit = SIZE_MAX / 2};
-    struct spare spare = {0};
+    struct spare spare = {NULL};
     struct buf *warm = buf_new(3 << 20);
     size_t len = 2 << 20;
     char *body = malloc(len);
