@@ -21,6 +21,7 @@
 #include "ingest/recover.h"
 #include "loop/loop.h"
 #include "store/store.h"
+#include "upkeep/upkeep.h"
 
 enum { QUEUE_MAX = 4096 /* batches, and reads of each kind, that may wait */ };
 
@@ -98,14 +99,16 @@ int app_announce(struct app *app, const char *url, struct err *err)
 static int open_store(struct app *app, struct err *err)
 {
     const struct config *config = app->config;
-    char path[4200];
-    if (path_of(config, "segments", path, sizeof path, err))
+    char segments[4200], packs[4200];
+    if (path_of(config, "segments", segments, sizeof segments, err) ||
+        path_of(config, "packs", packs, sizeof packs, err))
         return ERR_INVALID;
-    if (app->use != APP_READ && make_dir(path, err))
+    if (app->use != APP_READ && (make_dir(segments, err) || make_dir(packs, err)))
         return ERR_IO;
     return store_open(
         &(struct store_config){
-            .dir = {path, strlen(path)},
+            .dir = {segments, strlen(segments)},
+            .packs = {packs, strlen(packs)},
             .disk = &disk_real,
             .segment_size = config->segment_size,
             .reserve = config->disk_reserve,
@@ -288,10 +291,25 @@ fail:
     return (int)err->code;
 }
 
+int app_keep_up(struct app *app, struct err *err)
+{
+    return upkeep_start(
+        &(struct upkeep_config){
+            .store = app->store,
+            .index = app->index,
+            .writer = app->commit_loop,
+            .loop_index = app->loop_count + 1,
+            .idle_ms = (uint64_t)app->config->seal_idle_ms,
+            .bytes_per_sec = app->config->seal_rate,
+        },
+        &app->upkeep, err);
+}
+
 void app_close(struct app *app)
 {
     if (!app)
         return;
+    upkeep_stop(app->upkeep);
     if (app->started) {
         commit_end(app->commit);
         loop_join(app->commit_loop);

@@ -21,6 +21,7 @@ struct config;
 struct index;
 struct loop;
 struct store;
+struct upkeep;
 
 enum app_use {
     APP_WRITE,   /* holds the lock of the data directory; repairs, recovers, may commit */
@@ -41,6 +42,7 @@ struct app {
     struct cache *cache;
     struct commit *commit;    /* not with APP_READ */
     struct loop *commit_loop; /* likewise; a thread of its own */
+    struct upkeep *upkeep;    /* once app_keep_up() was called */
     struct loop **loops;      /* config->loops of them for serving, one for the command line */
     unsigned loop_count;
     bool started; /* the threads run */
@@ -52,6 +54,10 @@ struct app {
  * `loop_count` loops are opened and attached; none runs yet but the commit loop. */
 int app_open(const struct config *config, enum app_use use, unsigned loop_count,
              struct app **result, struct err *err);
+
+/* Begin to seal what is not written any more; for who stays. */
+int app_keep_up(struct app *app, struct err *err);
+
 void app_close(struct app *app); /* NULL and half-open are fine; loops have been stopped */
 
 /* How far the index, as it is, has had the log; 0 when it cannot be read. */

@@ -145,6 +145,8 @@ static void metrics(struct http_request *request)
     store_sizes(api->serve.store, &size);
     metric_set(METRIC_SEGMENTS, (int64_t)size.segments);
     metric_set(METRIC_LOG_SIZE_BYTES, (int64_t)size.bytes);
+    metric_set(METRIC_PACKS, (int64_t)size.packs);
+    metric_set(METRIC_PACK_SIZE_BYTES, (int64_t)size.pack_bytes);
     struct text text = {0};
     metric_write(&text);
     reply_text(request, 200, "text/plain; version=0.0.4; charset=utf-8", &text);

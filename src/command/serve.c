@@ -197,7 +197,8 @@ int command_serve(const struct config *config, const struct command_args *args)
     if (config->notice)
         log_event(LOG_WARN, "notice", LOG_C("text", config->notice));
     raise_descriptors(config);
-    if (app_open(config, APP_WRITE, loops_of(config), &server.app, &err))
+    if (app_open(config, APP_WRITE, loops_of(config), &server.app, &err) ||
+        app_keep_up(server.app, &err))
         goto fail;
     server.api = (struct api){
         .serve = server.app->serve,

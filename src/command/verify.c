@@ -116,11 +116,8 @@ static int check_some(struct verify *verify, const struct record *record, struct
         struct place place = {first.container, first.ordinal + i};
         if (record_run(record, i, &run, &bad)) {
             /* Its id, if it can still be believed at all. */
-            struct uuid id;
-            bool has_id = ((size_t)i + 1) * RECORD_ENTRY <= record->table.len;
-            if (has_id)
-                memcpy(id.byte, record->table.at + (size_t)i * RECORD_ENTRY, sizeof id.byte);
-            report_run(verify, place, has_id ? &id : NULL, bad.text);
+            struct uuid id = record_id(record, i);
+            report_run(verify, place, uuid_is_zero(id) ? NULL : &id, bad.text);
             continue;
         }
         verify->runs++;
@@ -156,18 +153,21 @@ static int visit(void *context, const struct record *record, struct place first,
 
 static int open_log(struct verify *verify, struct err *err)
 {
-    struct text path = {0};
-    text_addf(&path, "%s/segments", verify->config->data);
+    struct text segments = {0}, packs = {0};
+    text_addf(&segments, "%s/segments", verify->config->data);
+    text_addf(&packs, "%s/packs", verify->config->data);
     int r = store_open(
         &(struct store_config){
-            .dir = text_str(&path),
+            .dir = text_str(&segments),
+            .packs = text_str(&packs),
             .disk = &disk_real,
             .segment_size = verify->config->segment_size,
             .read_only = true,
             .durable_sequence = app_index_mark(verify->config),
         },
         &verify->store, err);
-    text_free(&path);
+    text_free(&segments);
+    text_free(&packs);
     return r;
 }
 

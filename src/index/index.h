@@ -6,7 +6,7 @@
  *
  * Shape    one row per run
  * Threads  stage, commit, rollback, mark on the one commit loop, which they may
- *          block; find and search from any attached loop, never blocking it
+ *          block; find, search and durable from any attached loop, never blocking it
  * Memory   results live in the arena the caller passes
  * Errors   ERR_BUSY queue full, ERR_TIMEOUT deadline passed (of a commit: outcome
  *          unknown), ERR_UNAVAILABLE, ERR_FULL, ERR_IO, ERR_CORRUPT.  A failed
@@ -72,6 +72,12 @@ struct index_mark {
     uint64_t sequence; /* out: of the last commit; 0: empty */
 };
 
+/* See that what is committed would survive a power cut. */
+struct index_durable {
+    struct op op;
+    uint64_t sequence; /* out: everything in the log up to here would be in the index */
+};
+
 struct index_row {
     bool found;
     struct uuid id, trace;
@@ -107,6 +113,7 @@ struct index_ops {
     void (*commit)(struct index *index, struct index_commit *commit);
     void (*rollback)(struct index *index, struct index_rollback *rollback);
     void (*mark)(struct index *index, struct index_mark *mark);
+    void (*durable)(struct index *index, struct index_durable *durable);
     void (*find)(struct index *index, struct index_find *find);
     void (*search)(struct index *index, struct index_search *search);
     uint64_t (*runs)(struct index *index); /* rows, roughly; any thread; for metrics */

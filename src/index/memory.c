@@ -163,6 +163,16 @@ static void mark(struct index *index, struct index_mark *mark)
     op_finish(&mark->op);
 }
 
+/* As durable as the process. */
+static void durable(struct index *index, struct index_durable *durable)
+{
+    struct memory *m = memory_of(index);
+    lock(m);
+    durable->sequence = m->mark;
+    unlock(m);
+    op_finish(&durable->op);
+}
+
 static void find(struct index *index, struct index_find *find)
 {
     struct memory *m = memory_of(index);
@@ -254,6 +264,7 @@ static const struct index_ops memory_ops = {
     .commit = commit,
     .rollback = rollback,
     .mark = mark,
+    .durable = durable,
     .find = find,
     .search = search,
     .runs = runs,

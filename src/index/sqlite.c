@@ -4,7 +4,7 @@
  *                 done at once, since that loop exists to be blocked
  *   read lane     find, search: a pool of connections (sqlite_read.h), one for
  *                 each thread of the lane
- *   checkpoint    sqlite_wal.h
+ *   checkpoint    sqlite_wal.h; durable
  *
  * A read takes the view of the last commit and then begins its transaction;
  * sqlite_keys.h says why that shows it whole commits.
@@ -90,6 +90,13 @@ static void mark(struct index *index, struct index_mark *mark)
 {
     mark->sequence = writer_mark(sqlite_of(index)->writer);
     op_finish(&mark->op);
+}
+
+static void durable(struct index *index, struct index_durable *durable)
+{
+    struct sqlite_index *s = sqlite_of(index);
+    if (!refuse_if_read_only(s, &durable->op))
+        writer_durable(s->writer, durable);
 }
 
 static struct reader *take_reader(struct sqlite_index *s)
@@ -192,6 +199,7 @@ static const struct index_ops sqlite_ops = {
     .commit = commit,
     .rollback = rollback,
     .mark = mark,
+    .durable = durable,
     .find = find,
     .search = search,
     .runs = runs,

@@ -107,8 +107,7 @@ int db_step(sqlite3_stmt *statement, bool *row, const char *doing, struct err *e
     return r;
 }
 
-/* One number from one statement. */
-static int ask(sqlite3 *db, const char *sql, int64_t *answer, struct err *err)
+int db_ask(sqlite3 *db, const char *sql, int64_t *answer, struct err *err)
 {
     sqlite3_stmt *statement = NULL;
     int r = db_prepare(db, sql, &statement, err);
@@ -188,11 +187,11 @@ static int empty(sqlite3 *db, struct err *err)
 static int settle(sqlite3 *db, enum db_use use, struct err *err)
 {
     int64_t application = 0, version = 0, tables = 0;
-    int r = ask(db, "PRAGMA application_id", &application, err);
+    int r = db_ask(db, "PRAGMA application_id", &application, err);
     if (!r)
-        r = ask(db, "PRAGMA user_version", &version, err);
+        r = db_ask(db, "PRAGMA user_version", &version, err);
     if (!r)
-        r = ask(db, "SELECT count(*) FROM sqlite_schema", &tables, err);
+        r = db_ask(db, "SELECT count(*) FROM sqlite_schema", &tables, err);
     if (r)
         return r;
     if (tables > 0 && application != APPLICATION)

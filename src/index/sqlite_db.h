@@ -12,6 +12,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -35,3 +36,6 @@ int db_run(sqlite3_stmt *statement, const char *doing, struct err *err);
 /* Step to the next answer: *row says whether there is one.  At the end, and on
  * an error, the statement is ready again. */
 int db_step(sqlite3_stmt *statement, bool *row, const char *doing, struct err *err);
+
+/* One number from one statement; as it was when there is no row. */
+int db_ask(sqlite3 *db, const char *sql, int64_t *answer, struct err *err);

@@ -4,11 +4,15 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
+#include "index/index.h"
 #include "index/sqlite_db.h"
 #include "loop/lane.h"
 #include "loop/op.h"
+
+enum { QUEUE = 8 /* one of ours, and who wants the WAL synced */ };
 
 struct wal {
     sqlite3 *writer;
@@ -53,15 +57,50 @@ static int checkpoint(sqlite3 *db)
     return 0;
 }
 
-static void work(void *context, struct op *chain)
+/* Other connections may commit meanwhile: the mark is read first, so it is not
+ * more than what is synced. */
+static int sync_wal(sqlite3 *db, uint64_t *sequence, struct err *err)
 {
-    (void)chain;
-    struct wal *wal = context;
+    int64_t mark = 0;
+    sqlite3_file *file = NULL;
+    int r = db_ask(db, "SELECT mark FROM meta", &mark, err);
+    if (r)
+        return r;
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) != SQLITE_OK ||
+        !file || !file->pMethods)
+        return err_set(err, ERR_IO, "index: the WAL is not open");
+    if (file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) != SQLITE_OK)
+        fatal("index: sync the WAL: %s", strerror(sqlite3_system_errno(db)));
+    *sequence = (uint64_t)mark;
+    return 0;
+}
+
+static void pass(struct wal *wal)
+{
     sqlite3_mutex_enter(wal->lock);
     int moved = checkpoint(wal->db);
     sqlite3_mutex_leave(wal->lock);
     atomic_store_explicit(&wal->pass_moved, moved, memory_order_relaxed);
     atomic_store_explicit(&wal->busy, false, memory_order_release);
+}
+
+static void work(void *context, struct op *chain)
+{
+    struct wal *wal = context;
+    if (chain == &wal->pass) {
+        pass(wal);
+        return;
+    }
+    struct index_durable *durable = op_owner(chain, struct index_durable, op);
+    durable->op.err = (struct err){0};
+    (void)sync_wal(wal->db, &durable->sequence, &durable->op.err); /* the operation carries it */
+    op_finish(&durable->op);
+}
+
+void wal_durable(struct wal *wal, struct index_durable *durable)
+{
+    if (!lane_submit(wal->lane, &durable->op))
+        op_fail(&durable->op, ERR_BUSY, "too many wait for the index to be synced");
 }
 
 int wal_open(const char *path, sqlite3 *writer, struct wal **result, struct err *err)
@@ -72,7 +111,7 @@ int wal_open(const char *path, sqlite3 *writer, struct wal **result, struct err 
     const struct lane_config lane = {
         .name = "checkpoint",
         .threads = 1,
-        .queue_max = 1,
+        .queue_max = QUEUE,
         .batch_max = 1,
         .work = work,
         .context = wal,

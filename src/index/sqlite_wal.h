@@ -8,7 +8,7 @@
  * all the rest, so the disk sets the pace and the WAL stays bounded - unless
  * a reader holds on to an old snapshot, and readers have deadlines.
  *
- * Threads  the commit loop's
+ * Threads  the commit loop's, but for wal_durable()
  */
 #pragma once
 
@@ -22,6 +22,7 @@ enum {
     WAL_HELP = 32768, /* 128 MiB */
 };
 
+struct index_durable;
 struct wal;
 
 /* `writer` is the connection that commits. */
@@ -29,4 +30,7 @@ int wal_open(const char *path, sqlite3 *writer, struct wal **result, struct err 
 
 /* After each commit. */
 void wal_tend(struct wal *wal);
+
+/* Sync the WAL; any thread, the work is the thread's that moves it. */
+void wal_durable(struct wal *wal, struct index_durable *durable);
 void wal_close(struct wal *wal); /* before the writer's connection; NULL is fine */

@@ -427,6 +427,11 @@ uint64_t writer_mark(const struct writer *w)
     return w->mark;
 }
 
+void writer_durable(struct writer *w, struct index_durable *durable)
+{
+    wal_durable(w->wal, durable);
+}
+
 struct keys_view *writer_view(struct writer *w)
 {
     sqlite3_mutex_enter(w->lock);

@@ -28,6 +28,7 @@ int writer_commit(struct writer *writer, uint64_t sequence, struct err *err);
 void writer_rollback(struct writer *writer);
 
 uint64_t writer_mark(const struct writer *writer);
+void writer_durable(struct writer *writer, struct index_durable *durable); /* any thread */
 
 /* What is in memory as of the last commit; the caller's reference. */
 struct keys_view *writer_view(struct writer *writer);

@@ -320,6 +320,7 @@ static void committed(struct op *op)
 static void rolled_back(struct op *op)
 {
     struct commit *commit = op_owner(op, struct commit, rollback.op);
+    store_forget(commit->config.store);
     end(commit, &commit->failed);
 }
 

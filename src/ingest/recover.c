@@ -15,7 +15,6 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
-#include "base/buf.h"
 #include "base/metric.h"
 #include "index/index.h"
 #include "store/store.h"
@@ -92,18 +91,10 @@ static int collect(void *context, const struct record *record, struct place firs
     struct journey *j = context;
     (void)err;
     size_t i = j->count++;
-    struct buf *copy = buf_new(record->table.len + record->body.len);
-    if (!copy)
-        abort();
-    memcpy(copy->at, record->table.at, record->table.len);
-    memcpy(copy->at + record->table.len, record->body.at, record->body.len);
-    arena_keep(j->arena, copy);
-    j->records[i] = *record;
-    j->records[i].table.at = copy->at;
-    j->records[i].body.at = copy->at + record->table.len;
+    j->records[i] = record_copy(record, j->arena);
     j->batches[i] =
         (struct index_batch){.record = &j->records[i], .first = first, .sequence = sequence};
-    j->bytes += record->table.len + record->body.len;
+    j->bytes += record_weight(record);
     j->runs += record->count;
     return j->count == GROUP_RECORDS || j->bytes > STORE_GROUP_MAX || j->runs > GROUP_RUNS ? -1 : 0;
 }

@@ -7,7 +7,10 @@
 #include "run/record.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
+#include "base/arena.h"
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/crc32c.h"
 
@@ -83,11 +86,37 @@ int record_locate(const char *entry, size_t table_len, size_t body_len, struct r
     return 0;
 }
 
+struct run record_peek(const char *entry)
+{
+    struct run run = {
+        .start_us = (int64_t)get_u64(entry + AT_START),
+        .end_us = (int64_t)get_u64(entry + AT_END),
+        .type = (enum run_type)(unsigned char)entry[AT_TYPE],
+        .status = (enum run_status)(unsigned char)entry[AT_STATUS],
+        .hash = {get_u64(entry + AT_HASH), get_u64(entry + AT_HASH + 8)},
+        .present = get_u32(entry + AT_PRESENT),
+    };
+    memcpy(run.id.byte, entry + AT_ID, 16);
+    memcpy(run.trace.byte, entry + AT_TRACE, 16);
+    memcpy(run.parent.byte, entry + AT_PARENT, 16);
+    return run;
+}
+
+bool record_entry_sound(const char *entry, struct str spans)
+{
+    return crc32c(crc32c(0, entry, AT_CRC), spans.at, spans.len) == get_u32(entry + AT_CRC);
+}
+
+uint32_t record_raw_crc(const char *entry)
+{
+    return get_u32(entry + AT_BODY_CRC);
+}
+
 static int check_sums(const char *entry, struct str spans, struct str raw, struct err *err)
 {
-    if (crc32c(crc32c(0, entry, AT_CRC), spans.at, spans.len) != get_u32(entry + AT_CRC))
+    if (!record_entry_sound(entry, spans))
         return err_set(err, ERR_CORRUPT, "entry: wrong checksum");
-    if (crc32c(0, raw.at, raw.len) != get_u32(entry + AT_BODY_CRC))
+    if (crc32c(0, raw.at, raw.len) != record_raw_crc(entry))
         return err_set(err, ERR_CORRUPT, "run: wrong checksum");
     return 0;
 }
@@ -114,19 +143,9 @@ static int decode(const char *entry, struct str spans, struct str raw, bool fres
             return err_set(err, ERR_CORRUPT, "entry: a field outside its run");
     }
 
-    *result = (struct run){
-        .start_us = (int64_t)get_u64(entry + AT_START),
-        .end_us = (int64_t)get_u64(entry + AT_END),
-        .type = (enum run_type)type,
-        .status = (enum run_status)status,
-        .hash = {get_u64(entry + AT_HASH), get_u64(entry + AT_HASH + 8)},
-        .present = present,
-        .spans = spans.at,
-        .raw = raw,
-    };
-    memcpy(result->id.byte, entry + AT_ID, 16);
-    memcpy(result->trace.byte, entry + AT_TRACE, 16);
-    memcpy(result->parent.byte, entry + AT_PARENT, 16);
+    *result = record_peek(entry);
+    result->spans = spans.at;
+    result->raw = raw;
     return 0;
 }
 
@@ -139,6 +158,11 @@ int record_decode(const char *entry, struct str spans, struct str raw, struct ru
 int record_run(const struct record *record, uint32_t i, struct run *result, struct err *err)
 {
     assert(i < record->count);
+    if (record->parts) {
+        const struct record_part *part = &record->parts[i];
+        return part->entry ? decode(part->entry, part->spans, part->raw, false, result, err)
+                           : err_set(err, ERR_CORRUPT, "lost with the block that held it");
+    }
     if (record->table.len / RECORD_ENTRY < record->count)
         return err_set(err, ERR_CORRUPT, "table: shorter than its %u entries", record->count);
     const char *entry = record->table.at + (size_t)i * RECORD_ENTRY;
@@ -149,4 +173,62 @@ int record_run(const struct record *record, uint32_t i, struct run *result, stru
     return decode(entry, (struct str){record->table.at + e.spans_at, e.spans_len},
                   (struct str){record->body.at + e.body_at, e.body_len}, record->fresh, result,
                   err);
+}
+
+struct uuid record_id(const struct record *record, uint32_t i)
+{
+    struct uuid id = {0};
+    const char *entry = NULL;
+    if (record->parts) {
+        id = record->parts[i].id;
+        entry = record->parts[i].entry;
+    } else if (record->table.len / RECORD_ENTRY > i) {
+        entry = record->table.at + (size_t)i * RECORD_ENTRY;
+    }
+    if (entry)
+        memcpy(id.byte, entry + AT_ID, sizeof id.byte);
+    return id;
+}
+
+uint64_t record_weight(const struct record *record)
+{
+    uint64_t weight = record->table.len + record->body.len;
+    for (uint32_t i = 0; record->parts && i < record->count; i++)
+        weight += RECORD_ENTRY + record->parts[i].spans.len + record->parts[i].raw.len;
+    return weight;
+}
+
+static struct str copy(struct buf *buf, struct str s)
+{
+    char *to = buf->at + buf->len;
+    if (s.len > 0)
+        memcpy(to, s.at, s.len);
+    buf->len += s.len;
+    return (struct str){to, s.len};
+}
+
+struct record record_copy(const struct record *record, struct arena *arena)
+{
+    struct record result = *record;
+    struct buf *buf = buf_new(record_weight(record));
+    if (!buf)
+        abort();
+    arena_keep(arena, buf);
+    result.table = copy(buf, record->table);
+    result.body = copy(buf, record->body);
+    if (!record->parts)
+        return result;
+
+    struct record_part *parts = arena_make(arena, struct record_part, record->count);
+    for (uint32_t i = 0; i < record->count; i++) {
+        const struct record_part *from = &record->parts[i];
+        parts[i] = *from;
+        if (!from->entry)
+            continue;
+        parts[i].entry = copy(buf, (struct str){from->entry, RECORD_ENTRY}).at;
+        parts[i].spans = copy(buf, from->spans);
+        parts[i].raw = copy(buf, from->raw);
+    }
+    result.parts = parts;
+    return result;
 }

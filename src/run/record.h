@@ -25,10 +25,19 @@
 #include "base/str.h"
 #include "run/run.h"
 
+struct arena;
+
 enum {
     RECORD_ENTRY = 112, /* bytes of one entry */
     RECORD_SPAN = 8,
     RECORD_RUNS_MAX = 1 << 20
+};
+
+/* One run of a record whose runs lie apart. */
+struct record_part {
+    const char *entry; /* NULL: it is lost */
+    struct str spans, raw;
+    struct uuid id; /* of one that is lost, if that is known; else zero */
 };
 
 struct record {
@@ -37,6 +46,9 @@ struct record {
     struct str table;
     struct str body;
     bool fresh; /* written by this process and never stored: its checksums hold */
+    /* `count` of them, in input order, where the runs lie apart (in a pack);
+     * table and body are empty then.  NULL: they do not. */
+    const struct record_part *parts;
 };
 
 /* What an entry says about where the rest of its run lies. */
@@ -59,6 +71,15 @@ void record_move_spans(char *entry, const char *spans, uint32_t by);
 int record_locate(const char *entry, size_t table_len, size_t body_len, struct record_entry *result,
                   struct err *err);
 
+/* What an entry says of its run: ids, times, type; nothing is verified, and
+ * spans and bytes are not there. */
+struct run record_peek(const char *entry);
+
+/* Does the checksum of the entry fit it and its spans?  And what is the
+ * checksum (CRC32C) of the run's bytes? */
+bool record_entry_sound(const char *entry, struct str spans);
+uint32_t record_raw_crc(const char *entry);
+
 /* Put together a run from its entry, its spans and its bytes; both checksums
  * and every span are verified.  `spans` and `raw` become views of the run. */
 int record_decode(const char *entry, struct str spans, struct str raw, struct run *result,
@@ -66,3 +87,12 @@ int record_decode(const char *entry, struct str spans, struct str raw, struct ru
 
 /* The i-th run of a whole record, verified unless the record is fresh. */
 int record_run(const struct record *record, uint32_t i, struct run *result, struct err *err);
+
+/* The id of the i-th run as its entry has it, not verified; zero when it is lost. */
+struct uuid record_id(const struct record *record, uint32_t i);
+
+/* Bytes of the runs with their entries and spans. */
+uint64_t record_weight(const struct record *record);
+
+/* The same record, in the arena. */
+struct record record_copy(const struct record *record, struct arena *arena);

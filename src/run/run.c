@@ -75,13 +75,22 @@ struct str run_status_name(enum run_status status)
     return status_names[status];
 }
 
-struct str run_field(const struct run *run, enum run_field field)
+bool run_span(const struct run *run, enum run_field field, uint32_t *at, uint32_t *len)
 {
     uint32_t bit = UINT32_C(1) << field;
     if (!(run->present & bit))
-        return (struct str){0};
+        return false;
     const char *span = run->spans + 8 * __builtin_popcount(run->present & (bit - 1));
-    uint32_t at = get_u32(span), len = get_u32(span + 4);
+    *at = get_u32(span);
+    *len = get_u32(span + 4);
+    return true;
+}
+
+struct str run_field(const struct run *run, enum run_field field)
+{
+    uint32_t at, len;
+    if (!run_span(run, field, &at, &len))
+        return (struct str){0};
     assert(at <= run->raw.len &&
            len <= run->raw.len - at); /* record_decode() checked stored ones */
     return (struct str){run->raw.at + at, len};

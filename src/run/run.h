@@ -81,6 +81,9 @@ struct str run_status_name(enum run_status status);
 /* A field's JSON as it was sent; at == NULL when the client sent none. */
 struct str run_field(const struct run *run, enum run_field field);
 
+/* Where it lies in `raw`, which need not be there; false when the client sent none. */
+bool run_span(const struct run *run, enum run_field field, uint32_t *at, uint32_t *len);
+
 /* Where an operation's bytes lie: stable for as long as they are kept. */
 struct place {
     uint64_t container; /* 1, 2, ...: the number of a segment; 0: nowhere */

@@ -1,13 +1,13 @@
 /* reader.c - see reader.h.
  *
- * One lock covers the list of files and the marks; it is never held over a
- * read.  A file is pinned while it is read, so that its descriptor is not
- * closed and used again for another.  Files and marks that were not asked for
- * lately are let go; the last file's never, as the writer publishes into them.
+ * One lock covers the list of containers and what is kept of each: of a segment
+ * its marks, of a pack its sections.  It is never held over a read.  A container
+ * is pinned while it is read, so that its descriptor is not closed and used
+ * again for another.  What was not asked for lately is let go; the last
+ * segment's marks never, as the writer publishes into them.
  *
- * Runs of one file are read in at most four rounds, each of as few calls as
- * joining neighbours allows: the front of every record (which for a small
- * record is all of it), then what lies outside of that: entries, spans, bodies.
+ * When a segment has become a pack, the pack takes its place in the list; who
+ * is reading the segment goes on, and the last of them closes it.
  */
 #include "store/reader.h"
 
@@ -19,123 +19,175 @@
 #include <sys/stat.h>
 
 #include "base/arena.h"
-#include "base/buf.h"
+#include "base/log.h"
 #include "base/metric.h"
-#include "run/record.h"
 #include "run/run.h"
-#include "store/store.h"
+#include "store/pack_file.h"
+#include "store/segment_read.h"
 
 enum {
-    FILES_OPEN = 64,             /* kept open */
-    MARKS_KEPT = 64 << 20,       /* bytes of marks kept */
-    FRONT = STORE_READ_COST / 2, /* read of a record before we know what is in it */
-    GAP = STORE_READ_COST /
-          2, /* unwanted bytes between two pieces that are cheaper read than skipped */
-    JOINED_FRONTS = 4 << 20,  /* most bytes of one call, unless one piece is larger */
-    JOINED_BODIES = 16 << 20, /* likewise */
+    FILES_OPEN = 64,      /* kept open */
+    MAPS_KEPT = 64 << 20, /* bytes of marks and sections kept */
     ALIGN = 8
 };
 
-/* A file we know of. */
+/* A container we know of. */
 struct known {
     uint64_t number;
-    struct segment_file file; /* file.fd < 0: not open */
-    unsigned pins;            /* readers at work, and 1 for being the last */
-    uint64_t used;            /* when it was last asked for, in pins */
+    bool sealed;   /* it is a pack */
+    bool replaced; /* it is not in the list any more: the last reader frees it */
+    unsigned pins; /* readers at work, and 1 for being the last */
+    uint64_t used; /* when it was last asked for, in pins */
+
+    struct segment_file file; /* of a segment; file.fd < 0: not open */
     uint64_t end;             /* valid when scanned */
     struct segment_marks marks;
     bool scanned;
+
+    struct pack_file pack; /* of a pack; pack.pack == NULL: not open */
+};
+
+/* What a thread reads packs with; as many as ever read at once. */
+struct spare_scratch {
+    struct spare_scratch *next;
+    struct pack_scratch *scratch;
 };
 
 struct reader {
     const struct disk *disk;
     bool live;
-    pthread_mutex_t lock; /* over all that follows */
-    struct known **known; /* ascending by number */
+    struct str segments, packs; /* directories */
+    pthread_mutex_t lock;       /* over all that follows */
+    struct known **known;       /* ascending by number */
     size_t count, cap;
-    size_t open, marks; /* files, bytes */
-    uint64_t now;       /* pins so far */
-    struct str dir;
-    char dir_text[];
+    size_t open, maps;     /* files, bytes */
+    uint64_t now;          /* pins so far */
+    struct known *written; /* the one that grows, or NULL */
+    struct spare_scratch *spare;
+    char dirs[];
 };
 
-struct reader *reader_new(const struct disk *disk, struct str dir, bool live)
+struct reader *reader_new(const struct disk *disk, struct str segments, struct str packs, bool live)
 {
-    struct reader *reader = calloc(1, sizeof *reader + dir.len + 1);
+    struct reader *reader = calloc(1, sizeof *reader + segments.len + packs.len + 2);
     if (!reader)
         abort();
     reader->disk = disk;
     reader->live = live;
-    memcpy(reader->dir_text, dir.at, dir.len);
-    reader->dir = (struct str){reader->dir_text, dir.len};
+    memcpy(reader->dirs, segments.at, segments.len);
+    memcpy(reader->dirs + segments.len, packs.at, packs.len);
+    reader->segments = (struct str){reader->dirs, segments.len};
+    reader->packs = (struct str){reader->dirs + segments.len, packs.len};
     pthread_mutex_init(&reader->lock, NULL);
     return reader;
 }
 
-static void close_file(struct reader *reader, struct known *known)
+static bool is_open(const struct known *known)
 {
-    if (known->file.fd < 0)
-        return;
-    reader->disk->close(known->file.fd);
-    known->file.fd = -1;
-    reader->open--;
+    return known->sealed ? known->pack.pack != NULL : known->file.fd >= 0;
 }
 
 static void forget_marks(struct reader *reader, struct known *known)
 {
-    reader->marks -= known->marks.cap * sizeof *known->marks.mark;
+    reader->maps -= known->marks.cap * sizeof *known->marks.mark;
     free(known->marks.mark);
     known->marks = (struct segment_marks){0};
     known->scanned = false;
+}
+
+/* A pack is closed with its sections. */
+static void close_file(struct reader *reader, struct known *known)
+{
+    if (!is_open(known))
+        return;
+    if (known->sealed) {
+        reader->maps -= pack_memory(known->pack.pack);
+        pack_file_close(&known->pack);
+    } else {
+        reader->disk->close(known->file.fd);
+        known->file.fd = -1;
+    }
+    reader->open--;
+}
+
+static void free_known(struct reader *reader, struct known *known)
+{
+    close_file(reader, known);
+    forget_marks(reader, known);
+    free(known);
 }
 
 void reader_free(struct reader *reader)
 {
     if (!reader)
         return;
-    for (size_t i = 0; i < reader->count; i++) {
-        close_file(reader, reader->known[i]);
-        forget_marks(reader, reader->known[i]);
-        free(reader->known[i]);
-    }
+    for (size_t i = 0; i < reader->count; i++)
+        free_known(reader, reader->known[i]);
     free(reader->known);
+    for (struct spare_scratch *spare; (spare = reader->spare);) {
+        reader->spare = spare->next;
+        pack_scratch_free(spare->scratch);
+        free(spare);
+    }
     pthread_mutex_destroy(&reader->lock);
     free(reader);
 }
 
-int reader_add(struct reader *reader, uint64_t number, const struct segment_file *open,
-               struct segment_marks *marks, uint64_t end, struct err *err)
+static struct known *new_known(uint64_t number, bool sealed)
 {
     struct known *known = calloc(1, sizeof *known);
     if (!known)
-        return err_set(err, ERR_BUSY, "no memory for a segment");
+        abort();
     known->number = number;
+    known->sealed = sealed;
     known->file.fd = -1;
-    known->pins = 1;
+    return known;
+}
 
-    int r = 0;
-    pthread_mutex_lock(&reader->lock);
-    assert(reader->count == 0 || reader->known[reader->count - 1]->number < number);
-    if (reader->count == reader->cap) {
-        size_t cap = reader->cap ? 2 * reader->cap : 64;
-        struct known **more = realloc(reader->known, cap * sizeof(struct known *));
-        if (!more) {
-            r = err_set(err, ERR_BUSY, "no memory for %zu segments", cap);
-            goto out;
-        }
+/* Room in the list for one more. */
+static bool grow(struct reader *reader)
+{
+    if (reader->count < reader->cap)
+        return true;
+    size_t cap = reader->cap ? 2 * reader->cap : 64;
+    struct known **more = realloc(reader->known, cap * sizeof(struct known *));
+    if (more) {
         reader->known = more;
         reader->cap = cap;
     }
-    if (reader->count > 0)
-        reader->known[reader->count - 1]->pins--;
+    return more != NULL;
+}
+
+static void rest(struct reader *reader)
+{
+    if (reader->written)
+        reader->written->pins--;
+    reader->written = NULL;
+}
+
+int reader_add(struct reader *reader, uint64_t number, bool sealed, const struct segment_file *open,
+               struct segment_marks *marks, uint64_t end, struct err *err)
+{
+    struct known *known = new_known(number, sealed);
+    int r = 0;
+    pthread_mutex_lock(&reader->lock);
+    assert(reader->count == 0 || reader->known[reader->count - 1]->number < number);
+    if (!grow(reader)) {
+        r = err_set(err, ERR_BUSY, "no memory for %zu containers", reader->count + 1);
+        goto out;
+    }
     if (open) {
+        assert(!sealed);
+        rest(reader);
+        reader->written = known;
+        known->pins = 1;
         known->file = *open;
         known->marks = *marks;
         *marks = (struct segment_marks){0};
         known->scanned = true;
         known->end = end;
         reader->open++;
-        reader->marks += known->marks.cap * sizeof *known->marks.mark;
+        reader->maps += known->marks.cap * sizeof *known->marks.mark;
     }
     reader->known[reader->count++] = known;
     known = NULL;
@@ -150,12 +202,12 @@ int reader_expect(struct reader *reader, size_t count, struct err *err)
 {
     int r = 0;
     pthread_mutex_lock(&reader->lock);
-    struct segment_marks *marks = &reader->known[reader->count - 1]->marks;
+    struct segment_marks *marks = &reader->written->marks;
     if (marks->cap - marks->count < count) {
         size_t cap = marks->count + count + marks->count / 2;
         struct segment_mark *more = realloc(marks->mark, cap * sizeof *more);
         if (more) {
-            reader->marks += (cap - marks->cap) * sizeof *more;
+            reader->maps += (cap - marks->cap) * sizeof *more;
             marks->mark = more;
             marks->cap = cap;
         } else {
@@ -170,7 +222,7 @@ void reader_publish(struct reader *reader, const struct segment_mark *marks, siz
                     uint64_t end)
 {
     pthread_mutex_lock(&reader->lock);
-    struct known *last = reader->known[reader->count - 1];
+    struct known *last = reader->written;
     assert(last->marks.cap - last->marks.count >= count);
     memcpy(last->marks.mark + last->marks.count, marks, count * sizeof *marks);
     last->marks.count += count;
@@ -178,9 +230,16 @@ void reader_publish(struct reader *reader, const struct segment_mark *marks, siz
     pthread_mutex_unlock(&reader->lock);
 }
 
-/* ---- files ---- */
+void reader_rest(struct reader *reader)
+{
+    pthread_mutex_lock(&reader->lock);
+    rest(reader);
+    pthread_mutex_unlock(&reader->lock);
+}
 
-static struct known *find(const struct reader *reader, uint64_t number)
+/* ---- containers ---- */
+
+static size_t find(const struct reader *reader, uint64_t number)
 {
     size_t low = 0, high = reader->count;
     while (low < high) {
@@ -190,24 +249,76 @@ static struct known *find(const struct reader *reader, uint64_t number)
         else
             high = middle;
     }
-    return low < reader->count && reader->known[low]->number == number ? reader->known[low] : NULL;
+    return low;
+}
+
+static bool is_known(const struct reader *reader, size_t i, uint64_t number)
+{
+    return i < reader->count && reader->known[i]->number == number;
+}
+
+/* Put the pack in the place of its segment, or, if that was never known, where
+ * it belongs. */
+static void put_pack(struct reader *reader, struct known *pack)
+{
+    size_t i = find(reader, pack->number);
+    if (!is_known(reader, i, pack->number)) {
+        if (grow(reader)) {
+            memmove(reader->known + i + 1, reader->known + i,
+                    (reader->count - i) * sizeof(struct known *));
+            reader->known[i] = pack;
+            reader->count++;
+        } else {
+            free(pack);
+        }
+        return;
+    }
+    struct known *segment = reader->known[i];
+    if (segment->sealed) { /* another thread beside the writer has noticed it too */
+        free(pack);
+        return;
+    }
+    assert(segment != reader->written);
+    reader->known[i] = pack;
+    segment->replaced = true;
+    if (segment->pins == 0)
+        free_known(reader, segment);
+}
+
+void reader_seal(struct reader *reader, uint64_t number)
+{
+    struct known *pack = new_known(number, true);
+    pthread_mutex_lock(&reader->lock);
+    put_pack(reader, pack);
+    pthread_mutex_unlock(&reader->lock);
+}
+
+uint64_t reader_next_segment(struct reader *reader, uint64_t after)
+{
+    uint64_t number = 0;
+    pthread_mutex_lock(&reader->lock);
+    for (size_t i = find(reader, after + 1); i < reader->count && number == 0; i++)
+        if (!reader->known[i]->sealed && reader->known[i] != reader->written)
+            number = reader->known[i]->number;
+    pthread_mutex_unlock(&reader->lock);
+    return number;
 }
 
 /* Let go of what has not been used for longest, until we are within bounds. */
 static void let_go(struct reader *reader)
 {
-    while (reader->open > FILES_OPEN || reader->marks > MARKS_KEPT) {
+    while (reader->open > FILES_OPEN || reader->maps > MAPS_KEPT) {
         bool files = reader->open > FILES_OPEN;
         struct known *oldest = NULL;
         for (size_t i = 0; i < reader->count; i++) {
             struct known *k = reader->known[i];
-            if (k->pins == 0 && (files ? k->file.fd >= 0 : k->scanned) &&
+            if (k->pins == 0 && (files || k->sealed ? is_open(k) : k->scanned) &&
                 (!oldest || k->used < oldest->used))
                 oldest = k;
         }
         if (!oldest)
             return; /* all at work: one for each reading thread */
-        if (files)
+        if (files || oldest->sealed)
             close_file(reader, oldest);
         else
             forget_marks(reader, oldest);
@@ -218,41 +329,48 @@ static void unpin(struct reader *reader, struct known *known)
 {
     pthread_mutex_lock(&reader->lock);
     known->pins--;
+    if (known->replaced && known->pins == 0)
+        free_known(reader, known);
     let_go(reader);
     pthread_mutex_unlock(&reader->lock);
 }
 
-static int pin(struct reader *reader, uint64_t number, struct known **result,
-               struct segment_file *file, struct err *err)
+static struct known *pin(struct reader *reader, uint64_t number)
 {
     pthread_mutex_lock(&reader->lock);
-    struct known *known = find(reader, number);
+    size_t i = find(reader, number);
+    struct known *known = is_known(reader, i, number) ? reader->known[i] : NULL;
     if (known) {
         known->pins++;
         known->used = ++reader->now;
+    }
+    pthread_mutex_unlock(&reader->lock);
+    return known;
+}
+
+/* ---- segments ---- */
+
+/* The pinned segment's file, opened if it is not. */
+static int open_segment(struct reader *reader, struct known *known, struct segment_file *file,
+                        struct err *err)
+{
+    pthread_mutex_lock(&reader->lock);
+    *file = known->file;
+    pthread_mutex_unlock(&reader->lock);
+    if (file->fd >= 0)
+        return 0;
+    int r = segment_open(reader->disk, reader->segments, known->number, false, file, NULL, err);
+    if (r)
+        return r;
+    pthread_mutex_lock(&reader->lock);
+    if (known->file.fd < 0) {
+        known->file = *file;
+        reader->open++;
+    } else { /* another thread was faster */
+        reader->disk->close(file->fd);
         *file = known->file;
     }
     pthread_mutex_unlock(&reader->lock);
-    if (!known)
-        return err_set(err, ERR_NOT_FOUND, "no segment %016" PRIx64, number);
-
-    if (file->fd < 0) {
-        int r = segment_open(reader->disk, reader->dir, number, false, file, NULL, err);
-        if (r) {
-            unpin(reader, known);
-            return r;
-        }
-        pthread_mutex_lock(&reader->lock);
-        if (known->file.fd < 0) {
-            known->file = *file;
-            reader->open++;
-        } else { /* another thread was faster */
-            reader->disk->close(file->fd);
-            *file = known->file;
-        }
-        pthread_mutex_unlock(&reader->lock);
-    }
-    *result = known;
     return 0;
 }
 
@@ -271,7 +389,7 @@ static int scan(struct reader *reader, struct known *known, const struct segment
         known->marks = marks;
         known->end = end;
         known->scanned = true;
-        reader->marks += marks.cap * sizeof *marks.mark;
+        reader->maps += marks.cap * sizeof *marks.mark;
         marks.mark = NULL;
     }
     pthread_mutex_unlock(&reader->lock);
@@ -279,96 +397,9 @@ static int scan(struct reader *reader, struct known *known, const struct segment
     return r;
 }
 
-/* ---- runs ---- */
-
-/* One run that is asked for, and what has been found of it so far. */
-struct wanted {
-    uint64_t number;
-    uint32_t ordinal;
-    size_t index; /* in the caller's list */
-
-    uint64_t at;     /* of its record */
-    uint64_t extent; /* the record is not longer than this */
-    uint32_t first;  /* ordinal of the record's first run */
-
-    const char *front; /* the record's first bytes */
-    size_t front_len;
-    uint64_t table_at, body_at; /* in the record */
-    const char *entry, *spans, *raw;
-    struct record_entry where;
-};
-
-static int by_place(const void *a, const void *b)
-{
-    const struct wanted *x = a, *y = b;
-    if (x->number != y->number)
-        return x->number < y->number ? -1 : 1;
-    return (x->ordinal > y->ordinal) - (x->ordinal < y->ordinal);
-}
-
-/* Bytes of the file that are wanted in memory, and who wants to know where. */
-struct piece {
-    uint64_t at;
-    size_t size;
-    const char **to;
-};
-
-static int by_at(const void *a, const void *b)
-{
-    const struct piece *x = a, *y = b;
-    return (x->at > y->at) - (x->at < y->at);
-}
-
-/* Read all pieces, neighbours together. */
-static int read_pieces(const struct segment_file *file, struct piece *pieces, size_t count,
-                       uint64_t most, struct arena *arena, struct err *err)
-{
-    qsort(pieces, count, sizeof *pieces, by_at);
-    for (size_t i = 0, next; i < count; i = next) {
-        uint64_t from = pieces[i].at, to = from + pieces[i].size;
-        for (next = i + 1; next < count; next++) {
-            uint64_t end = pieces[next].at + pieces[next].size;
-            if (pieces[next].at > to + GAP || (end > to && end - from > most))
-                break;
-            if (end > to)
-                to = end;
-        }
-        struct buf *buf = buf_new(to - from);
-        if (!buf)
-            return err_set(err, ERR_BUSY, "no memory to read %" PRIu64 " bytes", to - from);
-        arena_keep(arena, buf);
-        int r = disk_read(file->disk, file->fd, buf->at, to - from, from, &buf->len, err);
-        if (r)
-            return r;
-        metric_add(METRIC_STORE_READ_BYTES, (int64_t)buf->len);
-        if (buf->len < to - from)
-            return err_set(err, ERR_CORRUPT, "the file ends at %" PRIu64, from + buf->len);
-        for (size_t k = i; k < next; k++)
-            *pieces[k].to = buf->at + (pieces[k].at - from);
-    }
-    return 0;
-}
-
-/* A part of the record: from its front, or to be read. */
-static void want(const struct wanted *w, uint64_t offset, size_t size, const char **to,
-                 struct piece *pieces, size_t *count)
-{
-    if (offset <= w->front_len && size <= w->front_len - offset)
-        *to = w->front + offset;
-    else
-        pieces[(*count)++] = (struct piece){w->at + offset, size, to};
-}
-
-/* Where a record is damaged, nobody can tell what is missing. */
-static int no_run(const struct wanted *w, bool damaged, struct err *err)
-{
-    return err_set(err, damaged ? ERR_CORRUPT : ERR_NOT_FOUND, "no run %" PRIu32 "%s", w->ordinal,
-                   damaged ? " among damaged records" : "");
-}
-
 /* In which records do they lie?  All of `wanted` are in this file, ascending. */
 static int locate(struct reader *reader, struct known *known, const struct segment_file *file,
-                  struct wanted *wanted, size_t count, bool *damaged, struct err *err)
+                  struct segment_wanted *wanted, size_t count, bool *damaged, struct err *err)
 {
     pthread_mutex_lock(&reader->lock);
     while (!known->scanned) {
@@ -383,7 +414,7 @@ static int locate(struct reader *reader, struct known *known, const struct segme
     const struct segment_marks *marks = &known->marks;
     *damaged = marks->damaged && !reader->live; /* beside a writer: only unfinished */
     for (size_t i = 0; i < count && !r; i++) {
-        struct wanted *w = &wanted[i];
+        struct segment_wanted *w = &wanted[i];
         size_t low = 0, high = marks->count; /* the last mark that is not greater */
         while (low < high) {
             size_t middle = low + (high - low) / 2;
@@ -393,7 +424,7 @@ static int locate(struct reader *reader, struct known *known, const struct segme
                 high = middle;
         }
         if (low == 0) {
-            r = no_run(w, *damaged, err);
+            r = segment_no_run(w->ordinal, *damaged, err);
             break;
         }
         uint64_t end = low < marks->count ? (uint64_t)marks->mark[low].at * ALIGN : known->end;
@@ -405,111 +436,41 @@ static int locate(struct reader *reader, struct known *known, const struct segme
     return r;
 }
 
-/* Read the front of each record once. */
-static int read_fronts(const struct segment_file *file, struct wanted *wanted, size_t count,
-                       struct piece *pieces, struct arena *arena, struct err *err)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        wanted[i].front_len = wanted[i].extent < FRONT ? (size_t)wanted[i].extent : FRONT;
-        if (i == 0 || wanted[i].at != wanted[i - 1].at)
-            pieces[n++] = (struct piece){wanted[i].at, wanted[i].front_len, &wanted[i].front};
-    }
-    int r = read_pieces(file, pieces, n, JOINED_FRONTS, arena, err);
-    if (r)
-        return r;
-    for (size_t i = 1; i < count; i++)
-        if (wanted[i].at == wanted[i - 1].at)
-            wanted[i].front = wanted[i - 1].front;
-    return 0;
-}
+/* One run that is asked for. */
+struct wanted {
+    struct place place;
+    size_t index; /* in the caller's list */
+};
 
-static int open_record(const struct segment_file *file, struct wanted *w,
-                       struct segment_record *record, bool damaged, struct err *err)
+static int by_place(const void *a, const void *b)
 {
-    bool newer;
-    const char *why = w->front_len < SEGMENT_RECORD
-                          ? "no record"
-                          : segment_parse(w->front, file->id, record, &newer);
-    if (why)
-        return err_set(err, ERR_CORRUPT, "at %" PRIu64 ": %s", w->at, why);
-    if (record->size > w->extent || record->first_ordinal != w->first)
-        return err_set(err, ERR_CORRUPT, "at %" PRIu64 ": another record", w->at);
-    if (w->ordinal - w->first >= record->count)
-        return no_run(w, damaged, err);
-    w->table_at = SEGMENT_RECORD;
-    w->body_at = SEGMENT_RECORD + (uint64_t)record->table_len;
-    return 0;
+    const struct place x = ((const struct wanted *)a)->place, y = ((const struct wanted *)b)->place;
+    if (x.container != y.container)
+        return x.container < y.container ? -1 : 1;
+    return (x.ordinal > y.ordinal) - (x.ordinal < y.ordinal);
 }
 
 static int read_known(struct reader *reader, struct known *known, const struct segment_file *file,
-                      struct wanted *wanted, size_t count, struct arena *arena, struct run *runs,
-                      struct err *err)
+                      struct segment_wanted *wanted, size_t count, struct arena *arena,
+                      struct run *runs, struct err *err)
 {
     bool damaged;
     int r = locate(reader, known, file, wanted, count, &damaged, err);
-    if (r)
-        return r;
-    struct piece *pieces = arena_make(arena, struct piece, count);
-    struct segment_record *records = arena_make(arena, struct segment_record, count);
-
-    r = read_fronts(file, wanted, count, pieces, arena, err);
-    if (r)
-        return r;
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct wanted *w = &wanted[i];
-        r = open_record(file, w, &records[i], damaged, err);
-        if (r)
-            return r;
-        uint64_t entry = (uint64_t)(w->ordinal - w->first) * RECORD_ENTRY;
-        want(w, w->table_at + entry, RECORD_ENTRY, &w->entry, pieces, &n);
-    }
-    r = read_pieces(file, pieces, n, JOINED_FRONTS, arena, err);
-    if (r)
-        return r;
-
-    n = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct wanted *w = &wanted[i];
-        r = record_locate(w->entry, records[i].table_len, records[i].body_len, &w->where, err);
-        if (r)
-            return err_wrap(err, "at %" PRIu64, w->at);
-        want(w, w->table_at + w->where.spans_at, w->where.spans_len, &w->spans, pieces, &n);
-    }
-    r = read_pieces(file, pieces, n, JOINED_FRONTS, arena, err);
-    if (r)
-        return r;
-
-    n = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct wanted *w = &wanted[i];
-        want(w, w->body_at + w->where.body_at, w->where.body_len, &w->raw, pieces, &n);
-    }
-    r = read_pieces(file, pieces, n, JOINED_BODIES, arena, err);
-    if (r)
-        return r;
-
-    for (size_t i = 0; i < count; i++) {
-        const struct wanted *w = &wanted[i];
-        r = record_decode(w->entry, (struct str){w->spans, w->where.spans_len},
-                          (struct str){w->raw, w->where.body_len}, &runs[w->index], err);
-        if (r)
-            return err_wrap(err, "at %" PRIu64, w->at);
-    }
-    return 0;
+    return r ? r : segment_read(file, wanted, count, damaged, arena, runs, err);
 }
 
-/* What is asked for of one file. */
-static int read_file(struct reader *reader, struct wanted *wanted, size_t count,
-                     struct arena *arena, struct run *runs, struct err *err)
+static int read_segment(struct reader *reader, struct known *known, const struct wanted *wanted,
+                        size_t count, struct arena *arena, struct run *runs, struct err *err)
 {
-    struct known *known = NULL;
     struct segment_file file;
-    int r = pin(reader, wanted[0].number, &known, &file, err);
+    int r = open_segment(reader, known, &file, err);
     if (r)
         return r;
-    r = read_known(reader, known, &file, wanted, count, arena, runs, err);
+    struct segment_wanted *found = arena_make(arena, struct segment_wanted, count);
+    for (size_t i = 0; i < count; i++)
+        found[i] =
+            (struct segment_wanted){.ordinal = wanted[i].place.ordinal, .index = wanted[i].index};
+    r = read_known(reader, known, &file, found, count, arena, runs, err);
     if (r == ERR_NOT_FOUND && reader->live) {
         /* Perhaps it was written since we looked. */
         pthread_mutex_lock(&reader->lock);
@@ -517,10 +478,114 @@ static int read_file(struct reader *reader, struct wanted *wanted, size_t count,
         pthread_mutex_unlock(&reader->lock);
         if (err)
             *err = (struct err){0};
-        r = read_known(reader, known, &file, wanted, count, arena, runs, err);
+        r = read_known(reader, known, &file, found, count, arena, runs, err);
     }
-    unpin(reader, known);
     return r ? err_wrap(err, "segment %016" PRIx64 ".seg", file.number) : 0;
+}
+
+/* ---- packs ---- */
+
+/* The pinned pack's file, opened if it is not. */
+static int open_pack(struct reader *reader, struct known *known, struct err *err)
+{
+    pthread_mutex_lock(&reader->lock);
+    bool open = is_open(known);
+    pthread_mutex_unlock(&reader->lock);
+    if (open)
+        return 0;
+    struct pack_file file;
+    int r = pack_file_open(reader->disk, reader->packs, known->number, false, &file, err);
+    if (r)
+        return r;
+    if (file.pack->rebuilt[0]) {
+        metric_add(METRIC_STORE_CORRUPT, 1);
+        log_event(LOG_ERROR, "pack_damaged", LOG_N("container", known->number),
+                  LOG_C("reason", file.pack->rebuilt));
+    }
+    pthread_mutex_lock(&reader->lock);
+    if (is_open(known)) { /* another thread was faster */
+        pack_file_close(&file);
+    } else {
+        known->pack = file;
+        reader->open++;
+        reader->maps += pack_memory(file.pack);
+    }
+    pthread_mutex_unlock(&reader->lock);
+    return 0;
+}
+
+static struct spare_scratch *take_scratch(struct reader *reader)
+{
+    pthread_mutex_lock(&reader->lock);
+    struct spare_scratch *spare = reader->spare;
+    if (spare)
+        reader->spare = spare->next;
+    pthread_mutex_unlock(&reader->lock);
+    if (spare)
+        return spare;
+    spare = calloc(1, sizeof *spare);
+    if (!spare)
+        abort();
+    spare->scratch = pack_scratch_new();
+    return spare;
+}
+
+static void give_scratch(struct reader *reader, struct spare_scratch *spare)
+{
+    pthread_mutex_lock(&reader->lock);
+    spare->next = reader->spare;
+    reader->spare = spare;
+    pthread_mutex_unlock(&reader->lock);
+}
+
+static int read_pack(struct reader *reader, struct known *known, const struct wanted *wanted,
+                     size_t count, struct arena *arena, struct run *runs, struct err *err)
+{
+    int r = open_pack(reader, known, err);
+    if (r)
+        return r;
+    struct pack_wanted *found = arena_make(arena, struct pack_wanted, count);
+    for (size_t i = 0; i < count; i++)
+        found[i] = (struct pack_wanted){wanted[i].place.ordinal, wanted[i].index};
+    struct spare_scratch *spare = take_scratch(reader);
+    r = pack_file_read(&known->pack, spare->scratch, found, count, arena, runs, err);
+    give_scratch(reader, spare);
+    return r;
+}
+
+/* ---- runs ---- */
+
+/* What is asked for of one container. */
+static int read_container(struct reader *reader, const struct wanted *wanted, size_t count,
+                          struct arena *arena, struct run *runs, struct err *err)
+{
+    uint64_t number = wanted[0].place.container;
+    struct known *known = pin(reader, number);
+    if (!known)
+        return err_set(err, ERR_NOT_FOUND, "no container %016" PRIx64, number);
+    bool sealed = known->sealed; /* never changes */
+    int r = sealed ? read_pack(reader, known, wanted, count, arena, runs, err)
+                   : read_segment(reader, known, wanted, count, arena, runs, err);
+    unpin(reader, known);
+    return r;
+}
+
+/* Beside a writer, a segment that is not there any more has become a pack, also
+ * one that was made since we came.  The one that was written then is still open,
+ * and as good. */
+static bool became_pack(struct reader *reader, uint64_t number)
+{
+    struct pack_summary summary;
+    pthread_mutex_lock(&reader->lock);
+    bool candidate = reader->live && !(reader->written && reader->written->number == number);
+    pthread_mutex_unlock(&reader->lock);
+    if (!candidate)
+        return false;
+    int r = pack_file_summary(reader->disk, reader->packs, number, &summary, NULL);
+    if (r && r != ERR_CORRUPT)
+        return false;
+    reader_seal(reader, number);
+    return true;
 }
 
 int reader_read(struct reader *reader, const struct place *places, size_t count,
@@ -528,13 +593,18 @@ int reader_read(struct reader *reader, const struct place *places, size_t count,
 {
     struct wanted *wanted = arena_make(arena, struct wanted, count);
     for (size_t i = 0; i < count; i++)
-        wanted[i] = (struct wanted){
-            .number = places[i].container, .ordinal = places[i].ordinal, .index = i};
+        wanted[i] = (struct wanted){places[i], i};
     qsort(wanted, count, sizeof *wanted, by_place);
     for (size_t i = 0, next; i < count; i = next) {
-        for (next = i + 1; next < count && wanted[next].number == wanted[i].number;)
+        uint64_t number = wanted[i].place.container;
+        for (next = i + 1; next < count && wanted[next].place.container == number;)
             next++;
-        int r = read_file(reader, wanted + i, next - i, arena, runs, err);
+        int r = read_container(reader, wanted + i, next - i, arena, runs, err);
+        if (r == ERR_NOT_FOUND && became_pack(reader, number)) {
+            if (err)
+                *err = (struct err){0};
+            r = read_container(reader, wanted + i, next - i, arena, runs, err);
+        }
         if (r)
             return r;
     }

@@ -1,11 +1,11 @@
-/* reader.h - runs found again by their places.
+/* reader.h - runs found again by their places, in segments and in packs.
  *
- * Knows every segment file, opens them when they are asked for, keeps the last
- * few open, and remembers where their records begin.  Neighbours are read with
- * one call.
+ * Knows every container, opens it when it is asked for, keeps the last few
+ * open, and remembers where in them things are.  Neighbours are read with one
+ * call.
  *
- * Threads  reader_add() and reader_publish() by the one writer; the rest any.
- *          Everything may block
+ * Threads  reader_add(), reader_expect(), reader_publish(), reader_rest() by the
+ *          one writer; reader_seal() by upkeep; the rest any.  Everything may block
  * Errors   ERR_NOT_FOUND no such place, ERR_CORRUPT with file and offset,
  *          ERR_BUSY no memory, ERR_IO
  */
@@ -23,20 +23,29 @@ struct place;
 struct reader;
 struct run;
 
-/* `live`: another process may be appending to the last file. */
-struct reader *reader_new(const struct disk *disk, struct str dir, bool live);
+/* `live`: another process may be appending, and sealing. */
+struct reader *reader_new(const struct disk *disk, struct str segments, struct str packs,
+                          bool live);
 void reader_free(struct reader *reader); /* closes every file; NULL is fine */
 
-/* A further file, of a greater number.  Of the last one the reader takes over
- * `open` (not closed before reader_free() or before it is no longer the last)
- * and `marks`; both NULL: opened and scanned when it is asked for. */
-int reader_add(struct reader *reader, uint64_t number, const struct segment_file *open,
+/* A further container, of a greater number.  Of the segment that is written the
+ * reader takes over `open` (not closed while it is the one) and `marks`, and
+ * the one before is it no longer; NULL: opened and scanned when it is asked for. */
+int reader_add(struct reader *reader, uint64_t number, bool sealed, const struct segment_file *open,
                struct segment_marks *marks, uint64_t end, struct err *err);
+void reader_rest(struct reader *reader); /* no segment is written any more */
 
-/* Make room for `count` marks of the last file, so that publishing cannot fail. */
+/* The segment has become a pack: from now on that is read.  Also of a container
+ * that was not known yet. */
+void reader_seal(struct reader *reader, uint64_t number);
+
+/* The first segment of a greater number that is not written any more; 0: none. */
+uint64_t reader_next_segment(struct reader *reader, uint64_t after);
+
+/* Make room for `count` marks of the segment that is written, so that publishing cannot fail. */
 int reader_expect(struct reader *reader, size_t count, struct err *err);
 
-/* These records of the last file are durable: show them. */
+/* These records of it are durable: show them. */
 void reader_publish(struct reader *reader, const struct segment_mark *marks, size_t count,
                     uint64_t end);
 

@@ -43,7 +43,6 @@
 
 enum {
     VERSION = 1,
-    KIND_POST = 1,
     ALIGN = 8,
     WINDOW = 256 << 10,
 
@@ -261,7 +260,7 @@ uint64_t segment_record_size(const struct record *record)
 static void write_record(char *at, const struct segment *segment, const struct segment_record *r)
 {
     put_u32(at, record_magic);
-    put_u32(at + REC_VERSION, VERSION | (uint32_t)KIND_POST << 16); /* two fields of 2 bytes */
+    put_u32(at + REC_VERSION, VERSION | (uint32_t)SEGMENT_POST << 16); /* two fields of 2 bytes */
     put_u64(at + REC_SIZE, r->size);
     put_u64(at + REC_SEQUENCE, r->sequence);
     put_u64(at + REC_PREVIOUS, r->previous_sequence);
@@ -516,7 +515,7 @@ const char *segment_parse(const char *bytes, uint64_t id, struct segment_record 
         return "a record's head with a wrong checksum";
     if (get_u64(bytes + REC_ID) != id)
         return "a record of another segment";
-    if (get_u32(bytes + REC_VERSION) != (VERSION | (uint32_t)KIND_POST << 16)) {
+    if (get_u32(bytes + REC_VERSION) != (VERSION | (uint32_t)SEGMENT_POST << 16)) {
         *newer = true;
         return "a record that needs a newer program";
     }
@@ -648,18 +647,37 @@ int segment_walk_skip(struct segment_walk *walk, struct err *err)
     return 0;
 }
 
+static int check_table(const struct segment_record *record, const char *table, struct err *err)
+{
+    return crc32c(0, table, record->table_len) == record->table_crc
+               ? 0
+               : err_set(err, ERR_CORRUPT, "a table with a wrong checksum");
+}
+
+static int read_whole(const struct segment_file *file, char *room, uint64_t size, uint64_t at,
+                      struct err *err)
+{
+    size_t got = 0;
+    int r = disk_read(file->disk, file->fd, room, size, at, &got, err);
+    return r || got == size ? r : err_set(err, ERR_CORRUPT, "a record cut short");
+}
+
+int segment_read_table(const struct segment_file *file, uint64_t at,
+                       const struct segment_record *record, char *room, struct err *err)
+{
+    int r = read_whole(file, room, record->table_len, at + SEGMENT_RECORD, err);
+    return r ? r : check_table(record, room, err);
+}
+
 int segment_load(const struct segment_file *file, uint64_t at, const struct segment_record *record,
                  char **bytes, struct record *result, struct err *err)
 {
     char *all = malloc(record->size);
     if (!all)
         return err_set(err, ERR_BUSY, "no memory for a record of %" PRIu64 " bytes", record->size);
-    size_t got = 0;
-    int r = disk_read(file->disk, file->fd, all, record->size, at, &got, err);
-    if (!r && got < record->size)
-        r = err_set(err, ERR_CORRUPT, "a record cut short");
-    if (!r && crc32c(0, all + SEGMENT_RECORD, record->table_len) != record->table_crc)
-        r = err_set(err, ERR_CORRUPT, "a table with a wrong checksum");
+    int r = read_whole(file, all, record->size, at, err);
+    if (!r)
+        r = check_table(record, all + SEGMENT_RECORD, err);
     if (r) {
         free(all);
         return r;

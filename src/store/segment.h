@@ -23,6 +23,7 @@ struct store_record;
 enum {
     SEGMENT_HEAD = 64,   /* bytes */
     SEGMENT_RECORD = 80, /* bytes of a record before its table */
+    SEGMENT_POST = 1,    /* the kind of every record so far */
     SEGMENT_NAME = 20,   /* letters of "0123456789abcdef.seg" */
     SEGMENT_PATH = 4096, /* most bytes of a path, with its NUL */
 
@@ -145,6 +146,11 @@ int segment_walk_look(struct segment_walk *walk, struct segment_record *record, 
 void segment_walk_pass(struct segment_walk *walk, const struct segment_record *record);
 /* Go on to the next place that holds a good head; the end if there is none. */
 int segment_walk_skip(struct segment_walk *walk, struct err *err);
+
+/* The table of the record that begins at `at`, verified, into `room` of
+ * record->table_len bytes. */
+int segment_read_table(const struct segment_file *file, uint64_t at,
+                       const struct segment_record *record, char *room, struct err *err);
 
 /* The whole record that begins at `at`, its table verified: `*bytes` (heap,
  * the caller's) holds what `result` is a view of. */

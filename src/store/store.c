@@ -1,7 +1,7 @@
 /* store.c - see store.h.
  *
- * One file of the directory, the one with the greatest number, is written
- * (segment.h); all of them are read (reader.h).  A group whose records would
+ * One segment, the container with the greatest number, is written (segment.h);
+ * all containers are read (reader.h).  A group whose records would
  * not fit is given places in the next file when they are reserved, and that
  * file is made when they are appended, so reserving touches no disk.
  *
@@ -25,31 +25,42 @@
 #include "base/clock.h"
 #include "base/metric.h"
 #include "loop/lane.h"
+#include "store/pack_file.h"
 #include "store/reader.h"
+#include "store/seal.h"
 #include "store/segment.h"
+#include "store/walk.h"
 
 struct store {
     struct store_config config;
     const struct disk *disk;
-    int dir_fd;
+    int dir_fd, packs_fd;
     struct reader *reader;
     struct lane *lane; /* reads; NULL when there are no threads for it */
-    atomic_uint_fast64_t segments, bytes, last_sequence;
+    atomic_uint_fast64_t segments, bytes, packs, pack_bytes, last_sequence;
+    atomic_int_fast64_t
+        appended_us; /* when the segment that is written was, last; 0: it is empty */
     atomic_bool broken;
 
     /* Of the one writer. */
     struct segment last; /* the file that is written; file.number 0: none yet */
-    uint64_t *older;     /* numbers of the others, ascending */
+    uint64_t *older;     /* numbers of the other containers, ascending */
     size_t older_count, older_cap;
     uint64_t next_number; /* of the next file */
     uint64_t next_sequence;
     struct segment_mark marks[STORE_GROUP_RECORDS];
 
-    /* Where the last walk was stopped by its visitor, so that a log that is
-     * walked in portions is read once. */
-    struct segment_walk stopped;
-    uint64_t stopped_number; /* of its file; 0: nowhere */
+    bool reserved; /* places were given, and not used yet */
+    struct walk_stop stopped;
 
+    /* Of the one that seals. */
+    uint64_t unsealable; /* the segments up to here that are not sealed are damaged */
+    struct left {
+        uint64_t number, sequence; /* of its last record */
+    } * left;                      /* segments whose packs are there; oldest first */
+    size_t left_count, left_cap;
+
+    char *packs_dir; /* behind it, each with a NUL */
     char dir[];
 };
 
@@ -75,32 +86,82 @@ static int add_older(struct store *store, uint64_t number, struct err *err)
     return 0;
 }
 
-/* The numbers of all files, ascending, in store->older. */
-static int list(struct store *store, struct err *err)
+static int add_left(struct store *store, uint64_t number, uint64_t sequence, struct err *err)
 {
-    DIR *dir = opendir(store->dir);
+    if (store->left_count == store->left_cap) {
+        size_t cap = store->left_cap ? 2 * store->left_cap : 8;
+        struct left *more = realloc(store->left, cap * sizeof *more);
+        if (!more)
+            return err_set(err, ERR_BUSY, "no memory for %zu segments", cap);
+        store->left = more;
+        store->left_cap = cap;
+    }
+    store->left[store->left_count++] = (struct left){number, sequence};
+    return 0;
+}
+
+/* Numbers of one kind of container. */
+struct numbers {
+    uint64_t *at;
+    size_t count, cap;
+};
+
+static int add_number(struct numbers *numbers, uint64_t number, struct err *err)
+{
+    if (numbers->count == numbers->cap) {
+        size_t cap = numbers->cap ? 2 * numbers->cap : 64;
+        uint64_t *more = realloc(numbers->at, cap * sizeof *more);
+        if (!more)
+            return err_set(err, ERR_BUSY, "no memory for %zu containers", cap);
+        numbers->at = more;
+        numbers->cap = cap;
+    }
+    numbers->at[numbers->count++] = number;
+    return 0;
+}
+
+/* A file of one of the two directories. */
+static int list_file(struct store *store, const char *dir, const char *name,
+                     struct numbers *segments, struct numbers *packs, struct err *err)
+{
+    char path[PACK_PATH + 256];
+    uint64_t number;
+    if (segments)
+        return segment_named(name, &number) ? add_number(segments, number, err) : 0;
+    if (pack_named(name, &number))
+        return add_number(packs, number, err);
+    if (store->config.read_only || !seal_tmp_named(name))
+        return 0;
+    snprintf(path, sizeof path, "%s/%s", dir, name); /* a killed sealing left it */
+    return store->disk->unlink(path) < 0 ? err_sys(err, errno, "remove %s", name) : 0;
+}
+
+/* The numbers in a directory, ascending; one of `segments` and `packs` is NULL. */
+static int list(struct store *store, const char *path, struct numbers *segments,
+                struct numbers *packs, struct err *err)
+{
+    DIR *dir = opendir(path);
     if (!dir)
-        return err_sys(err, errno, "list %s", store->dir);
+        return err_sys(err, errno, "list %s", path);
     int r = 0;
     while (!r) {
         errno = 0;
         const struct dirent *entry = readdir(dir);
         if (!entry) {
             if (errno)
-                r = err_sys(err, errno, "list %s", store->dir);
+                r = err_sys(err, errno, "list %s", path);
             break;
         }
-        uint64_t number;
-        if (segment_named(entry->d_name, &number))
-            r = add_older(store, number, err);
+        r = list_file(store, path, entry->d_name, segments, packs, err);
     }
     closedir(dir);
-    if (!r && store->older_count > 0)
-        qsort(store->older, store->older_count, sizeof *store->older, compare_numbers);
+    struct numbers *numbers = segments ? segments : packs;
+    if (!r && numbers->count > 0)
+        qsort(numbers->at, numbers->count, sizeof *numbers->at, compare_numbers);
     return r;
 }
 
-static int remove_incomplete(struct store *store, uint64_t number, struct err *err)
+static int remove_segment(struct store *store, uint64_t number, struct err *err)
 {
     char path[SEGMENT_PATH];
     int r = segment_path(store->config.dir, number, path, err);
@@ -109,52 +170,171 @@ static int remove_incomplete(struct store *store, uint64_t number, struct err *e
     return r;
 }
 
-/* Take the file of the greatest number that was ever begun as the last, and
- * repair its end. */
-static int recover(struct store *store, struct err *err)
+/* Both a segment and its pack are there when a sealing was cut short.  The pack
+ * was whole before it got its name; if it is not any more, the segment is as good. */
+static int choose(struct store *store, uint64_t number, bool *pack_is_good, struct err *err)
+{
+    struct pack_file pack;
+    char path[PACK_PATH];
+    int r = pack_file_open(store->disk, store->config.packs, number, true, &pack, err);
+    *pack_is_good = r == 0;
+    if (!r) {
+        r = add_left(store, number, pack.pack->summary.last_sequence, err);
+        pack_file_close(&pack);
+        return r;
+    }
+    if (r != ERR_CORRUPT || store->config.read_only)
+        return r == ERR_CORRUPT ? 0 : r;
+    r = pack_path(store->config.packs, number, path, err);
+    if (!r && store->disk->unlink(path) < 0)
+        r = err_sys(err, errno, "remove damaged pack %016" PRIx64 ".pack", number);
+    return r;
+}
+
+/* Let every number be in one of the two lists. */
+static int choose_all(struct store *store, struct numbers *segments, struct numbers *packs,
+                      struct err *err)
+{
+    size_t s = 0, p = 0, segments_left = 0, packs_left = 0;
+    while (s < segments->count || p < packs->count) {
+        bool segment =
+            s < segments->count && (p == packs->count || segments->at[s] <= packs->at[p]);
+        bool pack = p < packs->count && (s == segments->count || packs->at[p] <= segments->at[s]);
+        uint64_t number = segment ? segments->at[s] : packs->at[p];
+        s += segment;
+        p += pack;
+        if (segment && pack) {
+            int r = choose(store, number, &pack, err);
+            if (r)
+                return r;
+            segment = !pack;
+        }
+        if (segment)
+            segments->at[segments_left++] = number;
+        else
+            packs->at[packs_left++] = number;
+    }
+    segments->count = segments_left;
+    packs->count = packs_left;
+    return 0;
+}
+
+/* Sequences go on behind the newest pack. */
+static int follow_pack(struct store *store, uint64_t number, struct err *err)
+{
+    struct pack_summary summary = {0};
+    int r = pack_file_summary(store->disk, store->config.packs, number, &summary, err);
+    if (r == ERR_CORRUPT) { /* neither head nor foot: what is in it, and what the index had of it */
+        struct pack_file pack;
+        r = pack_file_open(store->disk, store->config.packs, number, false, &pack, err);
+        if (r)
+            return r;
+        summary = pack.pack->summary;
+        pack_file_close(&pack);
+        if (summary.last_sequence < store->config.durable_sequence)
+            summary.last_sequence = store->config.durable_sequence;
+    }
+    store->last.sequence = summary.last_sequence;
+    return r;
+}
+
+/* The segment of the greatest number that was ever begun is the one that is
+ * written, unless it has become a pack.  Repair its end. */
+static int take_last(struct store *store, struct numbers *segments, uint64_t newest_pack,
+                     struct segment_file *file, bool *found, struct err *err)
 {
     bool repair = !store->config.read_only;
-    if (store->older_count > 0)
-        store->next_number = store->older[store->older_count - 1] + 1;
-    struct segment_file file;
-    bool incomplete = true;
-    int r = 0;
-    while (store->older_count > 0 && incomplete) {
-        uint64_t number = store->older[--store->older_count];
-        r = segment_open(store->disk, store->config.dir, number, repair, &file, &incomplete, err);
+    *found = false;
+    while (segments->count > 0 && segments->at[segments->count - 1] > newest_pack && !*found) {
+        uint64_t number = segments->at[segments->count - 1];
+        bool incomplete = false;
+        int r =
+            segment_open(store->disk, store->config.dir, number, repair, file, &incomplete, err);
         if (!r && incomplete && repair)
-            r = remove_incomplete(store, number, err);
+            r = remove_segment(store, number, err);
         if (r)
             return r;
+        segments->count--;
+        *found = !incomplete;
     }
-    if (!incomplete) {
-        struct segment_marks marks = {0};
-        r = segment_recover(&file, repair, store->config.durable_sequence, &store->last, &marks,
-                            err);
-        for (size_t i = 0; i < store->older_count && !r; i++)
-            r = reader_add(store->reader, store->older[i], NULL, NULL, 0, err);
-        if (!r)
-            r = reader_add(store->reader, file.number, &file, &marks, store->last.end, err);
-        if (r)
-            store->disk->close(file.fd);
-        free(marks.mark);
-        if (r)
-            return r;
-    }
-    store->next_sequence = store->last.sequence + 1;
     return 0;
+}
+
+/* All containers but the one that is written, in the order of their numbers. */
+static int add_containers(struct store *store, const struct numbers *segments,
+                          const struct numbers *packs, struct err *err)
+{
+    int r = 0;
+    for (size_t s = 0, p = 0; !r && (s < segments->count || p < packs->count);) {
+        bool sealed = s == segments->count || (p < packs->count && packs->at[p] < segments->at[s]);
+        uint64_t number = sealed ? packs->at[p++] : segments->at[s++];
+        r = add_older(store, number, err);
+        if (!r)
+            r = reader_add(store->reader, number, sealed, NULL, NULL, 0, err);
+        atomic_fetch_add(sealed ? &store->packs : &store->segments, 1);
+    }
+    return r;
+}
+
+static int add_last(struct store *store, struct segment_file *file, struct err *err)
+{
+    struct segment_marks marks = {0};
+    int r = segment_recover(file, !store->config.read_only, store->config.durable_sequence,
+                            &store->last, &marks, err);
+    if (!r)
+        r = reader_add(store->reader, file->number, false, file, &marks, store->last.end, err);
+    if (r)
+        store->disk->close(file->fd);
+    else
+        atomic_fetch_add(&store->segments, 1);
+    free(marks.mark);
+    return r;
+}
+
+static int recover(struct store *store, struct err *err)
+{
+    struct numbers segments = {0}, packs = {0};
+    struct segment_file file;
+    bool found = false;
+    int r = list(store, store->dir, &segments, NULL, err);
+    if (!r && store->packs_fd >= 0)
+        r = list(store, store->packs_dir, NULL, &packs, err);
+    if (!r)
+        r = choose_all(store, &segments, &packs, err);
+    if (r)
+        goto out;
+    uint64_t newest_pack = packs.count > 0 ? packs.at[packs.count - 1] : 0;
+    uint64_t newest = segments.count > 0 ? segments.at[segments.count - 1] : 0;
+    store->next_number = (newest > newest_pack ? newest : newest_pack) + 1;
+    r = take_last(store, &segments, newest_pack, &file, &found, err);
+    if (!r)
+        r = add_containers(store, &segments, &packs, err);
+    if (!r && found)
+        r = add_last(store, &file, err);
+    else if (!r && newest_pack)
+        r = follow_pack(store, newest_pack, err);
+    else if (found)
+        store->disk->close(file.fd);
+
+out:
+    free(segments.at);
+    free(packs.at);
+    store->next_sequence = store->last.sequence + 1;
+    return r;
 }
 
 /* Bytes in all files, for the metrics; one that cannot be asked counts nothing. */
 static void count_bytes(struct store *store)
 {
-    atomic_store(&store->segments, store->older_count + (store->last.file.number != 0));
     atomic_store(&store->bytes, store->last.end);
     atomic_store(&store->last_sequence, store->last.sequence);
     for (size_t i = 0; i < store->older_count; i++) {
-        char path[SEGMENT_PATH];
+        char path[PACK_PATH];
         struct stat st;
-        if (!segment_path(store->config.dir, store->older[i], path, NULL) && stat(path, &st) == 0)
+        if (!pack_path(store->config.packs, store->older[i], path, NULL) && stat(path, &st) == 0)
+            atomic_fetch_add(&store->pack_bytes, (uint64_t)st.st_size);
+        else if (!segment_path(store->config.dir, store->older[i], path, NULL) &&
+                 stat(path, &st) == 0)
             atomic_fetch_add(&store->bytes, (uint64_t)st.st_size);
     }
 }
@@ -163,18 +343,23 @@ static void read_chain(void *context, struct op *chain);
 
 int store_open(const struct store_config *config, struct store **result, struct err *err)
 {
-    struct store *store = calloc(1, sizeof *store + config->dir.len + 1);
+    struct store *store = calloc(1, sizeof *store + config->dir.len + config->packs.len + 2);
     if (!store)
         abort();
+    store->packs_dir = store->dir + config->dir.len + 1;
     memcpy(store->dir, config->dir.at, config->dir.len);
+    memcpy(store->packs_dir, config->packs.at, config->packs.len);
     store->config = *config;
     store->config.dir = (struct str){store->dir, config->dir.len};
+    store->config.packs = (struct str){store->packs_dir, config->packs.len};
     if (store->config.segment_size == 0)
         store->config.segment_size = STORE_SEGMENT_SIZE;
     store->disk = config->disk;
     store->next_number = 1;
     store->last.direct_fd = -1;
-    store->reader = reader_new(config->disk, store->config.dir, config->read_only);
+    store->dir_fd = store->packs_fd = -1;
+    store->reader =
+        reader_new(config->disk, store->config.dir, store->config.packs, config->read_only);
 
     int r = 0;
     store->dir_fd = disk_open(store->disk, store->dir, O_RDONLY | O_DIRECTORY);
@@ -182,15 +367,21 @@ int store_open(const struct store_config *config, struct store **result, struct 
         r = err_sys(err, errno, "open directory %s", store->dir);
         goto out;
     }
-    r = list(store, err);
-    if (!r)
-        r = recover(store, err);
+    if (config->packs.len > 0)
+        store->packs_fd = disk_open(store->disk, store->packs_dir, O_RDONLY | O_DIRECTORY);
+    if (config->packs.len > 0 && store->packs_fd < 0 && !(config->read_only && errno == ENOENT)) {
+        r = err_sys(err, errno, "open directory %s", store->packs_dir);
+        goto out;
+    }
+    r = recover(store, err);
     /* The name of the last file is perhaps not durable yet, its records are. */
     if (!r && !config->read_only && store->disk->fsync(store->dir_fd) < 0)
         r = err_sys(err, errno, "sync directory %s", store->dir);
     if (r)
         goto out;
     count_bytes(store);
+    if (store->last.end > SEGMENT_HEAD)
+        atomic_store(&store->appended_us, clock_mono_us());
     if (!config->read_only && store->last.file.number != 0)
         segment_direct(&store->last, store->config.dir);
     if (config->read_threads > 0) {
@@ -224,8 +415,12 @@ void store_close(struct store *store)
     if (store->last.allocated > store->last.end && !store->last.broken)
         (void)disk_truncate(store->disk, store->last.file.fd, store->last.end);
     reader_free(store->reader);
+    walk_stop_end(&store->stopped);
     if (store->dir_fd >= 0)
         store->disk->close(store->dir_fd);
+    if (store->packs_fd >= 0)
+        store->disk->close(store->packs_fd);
+    free(store->left);
     free(store->older);
     free(store);
 }
@@ -275,7 +470,13 @@ int store_reserve(struct store *store, struct store_record *records, size_t coun
         records[i].sequence = store->next_sequence++;
         ordinal += records[i].record->count;
     }
+    store->reserved = true;
     return 0;
+}
+
+void store_forget(struct store *store)
+{
+    store->reserved = false;
 }
 
 static int free_bytes(const struct store *store, uint64_t *result, struct err *err)
@@ -311,7 +512,7 @@ static int roll(struct store *store, uint64_t number, struct err *err)
     r = segment_create(store->disk, store->config.dir, store->dir_fd, number, store->last.sequence,
                        &next, err);
     if (!r) {
-        r = reader_add(store->reader, number, &next.file, &none, next.end, err);
+        r = reader_add(store->reader, number, false, &next.file, &none, next.end, err);
         if (r) {
             char path[SEGMENT_PATH];
             store->disk->close(next.file.fd);
@@ -355,6 +556,7 @@ static int append(struct store *store, const struct store_record *records, size_
     reader_publish(store->reader, store->marks, count, store->last.end);
     atomic_fetch_add(&store->bytes, store->last.end - before);
     atomic_store(&store->last_sequence, store->last.sequence);
+    atomic_store(&store->appended_us, clock_mono_us());
     return 0;
 }
 
@@ -363,6 +565,7 @@ void store_append(struct store *store, struct store_append *a)
     a->op.err = (struct err){0};
     if (a->count > 0 && append(store, a->records, a->count, &a->op.err) == 0)
         a->op.err = (struct err){0}; /* the error travels in op.err, and only one that is one */
+    store->reserved = false;
     atomic_store(&store->broken, store->last.broken);
     op_finish(&a->op);
 }
@@ -401,161 +604,105 @@ void store_read(struct store *store, struct store_read *read)
 
 /* ---- walking ---- */
 
-struct journey {
-    struct store *store;
-    uint64_t after;
-    store_visit_fn *visit;
-    store_damaged_fn *damaged;
-    void *context;
-    uint64_t number, sequence; /* of the file before, and of its last record; 0: not known */
-};
-
-/* Something is wrong here: tell and go on, or give up. */
-static int tell(const struct journey *j, uint64_t number, uint64_t at, const char *why,
-                struct err *err)
-{
-    if (!j->damaged)
-        return err_set(err, ERR_CORRUPT, "segment %016" PRIx64 ".seg: damaged at %" PRIu64 ": %s",
-                       number, at, why);
-    char name[SEGMENT_NAME + 1];
-    snprintf(name, sizeof name, "%016" PRIx64 ".seg", number);
-    j->damaged(j->context, (struct str){name, SEGMENT_NAME}, at, why);
-    return 0;
-}
-
-static int visit_record(struct journey *j, struct segment_walk *walk,
-                        const struct segment_record *head, struct err *err)
-{
-    char *bytes = NULL;
-    struct record record;
-    struct err bad = {0};
-    int r = segment_load(walk->file, walk->at, head, &bytes, &record, &bad);
-    if (r == ERR_CORRUPT)
-        return tell(j, walk->file->number, walk->at, bad.text, err);
-    if (r) {
-        if (err)
-            *err = bad;
-        return r;
-    }
-    struct place first = {walk->file->number, (uint32_t)head->first_ordinal};
-    r = j->visit(j->context, &record, first, head->sequence, err);
-    free(bytes);
-    return r;
-}
-
-/* `open_end`: another process is writing, so a bad record is where we stop. */
-static int walk_file(struct journey *j, const struct segment_file *file, uint64_t end,
-                     bool open_end, struct err *err)
-{
-    /* Files that follow each other are linked, so a lost end is noticed. */
-    if (j->number + 1 == file->number && j->sequence != 0 &&
-        j->sequence != file->previous_sequence) {
-        int r = tell(j, j->number, 0, "records are missing at the end", err);
-        if (r)
-            return r;
-    }
-
-    struct store *store = j->store;
-    struct segment_walk walk;
-    bool sound = true;
-    int r = segment_walk_start(&walk, file, end, err);
-    if (store->stopped_number == file->number && store->stopped.sequence == j->after) {
-        walk.at = store->stopped.at;
-        walk.sequence = store->stopped.sequence;
-        walk.group_at = store->stopped.group_at;
-        walk.ordinal = store->stopped.ordinal;
-    }
-    store->stopped_number = 0;
-    while (!r) {
-        struct segment_record record;
-        const char *why = NULL;
-        r = segment_walk_look(&walk, &record, &why, err);
-        if (r || (why && (why[0] == '\0' || open_end)))
-            break;
-        if (why) {
-            sound = false;
-            r = tell(j, file->number, walk.at, why, err);
-            if (!r)
-                r = segment_walk_skip(&walk, err);
-            continue;
-        }
-        if (record.sequence > j->after)
-            r = visit_record(j, &walk, &record, err);
-        segment_walk_pass(&walk, &record);
-        if (r && sound) {
-            store->stopped = walk;
-            store->stopped.file = NULL; /* only the position is kept */
-            store->stopped.window = NULL;
-            store->stopped_number = file->number;
-        }
-    }
-    j->number = file->number;
-    j->sequence = sound ? walk.sequence : 0;
-    segment_walk_end(&walk);
-    return r;
-}
-
-/* One that is not the last. */
-static int walk_older(struct journey *j, uint64_t number, struct err *err)
-{
-    const struct store *store = j->store;
-    struct segment_file file;
-    bool incomplete = false;
-    struct err bad = {0};
-    int r = segment_open(store->disk, store->config.dir, number, false, &file, &incomplete, &bad);
-    if (incomplete)
-        return 0; /* left by a failed creation; nothing was ever in it */
-    if (r == ERR_CORRUPT)
-        return tell(j, number, 0, bad.text, err);
-    if (r) {
-        if (err)
-            *err = bad;
-        return r;
-    }
-    struct stat st;
-    if (store->disk->fstat(file.fd, &st) < 0)
-        r = err_sys(err, errno, "segment %016" PRIx64 ".seg: stat", number);
-    else
-        r = walk_file(j, &file, (uint64_t)st.st_size, false, err);
-    store->disk->close(file.fd);
-    return r;
-}
-
-/* Of store->older, the first that can have a record after `sequence`. */
-static size_t first_after(const struct store *store, uint64_t sequence)
-{
-    if (sequence == 0)
-        return 0;
-    size_t i = store->older_count;
-    uint64_t before = store->last.file.previous_sequence;
-    while (i > 0 && before > sequence) {
-        struct segment_file file;
-        bool incomplete = false;
-        i--;
-        int r = segment_open(store->disk, store->config.dir, store->older[i], false, &file,
-                             &incomplete, NULL);
-        if (r || incomplete)
-            continue; /* it says nothing; the one before it does */
-        before = file.previous_sequence;
-        store->disk->close(file.fd);
-    }
-    return i;
-}
-
 int store_walk(struct store *store, uint64_t after_sequence, store_visit_fn *visit,
                store_damaged_fn *damaged, void *context, struct err *err)
 {
-    struct journey j = {.store = store,
-                        .after = after_sequence,
-                        .visit = visit,
-                        .damaged = damaged,
-                        .context = context};
+    const struct walk_log log = {
+        .disk = store->disk,
+        .segments = store->config.dir,
+        .packs = store->config.packs,
+        .numbers = store->older,
+        .count = store->older_count,
+        .last = store->last.file.number ? &store->last : NULL,
+        .live = store->config.read_only,
+    };
+    return walk(&log, &store->stopped, after_sequence, visit, damaged, context, err);
+}
+
+/* ---- sealing ---- */
+
+void store_rest(struct store *store, struct store_rest *rest)
+{
+    rest->op.err = (struct err){0};
+    struct segment *last = &store->last;
     int r = 0;
-    for (size_t i = first_after(store, after_sequence); i < store->older_count && !r; i++)
-        r = walk_older(&j, store->older[i], err);
-    if (!r && store->last.file.number != 0)
-        r = walk_file(&j, &store->last.file, store->last.end, store->config.read_only, err);
-    return r;
+    if (store->reserved || last->broken)
+        r = err_set(&rest->op.err, ERR_BUSY, "the segment is being written");
+    else if (last->file.number == 0 || last->end == SEGMENT_HEAD)
+        r = err_set(&rest->op.err, ERR_NOT_FOUND, "nothing is in the segment");
+    else if (atomic_load(&store->appended_us) > rest->before_us)
+        r = err_set(&rest->op.err, ERR_BUSY, "the segment was written since");
+    if (!r)
+        r = segment_finish(last, &rest->op.err);
+    if (!r)
+        r = add_older(store, last->file.number, &rest->op.err);
+    if (!r) {
+        reader_rest(store->reader);
+        segment_stop(last);
+        *last = (struct segment){.sequence = last->sequence, .direct_fd = -1};
+        atomic_store(&store->appended_us, 0);
+    }
+    op_finish(&rest->op);
+}
+
+static void count_sealed(struct store *store, uint64_t number, uint64_t pack_size)
+{
+    struct stat st;
+    char path[SEGMENT_PATH];
+    if (!segment_path(store->config.dir, number, path, NULL) && stat(path, &st) == 0)
+        atomic_fetch_sub(&store->bytes, (uint64_t)st.st_size);
+    atomic_fetch_sub(&store->segments, 1);
+    atomic_fetch_add(&store->packs, 1);
+    atomic_fetch_add(&store->pack_bytes, pack_size);
+}
+
+int store_seal(struct store *store, store_pace_fn *pace, void *context, struct store_sealed *result,
+               struct err *err)
+{
+    assert(store->packs_fd >= 0 && !store->config.read_only);
+    uint64_t number = reader_next_segment(store->reader, store->unsealable);
+    if (number == 0)
+        return err_set(err, ERR_NOT_FOUND, "no segment is to be sealed");
+    struct seal seal = {
+        .disk = store->disk,
+        .segments = store->config.dir,
+        .packs = store->config.packs,
+        .packs_fd = store->packs_fd,
+        .number = number,
+        .pace = pace,
+        .context = context,
+    };
+    int r = seal_segment(&seal, err);
+    if (r == ERR_CORRUPT)
+        store->unsealable = number; /* it stays as it is; the next start tries again */
+    if (!r)
+        r = add_left(store, number, seal.last_sequence, err);
+    if (r)
+        return r;
+    reader_seal(store->reader, number);
+    count_sealed(store, number, seal.pack_size);
+    *result = (struct store_sealed){number, seal.raw_size, seal.pack_size};
+    return 0;
+}
+
+uint64_t store_left(const struct store *store)
+{
+    return store->left_count > 0 ? store->left[0].sequence : 0;
+}
+
+int store_drop_left(struct store *store, struct err *err)
+{
+    assert(store->left_count > 0);
+    char path[SEGMENT_PATH];
+    uint64_t number = store->left[0].number;
+    int r = segment_path(store->config.dir, number, path, err);
+    if (!r && store->disk->unlink(path) < 0 && errno != ENOENT)
+        r = err_sys(err, errno, "remove segment %016" PRIx64 ".seg", number);
+    if (r)
+        return r;
+    store->left_count--;
+    memmove(store->left, store->left + 1, store->left_count * sizeof *store->left);
+    return 0;
 }
 
 void store_sizes(const struct store *store, struct store_size *result)
@@ -565,6 +712,9 @@ void store_sizes(const struct store *store, struct store_size *result)
     *result = (struct store_size){
         .segments = atomic_load(&store->segments),
         .bytes = atomic_load(&store->bytes),
+        .packs = atomic_load(&store->packs),
+        .pack_bytes = atomic_load(&store->pack_bytes),
+        .appended_us = atomic_load(&store->appended_us),
         .last_sequence = atomic_load(&store->last_sequence),
         .broken = atomic_load(&store->broken),
         .free_bytes = available > store->config.reserve ? available - store->config.reserve : 0,

@@ -1,12 +1,14 @@
 /* store.h - the log: batches durable, and each run found again by its place.
  *
- * A directory of segments (store/segment.h).  One writer appends; everybody
- * reads.  The order of a commit is docs/design/durability.md: reserve places,
+ * Containers, in the order of their numbers: segments (store/segment.h), and
+ * packs (store/pack.h), which is what segments become that are not written any
+ * more.  A place stays what it is.  One writer appends; everybody reads.  The order of a commit is docs/design/durability.md: reserve places,
  * let the index stage, append what it accepted, let the index commit.
  *
  * Threads  store_reserve() and store_append() on the one commit loop, which
  *          store_append() may block; store_read() from any loop; store_walk()
- *          blocks and belongs to start-up and to the command line
+ *          blocks, on the commit loop or where there is none; store_seal() and
+ *          what follows it block on one thread of its own
  * Errors   ERR_FULL the disk is full or down to the reserve (nothing was kept),
  *          ERR_IO likewise for other failed writes, ERR_CORRUPT stored bytes
  *          fail their check, ERR_BUSY the reading lane is full, ERR_NOT_FOUND
@@ -40,6 +42,7 @@ enum {
 
 struct store_config {
     struct str dir;          /* existing; holds <16 hex digits>.seg */
+    struct str packs;        /* likewise <16 hex digits>.pack; empty: nothing is sealed */
     const struct disk *disk; /* &disk_real */
     uint64_t segment_size;   /* 0: STORE_SEGMENT_SIZE */
     uint64_t reserve;        /* bytes of the file system that appends leave free */
@@ -69,6 +72,7 @@ struct store_record {
  * STORE_GROUP_RECORDS.  A new reserve forgets the one before. */
 int store_reserve(struct store *store, struct store_record *records, size_t count, struct err *err);
 uint64_t store_size(const struct record *record); /* bytes it takes in the log */
+void store_forget(struct store *store);           /* nothing will be appended of the last reserve */
 
 /* Make records durable, all or none: those of the last reserve, in its order,
  * less any that were dropped. */
@@ -100,8 +104,42 @@ int store_walk(struct store *store, uint64_t after_sequence, store_visit_fn *vis
                store_damaged_fn *damaged, void *context, struct err *err);
 
 struct store_size {
-    uint64_t segments, bytes, free_bytes; /* free_bytes: of the file system, above the reserve */
-    uint64_t last_sequence;               /* of the newest record; 0: none */
-    bool broken;                          /* no more appends until the next start */
+    uint64_t segments, bytes;
+    uint64_t packs, pack_bytes;
+    uint64_t free_bytes;    /* of the file system, above the reserve */
+    int64_t appended_us;    /* monotonic: the last append to the segment that is written; 0: none */
+    uint64_t last_sequence; /* of the newest record; 0: none */
+    bool broken;            /* no more appends until the next start */
 };
 void store_sizes(const struct store *store, struct store_size *result); /* any thread */
+
+/* Let the segment that is written be the last of its kind: the next append
+ * begins another.  On the commit loop.  ERR_NOT_FOUND nothing is in it, ERR_BUSY
+ * something was appended after `before_us`, or is just coming. */
+struct store_rest {
+    struct op op;
+    int64_t before_us; /* in: monotonic */
+};
+void store_rest(struct store *store, struct store_rest *rest);
+
+/* Called while a segment is sealed, with the bytes of runs done since the last
+ * call; may sleep.  False: stop. */
+typedef bool store_pace_fn(void *context, uint64_t bytes);
+
+struct store_sealed {
+    uint64_t number;
+    uint64_t raw_size, pack_size; /* bytes of the runs, and of the pack */
+};
+
+/* Make the oldest segment that is not written any more into a pack, and read
+ * that from now on.  The segment's file is left, for store_drop_left().
+ * ERR_NOT_FOUND no segment is to be sealed; ERR_CORRUPT it is damaged: it stays,
+ * and is passed over until the next start; ERR_UNAVAILABLE `pace` said stop;
+ * others: nothing is changed, try later. */
+int store_seal(struct store *store, store_pace_fn *pace, void *context, struct store_sealed *result,
+               struct err *err);
+
+/* The last sequence of the oldest file that is left; 0: none is.  It may be
+ * dropped once the index would survive a power cut up to there. */
+uint64_t store_left(const struct store *store);
+int store_drop_left(struct store *store, struct err *err);

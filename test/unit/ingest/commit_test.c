@@ -10,7 +10,7 @@
 #include "store/store.h"
 
 /* An index and a log that write down what they were asked, and fail on demand.
- *   r reserve  s stage  a append  c commit  b roll back  w walk  m mark */
+ *   r reserve  s stage  a append  f forget  c commit  b roll back  w walk  m mark */
 struct world {
     char story[64];
     enum err_code stage_says, append_says, commit_says, reserve_says;
@@ -41,6 +41,12 @@ int store_reserve(struct store *store, struct store_record *records, size_t coun
         records[i].sequence = ++world.sequence;
     }
     return world.reserve_says ? err_set(err, world.reserve_says, "reserve") : 0;
+}
+
+void store_forget(struct store *store)
+{
+    (void)store;
+    note('f');
 }
 
 void store_append(struct store *store, struct store_append *append)
@@ -227,7 +233,7 @@ TEST(duplicates_alone_need_no_sync)
     send(&f, &sent);
     wait(&f, &sent);
 
-    CHECK(strcmp(world.story, "rsb.") == 0);
+    CHECK(strcmp(world.story, "rsbf.") == 0);
     CHECK(sent.batch.op.err.code == ERR_OK && sent.batch.verdict == INDEX_DUPLICATE);
     teardown(&f);
 }
@@ -239,8 +245,8 @@ TEST(a_failed_step_fails_the_whole_group_and_no_other)
         enum err_code stage, append, reserve, answer;
         const char *story;
     } cases[] = {
-        {ERR_IO, ERR_OK, ERR_OK, ERR_IO, "rsb.."},
-        {ERR_OK, ERR_FULL, ERR_OK, ERR_FULL, "rsab.."},
+        {ERR_IO, ERR_OK, ERR_OK, ERR_IO, "rsbf.."},
+        {ERR_OK, ERR_FULL, ERR_OK, ERR_FULL, "rsabf.."},
         {ERR_OK, ERR_OK, ERR_FULL, ERR_FULL, "r.."},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -280,14 +286,14 @@ TEST(a_failed_commit_is_repaired_from_the_log_before_anything_else)
     send(&f, &lost);
     wait(&f, &lost);
     CHECK(lost.batch.op.err.code == ERR_UNAVAILABLE);
-    CHECK(strcmp(world.story, "rsacb.") == 0);
+    CHECK(strcmp(world.story, "rsacbf.") == 0);
     CHECK(commit_trouble(f.commit) == ERR_UNAVAILABLE);
 
     /* While it cannot be repaired, nothing is taken in. */
     send(&f, &refused);
     wait(&f, &refused);
     CHECK(refused.batch.op.err.code == ERR_UNAVAILABLE);
-    CHECK(strcmp(world.story, "rsacb.mwscb.") == 0);
+    CHECK(strcmp(world.story, "rsacbf.mwscb.") == 0);
     CHECK(world.appended == 1);
 
     memset(world.story, 0, sizeof world.story);

@@ -718,11 +718,11 @@ TEST(a_flipped_bit_of_a_finished_segment_never_gives_wrong_bytes)
     for (size_t bit = 0; bit < size * 8; bit += 1 + (bit % 3 == 0)) {
         struct err err = {0};
         struct arena *arena = arena_new(8192);
-        struct reader *reader = reader_new(&bad_disk, scratch_str(&d.dir), false);
+        struct reader *reader = reader_new(&bad_disk, scratch_str(&d.dir), (struct str){0}, false);
         size_t good = 0;
         bytes[bit / 8] ^= (char)(1 << bit % 8);
         scratch_write(path, bytes, size);
-        CHECK(reader_add(reader, 1, NULL, NULL, 0, &err) == 0);
+        CHECK(reader_add(reader, 1, false, NULL, NULL, 0, &err) == 0);
         for (size_t i = 0; i < runs; i++) {
             struct run run;
             int r = reader_read(reader, &places[i], 1, arena, &run, &err);

@@ -1,0 +1,397 @@
+/* seal.c - see seal.h.
+ *
+ *   read_tables()  the segment's records: what runs there are
+ *   write_pack()   the runs' bytes are read when their turn comes, checked,
+ *                  packed, and written to N.tmp
+ *   sync           the pack is durable, under a name that nobody looks for
+ *   compare()      read it back from the disk, to the last byte
+ *   rename, sync of the directory: it is N.pack
+ */
+#include "store/seal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/crc32c.h"
+#include "base/log.h"
+#include "run/record.h"
+#include "store/pack_build.h"
+#include "store/pack_file.h"
+#include "store/pack_layout.h"
+#include "store/segment.h"
+
+enum { NEAR = 4 << 10 /* bytes that are read to look at a few */ };
+
+struct sealing {
+    struct seal *seal;
+    struct segment_file segment;
+    struct arena *arena; /* tables, projects */
+    struct pack_input *inputs;
+    size_t count, cap;
+    uint64_t raw_size, last_sequence;
+    struct str project; /* of the run before: mostly the next one's too */
+
+    char near[NEAR]; /* what was last looked at */
+    uint64_t near_at;
+    size_t near_len;
+
+    int fd;      /* of the file that is written */
+    uint64_t at; /* its end */
+};
+
+int seal_tmp_path(struct str dir, uint64_t number, char *path, struct err *err)
+{
+    int n = snprintf(path, PACK_PATH, "%.*s/%016" PRIx64 ".tmp", STR_FMT(dir), number);
+    if (n < 0 || n >= PACK_PATH)
+        return err_set(err, ERR_INVALID, "the data directory's name is too long");
+    return 0;
+}
+
+bool seal_tmp_named(const char *name)
+{
+    return strlen(name) == 20 && strspn(name, "0123456789abcdef") == 16 &&
+           strcmp(name + 16, ".tmp") == 0;
+}
+
+static int pace(struct sealing *s, uint64_t bytes, struct err *err)
+{
+    const struct seal *seal = s->seal;
+    if (!seal->pace || seal->pace(seal->context, bytes))
+        return 0;
+    return err_set(err, ERR_UNAVAILABLE, "told to stop");
+}
+
+static int read_segment(struct sealing *s, char *room, size_t size, uint64_t at, struct err *err)
+{
+    size_t got = 0;
+    int r = disk_read(s->segment.disk, s->segment.fd, room, size, at, &got, err);
+    return r || got == size ? r : err_set(err, ERR_CORRUPT, "the file ends at %" PRIu64, at + got);
+}
+
+/* ---- tables ---- */
+
+/* A few bytes; their neighbours are often wanted next. */
+static int look(struct sealing *s, uint64_t at, size_t size, struct str *bytes, struct err *err)
+{
+    if (at < s->near_at || at - s->near_at > s->near_len ||
+        s->near_len - (at - s->near_at) < size) {
+        size_t got = 0;
+        int r = disk_read(s->segment.disk, s->segment.fd, s->near, NEAR, at, &got, err);
+        s->near_at = at;
+        s->near_len = got;
+        if (r || got < size)
+            return r ? r : err_set(err, ERR_CORRUPT, "the file ends at %" PRIu64, at + got);
+    }
+    *bytes = (struct str){s->near + (at - s->near_at), size};
+    return 0;
+}
+
+/* The project of a run, as it orders packs; of a long name the first bytes will do. */
+static int find_project(struct sealing *s, const struct run *run, uint64_t raw_at, struct err *err)
+{
+    uint32_t at = 0, len = 0;
+    if (!run_span(run, RUN_SESSION_NAME, &at, &len))
+        (void)run_span(run, RUN_SESSION_ID, &at, &len); /* neither: no bytes */
+    if (len > NEAR)
+        len = NEAR;
+    struct str bytes = {0};
+    int r = len > 0 ? look(s, raw_at + at, len, &bytes, err) : 0;
+    if (!r && !str_eq(bytes, s->project))
+        s->project = arena_copy(s->arena, bytes);
+    return r;
+}
+
+static int more_inputs(struct sealing *s, size_t count, struct err *err)
+{
+    if (s->cap - s->count >= count)
+        return 0;
+    size_t cap = s->count + count + s->count / 2;
+    struct pack_input *more = cap > PACK_RUNS_MAX ? NULL : realloc(s->inputs, cap * sizeof *more);
+    if (!more)
+        return err_set(err, ERR_BUSY, "no memory for %zu runs", cap);
+    s->inputs = more;
+    s->cap = cap;
+    return 0;
+}
+
+static int add_run(struct sealing *s, const struct segment_record *head, const char *table,
+                   uint64_t body_at, uint32_t i, struct err *err)
+{
+    const char *entry = table + (size_t)i * RECORD_ENTRY;
+    struct record_entry where;
+    int r = record_locate(entry, head->table_len, head->body_len, &where, err);
+    if (r)
+        return r;
+    struct run run = record_peek(entry);
+    struct pack_input *in = &s->inputs[s->count];
+    *in = (struct pack_input){
+        .entry = entry,
+        .spans = {table + where.spans_at, where.spans_len},
+        .raw_len = where.body_len,
+        .raw_at = body_at + where.body_at,
+        .id = run.id,
+        .trace = run.trace,
+        .start_us = run.start_us,
+        .sequence = head->sequence,
+        .received_us = head->received_us,
+        .ordinal = (uint32_t)head->first_ordinal + i,
+        .first = (uint32_t)head->first_ordinal,
+        .count = head->count,
+        .kind = SEGMENT_POST,
+    };
+    if (!record_entry_sound(entry, in->spans))
+        return err_set(err, ERR_CORRUPT, "entry: wrong checksum");
+    run.spans = in->spans.at;
+    r = find_project(s, &run, in->raw_at, err);
+    in->project = s->project;
+    s->count += r == 0;
+    s->raw_size += where.body_len;
+    return r;
+}
+
+static int add_record(struct sealing *s, const struct segment_record *head, uint64_t at,
+                      struct err *err)
+{
+    char *table = arena_alloc(s->arena, head->table_len);
+    int r = segment_read_table(&s->segment, at, head, table, err);
+    if (!r)
+        r = more_inputs(s, head->count, err);
+    for (uint32_t i = 0; i < head->count && !r; i++)
+        r = add_run(s, head, table, at + SEGMENT_RECORD + head->table_len, i, err);
+    return r;
+}
+
+static int read_tables(struct sealing *s, struct err *err)
+{
+    struct segment_walk walk;
+    struct stat st;
+    if (s->segment.disk->fstat(s->segment.fd, &st) < 0)
+        return err_sys(err, errno, "stat");
+    /* All of it will be read, in an order that the kernel cannot guess. */
+    (void)posix_fadvise(s->segment.fd, 0, 0, POSIX_FADV_WILLNEED);
+    int r = segment_walk_start(&walk, &s->segment, (uint64_t)st.st_size, err);
+    s->last_sequence = s->segment.previous_sequence;
+    while (!r) {
+        struct segment_record head;
+        const char *why = NULL;
+        r = segment_walk_look(&walk, &head, &why, err);
+        if (r || (why && why[0] == '\0'))
+            break;
+        r = why ? err_set(err, ERR_CORRUPT, "%s", why) : add_record(s, &head, walk.at, err);
+        if (r) {
+            r = err_wrap(err, "at %" PRIu64, walk.at);
+            break;
+        }
+        s->last_sequence = head.sequence;
+        segment_walk_pass(&walk, &head);
+    }
+    segment_walk_end(&walk);
+    return r;
+}
+
+/* ---- writing ---- */
+
+static int fetch(void *context, const struct pack_input *in, size_t from, char *room, size_t size,
+                 struct err *err)
+{
+    return read_segment(context, room, size, in->raw_at + from, err);
+}
+
+static int write_bytes(void *context, struct str bytes, uint64_t made_of, struct err *err)
+{
+    struct sealing *s = context;
+    struct iovec iov = {(void *)(uintptr_t)bytes.at, bytes.len};
+    int r = disk_write(s->seal->disk, s->fd, &iov, 1, s->at, err);
+    if (r)
+        return r;
+    s->at += bytes.len;
+    return pace(s, made_of, err);
+}
+
+static int write_pack(struct sealing *s, const char *path, struct err *err)
+{
+    const struct seal *seal = s->seal;
+    struct pack_build build = {
+        .inputs = s->inputs,
+        .count = (uint32_t)s->count,
+        .number = seal->number,
+        .previous_sequence = s->segment.previous_sequence,
+        .last_sequence = s->last_sequence,
+        .created_us = clock_now_us(),
+        .level = SEAL_LEVEL,
+        .fetch = fetch,
+        .write = write_bytes,
+        .context = s,
+    };
+    if (getrandom(&build.id, sizeof build.id, 0) != sizeof build.id)
+        return err_sys(err, errno, "random bytes for a pack");
+    s->fd = disk_open(seal->disk, path, O_RDWR | O_CREAT | O_TRUNC);
+    if (s->fd < 0)
+        return disk_failed(err, errno, "create a pack");
+    int r = pack_build(&build, err);
+    if (!r && seal->disk->fsync(s->fd) < 0)
+        fatal("sync pack %016" PRIx64 ": %s", seal->number, strerror(errno));
+    return r;
+}
+
+/* ---- reading back ---- */
+
+/* The stream as it should be.  The inputs are in its order by now; of a run's
+ * bytes the checksum is known, which is older than both files. */
+struct expected {
+    const struct pack_input *in;
+    size_t used; /* of its item */
+    uint32_t crc;
+};
+
+/* Is `bytes` what the item has from e->used on?  At most to the end of one part. */
+static bool is_part(struct expected *e, struct str bytes, size_t *taken)
+{
+    char head[PACK_ITEM];
+    pack_write_item(head, e->in);
+    const struct str known[] = {{head, PACK_ITEM}, {e->in->entry, RECORD_ENTRY}, e->in->spans};
+    size_t begin = 0;
+    for (size_t i = 0; i < sizeof known / sizeof *known; begin += known[i++].len) {
+        if (e->used >= begin + known[i].len)
+            continue;
+        size_t from = e->used - begin, left = known[i].len - from;
+        *taken = left < bytes.len ? left : bytes.len;
+        return memcmp(bytes.at, known[i].at + from, *taken) == 0;
+    }
+    size_t left = begin + e->in->raw_len - e->used;
+    *taken = left < bytes.len ? left : bytes.len;
+    e->crc = crc32c(e->used == begin ? 0 : e->crc, bytes.at, *taken);
+    return *taken < left || e->crc == record_raw_crc(e->in->entry);
+}
+
+static bool is_next(struct expected *e, struct str bytes)
+{
+    while (bytes.len > 0) {
+        size_t taken = 0;
+        if (!is_part(e, bytes, &taken))
+            return false;
+        bytes = (struct str){bytes.at + taken, bytes.len - taken};
+        e->used += taken;
+        if (e->used < pack_item_size(e->in))
+            continue;
+        e->used = 0;
+        e->in++;
+    }
+    return true;
+}
+
+static int compare_blocks(struct sealing *s, const struct pack_file *file, struct err *err)
+{
+    const struct pack *pack = file->pack;
+    struct expected expected = {.in = s->inputs};
+    struct pack_scratch *scratch = pack_scratch_new();
+    char *room = malloc(PACK_BLOCK);
+    int r = room ? 0 : err_set(err, ERR_BUSY, "no memory for a block");
+    for (uint32_t i = 0; i < pack->block_count && !r; i++) {
+        const struct pack_block *block = &pack->blocks[i];
+        r = pack_file_part(file, scratch, block->stream_at, block->size, room, err);
+        if (!r && !is_next(&expected, (struct str){room, block->size}))
+            r = err_set(err, ERR_CORRUPT, "block %" PRIu32 " is not what it should be", i);
+        if (!r)
+            r = pace(s, 0, err);
+    }
+    free(room);
+    pack_scratch_free(scratch);
+    return r;
+}
+
+/* Every ordinal must lead to its item, and each section must make sense. */
+static int compare_rows(struct sealing *s, struct pack_file *file, struct err *err)
+{
+    const struct pack *pack = file->pack;
+    uint64_t at = 0;
+    int r = 0;
+    if (pack->summary.runs != s->count || pack->summary.last_sequence != s->last_sequence ||
+        pack->summary.previous_sequence != s->segment.previous_sequence)
+        return err_set(err, ERR_CORRUPT, "the foot is not what was written");
+    for (size_t i = 0; i < s->count; i++) {
+        uint32_t row;
+        const struct pack_input *in = &s->inputs[i];
+        if (!pack_find(pack, in->ordinal, &row) || pack_run(pack, row).at != at)
+            return err_set(err, ERR_CORRUPT, "run %" PRIu32 " is not found", in->ordinal);
+        at += pack_item_size(in);
+    }
+    if (at != pack->summary.stream_size)
+        return err_set(err, ERR_CORRUPT, "there is more in it than there should be");
+    for (int type = PACK_RECORDS; type < PACK_SECTIONS && !r; type++)
+        r = pack_file_load(file, (enum pack_section_type)type, err);
+    if (!r && file->pack->rebuilt[0])
+        r = err_set(err, ERR_CORRUPT, "%s", file->pack->rebuilt);
+    return r;
+}
+
+static int compare(struct sealing *s, struct err *err)
+{
+    const struct seal *seal = s->seal;
+    /* What is in memory is what we wrote; the disk is asked what it has. */
+    (void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_DONTNEED);
+    struct pack_file file = {.disk = seal->disk, .fd = s->fd, .number = seal->number};
+    int r = pack_file_take(&file, s->at, err);
+    if (!r)
+        r = compare_rows(s, &file, err);
+    if (!r)
+        r = compare_blocks(s, &file, err);
+    pack_free(file.pack);
+    return r ? err_wrap(err, "a pack that was just written") : 0;
+}
+
+/* ---- all of it ---- */
+
+static int make_pack(struct sealing *s, const char *tmp, const char *path, struct err *err)
+{
+    const struct seal *seal = s->seal;
+    int r = read_tables(s, err);
+    if (!r)
+        r = write_pack(s, tmp, err);
+    if (!r)
+        r = compare(s, err);
+    if (!r && seal->disk->rename(tmp, path) < 0)
+        r = disk_failed(err, errno, "rename the pack");
+    if (!r && seal->disk->fsync(seal->packs_fd) < 0)
+        fatal("sync the directory of pack %016" PRIx64 ": %s", seal->number, strerror(errno));
+    if (s->fd >= 0) {
+        seal->disk->close(s->fd);
+        if (r)
+            (void)seal->disk->unlink(tmp); /* if it stays, the next start removes it */
+    }
+    return r ? err_wrap(err, "segment %016" PRIx64 ".seg", seal->number) : 0;
+}
+
+int seal_segment(struct seal *seal, struct err *err)
+{
+    char tmp[PACK_PATH], path[PACK_PATH];
+    struct sealing *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    s->seal = seal;
+    s->fd = -1;
+    int r = seal_tmp_path(seal->packs, seal->number, tmp, err);
+    if (!r)
+        r = pack_path(seal->packs, seal->number, path, err);
+    if (!r)
+        r = segment_open(seal->disk, seal->segments, seal->number, false, &s->segment, NULL, err);
+    if (!r) {
+        s->arena = arena_new(1 << 20);
+        r = make_pack(s, tmp, path, err);
+        seal->disk->close(s->segment.fd);
+        arena_free(s->arena);
+    }
+    seal->pack_size = s->at;
+    seal->raw_size = s->raw_size;
+    seal->last_sequence = s->last_sequence;
+    free(s->inputs);
+    free(s);
+    return r;
+}

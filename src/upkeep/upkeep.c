@@ -1,0 +1,214 @@
+/* upkeep.c - see upkeep.h. */
+#include "upkeep/upkeep.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "index/index.h"
+#include "loop/loop.h"
+#include "store/store.h"
+
+enum {
+    LOOK_MS = 1000,   /* between two looks */
+    RETRY_MS = 30000, /* after a failure */
+    NICENESS = 19
+};
+
+struct upkeep {
+    struct upkeep_config config;
+    struct loop *loop;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t stopping;
+    bool stop;      /* under the lock */
+    int64_t due_us; /* the next bytes may be sealed from here on */
+};
+
+/* A segment is let rest on the thread that writes it. */
+struct hop {
+    struct op op;
+    struct store *store;
+    struct store_rest rest;
+};
+
+/* Until then, or until told to stop; false: told to stop. */
+static bool sleep_until(struct upkeep *upkeep, int64_t mono_us)
+{
+    struct timespec until = {mono_us / 1000000, mono_us % 1000000 * 1000};
+    pthread_mutex_lock(&upkeep->lock);
+    while (!upkeep->stop && clock_mono_us() < mono_us)
+        (void)pthread_cond_timedwait(&upkeep->stopping, &upkeep->lock, &until);
+    bool stop = upkeep->stop;
+    pthread_mutex_unlock(&upkeep->lock);
+    return !stop;
+}
+
+static void arrived(struct op *op)
+{
+    loop_stop(op->loop);
+}
+
+/* Turn our loop until the operation is done; every one ends. */
+static enum err_code wait_for(struct upkeep *upkeep, struct op *op)
+{
+    struct err err = {0};
+    if (loop_run(upkeep->loop, &err))
+        fatal("upkeep: %s", err.text);
+    return op->err.code;
+}
+
+static void rest_here(struct op *op)
+{
+    struct hop *hop = op_owner(op, struct hop, op);
+    store_rest(hop->store, &hop->rest);
+}
+
+static void rest_if_idle(struct upkeep *upkeep)
+{
+    struct store_size size;
+    store_sizes(upkeep->config.store, &size);
+    int64_t before_us = clock_mono_us() - (int64_t)upkeep->config.idle_ms * 1000;
+    if (size.appended_us == 0 || size.appended_us > before_us)
+        return;
+    struct hop hop = {
+        .op = {.loop = upkeep->config.writer, .done = rest_here},
+        .store = upkeep->config.store,
+        .rest = {.op = {.loop = upkeep->loop, .done = arrived}, .before_us = before_us},
+    };
+    op_finish(&hop.op);
+    enum err_code code = wait_for(upkeep, &hop.rest.op);
+    if (code && code != ERR_BUSY && code != ERR_NOT_FOUND)
+        log_event(LOG_WARN, "segment_not_finished", LOG_C("reason", hop.rest.op.err.text));
+}
+
+/* Called by the store after each block: not faster than the rate. */
+static bool pace(void *context, uint64_t bytes)
+{
+    struct upkeep *upkeep = context;
+    int64_t now_us = clock_mono_us();
+    if (upkeep->due_us < now_us)
+        upkeep->due_us = now_us;
+    if (upkeep->config.bytes_per_sec > 0)
+        upkeep->due_us += (int64_t)(bytes * 1000000 / upkeep->config.bytes_per_sec);
+    return sleep_until(upkeep, upkeep->due_us);
+}
+
+/* ERR_OK, ERR_NOT_FOUND nothing to do, or a failure, which was told. */
+static enum err_code seal(struct upkeep *upkeep)
+{
+    struct store_sealed sealed;
+    struct err err = {0};
+    int64_t began_us = clock_mono_us();
+    int r = store_seal(upkeep->config.store, pace, upkeep, &sealed, &err);
+    if (r == ERR_NOT_FOUND || r == ERR_UNAVAILABLE)
+        return (enum err_code)r;
+    if (r) {
+        metric_add(METRIC_SEALS_FAILED, 1);
+        log_event(r == ERR_CORRUPT ? LOG_ERROR : LOG_WARN, "seal_failed",
+                  LOG_C("reason", err.text));
+        return (enum err_code)r;
+    }
+    int64_t took_us = clock_mono_us() - began_us;
+    metric_add(METRIC_SEALS, 1);
+    metric_add(METRIC_SEALED_BYTES, (int64_t)sealed.raw_size);
+    metric_time(METRIC_SEAL_SECONDS, (uint64_t)took_us);
+    log_event(LOG_INFO, "sealed", LOG_N("container", sealed.number),
+              LOG_N("run_bytes", sealed.raw_size), LOG_N("pack_bytes", sealed.pack_size),
+              LOG_N("ms", took_us / 1000));
+    return ERR_OK;
+}
+
+/* Remove the segments whose packs are there.  If the index is behind, later. */
+static enum err_code drop_left(struct upkeep *upkeep)
+{
+    struct store *store = upkeep->config.store;
+    if (!store_left(store))
+        return ERR_NOT_FOUND;
+    struct index_durable durable = {.op = {.loop = upkeep->loop, .done = arrived}};
+    upkeep->config.index->ops->durable(upkeep->config.index, &durable);
+    enum err_code code = wait_for(upkeep, &durable.op);
+    if (code) {
+        log_event(LOG_WARN, "index_not_synced", LOG_C("reason", durable.op.err.text));
+        return code;
+    }
+    while (store_left(store) && store_left(store) <= durable.sequence) {
+        struct err err = {0};
+        if (store_drop_left(store, &err)) {
+            log_event(LOG_WARN, "segment_not_removed", LOG_C("reason", err.text));
+            return err.code;
+        }
+    }
+    return store_left(store) ? ERR_UNAVAILABLE : ERR_OK;
+}
+
+static void *run(void *arg)
+{
+    struct upkeep *upkeep = arg;
+    pthread_setname_np(pthread_self(), "upkeep");
+    /* Of this thread alone, in Linux; if it is refused we are only less polite. */
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
+    int64_t look_ms = upkeep->config.idle_ms < LOOK_MS ? (int64_t)upkeep->config.idle_ms : LOOK_MS;
+    int64_t pause_ms = look_ms;
+    while (sleep_until(upkeep, clock_mono_us() + pause_ms * 1000)) {
+        rest_if_idle(upkeep);
+        enum err_code code = drop_left(upkeep);
+        if (code == ERR_OK || code == ERR_NOT_FOUND)
+            code = seal(upkeep);
+        pause_ms = code == ERR_OK || code == ERR_CORRUPT ? 0 /* there may be more */
+                   : code == ERR_NOT_FOUND               ? look_ms
+                                                         : RETRY_MS;
+    }
+    return NULL;
+}
+
+int upkeep_start(const struct upkeep_config *config, struct upkeep **result, struct err *err)
+{
+    struct upkeep *upkeep = calloc(1, sizeof *upkeep);
+    if (!upkeep)
+        abort();
+    upkeep->config = *config;
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_mutex_init(&upkeep->lock, NULL);
+    pthread_cond_init(&upkeep->stopping, &clock);
+    pthread_condattr_destroy(&clock);
+    int r = loop_open(config->loop_index, "upkeep", &upkeep->loop, err);
+    if (!r)
+        r = config->index->ops->attach(config->index, upkeep->loop, err);
+    if (!r) {
+        int sys = pthread_create(&upkeep->thread, NULL, run, upkeep);
+        if (sys)
+            r = err_sys(err, sys, "start upkeep");
+    }
+    if (r) {
+        loop_close(upkeep->loop);
+        pthread_cond_destroy(&upkeep->stopping);
+        pthread_mutex_destroy(&upkeep->lock);
+        free(upkeep);
+        return r;
+    }
+    *result = upkeep;
+    return 0;
+}
+
+void upkeep_stop(struct upkeep *upkeep)
+{
+    if (!upkeep)
+        return;
+    pthread_mutex_lock(&upkeep->lock);
+    upkeep->stop = true;
+    pthread_cond_signal(&upkeep->stopping);
+    pthread_mutex_unlock(&upkeep->lock);
+    pthread_join(upkeep->thread, NULL);
+    loop_close(upkeep->loop);
+    pthread_cond_destroy(&upkeep->stopping);
+    pthread_mutex_destroy(&upkeep->lock);
+    free(upkeep);
+}
