@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <zstd.h>
 
+#include "base/bytes.h"
+
 struct frame_packer {
     ZSTD_CCtx *context;
 };
@@ -84,6 +86,9 @@ int frame_open(struct frame_opener *opener, struct str frame, char *room, size_t
 
 size_t frame_measure(struct str bytes, size_t *size)
 {
+    /* The library may know frames of before RFC 8878, which begin otherwise. */
+    if (bytes.len < 4 || get_u32(bytes.at) != ZSTD_MAGICNUMBER)
+        return 0;
     unsigned long long content = ZSTD_getFrameContentSize(bytes.at, bytes.len);
     if (content == ZSTD_CONTENTSIZE_UNKNOWN || content == ZSTD_CONTENTSIZE_ERROR)
         return 0;

@@ -124,9 +124,11 @@ static void print(struct export *export, const struct run *run)
     out_add(&export->out, STR("\n"));
 }
 
-static void damaged(void *context, struct str file, uint64_t offset, const char *why)
+static void damaged(void *context, struct str file, uint64_t offset, const char *why, bool lost)
 {
     struct export *export = context;
+    if (!lost)
+        return; /* `rundlet verify` tells */
     talk("%.*s: damaged at %llu: %s; left out", STR_FMT(file), (unsigned long long)offset, why);
     export->damaged++;
 }

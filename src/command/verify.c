@@ -67,8 +67,9 @@ static void report_run(struct verify *verify, struct place place, const struct u
     report(verify, (struct str){file, (size_t)len}, "run", place.ordinal, id, why);
 }
 
-static void damaged(void *context, struct str file, uint64_t offset, const char *why)
+static void damaged(void *context, struct str file, uint64_t offset, const char *why, bool lost)
 {
+    (void)lost; /* damage is damage */
     report(context, file, "offset", offset, NULL, why);
 }
 

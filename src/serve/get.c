@@ -164,6 +164,13 @@ static void got(struct op *op)
         return;
     }
     const struct run *run = &get->read.runs[0];
+    if (uuid_compare(run->id, get->id) != 0) {
+        metric_add(METRIC_STORE_CORRUPT, 1);
+        struct err err;
+        err_set(&err, ERR_CORRUPT, "another run is where the index says: run `rundlet verify`");
+        fail(get, &err);
+        return;
+    }
     get->splice = (struct splice){.arena = get->arena};
     if (get->only == SHOWS)
         render_run(&get->splice, run, get->fields);

@@ -287,11 +287,24 @@ static void keep(struct serve_runs *runs)
     runs->cached.key = (struct str){0};
 }
 
+/* Are these the runs that the rows are of? */
+static bool are_theirs(const struct serve_runs *runs)
+{
+    for (size_t i = 0; i < runs->step_count; i++)
+        if (uuid_compare(runs->read.runs[i].id, runs->rows[runs->next + i].id) != 0)
+            return false;
+    return true;
+}
+
 static void stepped(struct op *op)
 {
     struct serve_runs *runs = op_owner(op, struct serve_runs, read.op);
     if (op->err.code == ERR_NOT_FOUND)
         op->err.code = ERR_CORRUPT; /* there is a row: that its bytes are missing is no 404 */
+    if (!op->err.code && !are_theirs(runs)) {
+        metric_add(METRIC_STORE_CORRUPT, 1);
+        err_set(&op->err, ERR_CORRUPT, "another run is where the index says: run `rundlet verify`");
+    }
     if (op->err.code) {
         fail(runs, &op->err);
         return;

@@ -17,14 +17,18 @@
 #include "store/pack_layout.h"
 #include "store/segment.h"
 
-enum { ROWS_MAX = 1 << 30 /* bytes of a section, unpacked */ };
+/* Bytes of a stream: twice what the largest segment can hold. */
+static const uint64_t STREAM_MAX = UINT64_C(1) << 34;
+
+/* Bytes of an item: the largest run there can be, and what stands before it. */
+static const uint32_t ITEM_MAX = (UINT32_C(1) << 31) + (1 << 20);
 
 static const char head_magic[8] = {'R', 'U', 'N', 'D', 'L', 'P', 'A', 'K'};
 static const char foot_magic[8] = {'R', 'U', 'N', 'D', 'L', 'E', 'N', 'D'};
 
 static const char *section_name(enum pack_section_type type)
 {
-    static const char *const names[] = {"", "blocks", "runs", "records", "ids", "traces"};
+    static const char *const names[] = {"", "blocks", "runs", "records", "ids", "traces", "fences"};
     return names[type];
 }
 
@@ -38,7 +42,7 @@ int pack_read_summary(const char *bytes, bool foot, struct pack_summary *result,
     if (crc32c(0, bytes, AT_CRC) != get_u32(bytes + AT_CRC))
         return err_set(err, ERR_CORRUPT, "the %s has a wrong checksum", what);
     if (get_u32(bytes + AT_VERSION) != PACK_VERSION || get_u32(bytes + AT_SIZE) != PACK_FOOT)
-        return err_set(err, ERR_CORRUPT, "version %u needs a newer program",
+        return err_set(err, ERR_UNAVAILABLE, "version %u needs a newer program",
                        get_u32(bytes + AT_VERSION));
     struct pack_summary s = {
         .number = get_u64(bytes + AT_NUMBER),
@@ -53,7 +57,7 @@ int pack_read_summary(const char *bytes, bool foot, struct pack_summary *result,
         .runs = get_u32(bytes + AT_RUNS),
         .records = get_u32(bytes + AT_RECORDS),
     };
-    if (s.runs > PACK_RUNS_MAX || s.records > s.runs)
+    if (s.runs > PACK_RUNS_MAX || s.records > s.runs || s.stream_size > STREAM_MAX)
         return err_set(err, ERR_CORRUPT, "the %s names an impossible number of runs", what);
     *result = s;
     return 0;
@@ -89,7 +93,7 @@ void pack_write_summary(char *bytes, bool foot, const struct pack_summary *s, ui
 
 static size_t row_size(enum pack_section_type type)
 {
-    static const size_t sizes[] = {1, ROW_BLOCK, ROW_RUN, ROW_RECORD, ROW_ID, ROW_TRACE};
+    static const size_t sizes[] = {1, ROW_BLOCK, ROW_RUN, ROW_RECORD, ROW_ID, ROW_TRACE, ROW_FENCE};
     return sizes[type];
 }
 
@@ -109,11 +113,15 @@ uint32_t pack_count(const struct pack *pack, enum pack_section_type type)
     return (uint32_t)(pack->sections[type].size / row_size(type));
 }
 
-struct pack_run pack_run(const struct pack *pack, uint32_t row)
+static struct pack_run read_run(const char *at)
 {
-    const char *at = row_at(pack, PACK_RUNS, row);
     return (struct pack_run){
         .ordinal = get_u32(at), .size = get_u32(at + 4), .at = get_u64(at + 8)};
+}
+
+struct pack_run pack_run(const struct pack *pack, uint32_t row)
+{
+    return read_run(row_at(pack, PACK_RUNS, row));
 }
 
 struct pack_record pack_record(const struct pack *pack, uint32_t row)
@@ -151,7 +159,7 @@ struct uuid pack_id(const struct pack *pack, uint32_t i, uint32_t *row)
 static int check_blocks(struct pack *pack, struct err *err)
 {
     uint32_t count = pack_count(pack, PACK_BLOCKS);
-    uint64_t stream_at = 0;
+    uint64_t stream_at = 0, end = PACK_HEAD;
     free(pack->blocks);
     pack->blocks = calloc(count + 1, sizeof *pack->blocks);
     if (!pack->blocks)
@@ -166,10 +174,11 @@ static int check_blocks(struct pack *pack, struct err *err)
             .size = get_u32(row + 12),
             .crc = get_u32(row + 16),
         };
-        if (block->stored == 0 || block->size == 0 || block->size > PACK_BLOCK ||
-            block->stored > frame_bound(PACK_BLOCK) || block->at > pack->size ||
-            block->stored > pack->size - block->at)
+        if (block->stored == 0 || block->size == 0 || block->size > PACK_BLOCK_MAX ||
+            block->stored > frame_bound(PACK_BLOCK_MAX) || block->at < end ||
+            block->at > pack->size || block->stored > pack->size - block->at)
             return err_set(err, ERR_CORRUPT, "section blocks: an impossible block");
+        end = block->at + block->stored;
         stream_at += block->size;
     }
     pack->block_count = count;
@@ -195,21 +204,24 @@ static bool runs_are_good(const struct pack *pack)
     return count == pack->summary.runs;
 }
 
+/* A record may lack runs only in a pack that was rebuilt. */
 static bool records_are_good(const struct pack *pack)
 {
     uint32_t count = pack_count(pack, PACK_RECORDS);
+    uint64_t runs = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct pack_record record = pack_record(pack, i);
         if (record.count == 0 || record.count > RECORD_RUNS_MAX ||
             record.first > UINT32_MAX - record.count)
             return false;
+        runs += record.count;
         if (i == 0)
             continue;
         struct pack_record before = pack_record(pack, i - 1);
         if (record.sequence <= before.sequence || record.first < before.first + before.count)
             return false;
     }
-    return count == pack->summary.records;
+    return count == pack->summary.records && (pack->rebuilt[0] || runs == pack->summary.runs);
 }
 
 static bool ids_are_good(const struct pack *pack)
@@ -235,6 +247,20 @@ static bool traces_are_good(const struct pack *pack)
     return true;
 }
 
+static uint32_t pages_of(const struct pack *pack)
+{
+    return (pack->summary.runs + PAGE_ROWS - 1) / PAGE_ROWS;
+}
+
+static bool fences_are_good(const struct pack *pack)
+{
+    uint32_t count = pack_count(pack, PACK_FENCES);
+    for (uint32_t i = 1; i < count; i++)
+        if (get_u32(row_at(pack, PACK_FENCES, i)) <= get_u32(row_at(pack, PACK_FENCES, i - 1)))
+            return false;
+    return count == pages_of(pack);
+}
+
 int pack_take(struct pack *pack, enum pack_section_type type, char *rows, uint64_t size,
               struct err *err)
 {
@@ -253,6 +279,8 @@ int pack_take(struct pack *pack, enum pack_section_type type, char *rows, uint64
         good = ids_are_good(pack);
     else if (good && type == PACK_TRACES)
         good = traces_are_good(pack);
+    else if (good && type == PACK_FENCES)
+        good = fences_are_good(pack);
     if (good)
         return 0;
     free(section->rows);
@@ -260,30 +288,74 @@ int pack_take(struct pack *pack, enum pack_section_type type, char *rows, uint64
     return err_set(err, ERR_CORRUPT, "section %s: it makes no sense", section_name(type));
 }
 
-int pack_load(struct pack *pack, enum pack_section_type type, struct str stored, struct err *err)
+static bool page_is_sound(const char *page)
 {
-    struct pack_section *section = &pack->sections[type];
-    const char *name = section_name(type);
-    if (section->rows)
-        return 0;
-    if (section->stored == 0)
-        return err_set(err, ERR_CORRUPT, "section %s: there is none", name);
-    if (stored.len != section->stored || crc32c(0, stored.at, stored.len) != section->crc)
-        return err_set(err, ERR_CORRUPT, "section %s: wrong checksum", name);
-    char *rows = malloc(section->size + 1);
-    if (!rows)
-        return err_set(err, ERR_BUSY, "no memory for section %s", name);
+    return crc32c(0, page, PAGE_CRC) == get_u32(page + PAGE_CRC);
+}
+
+/* The pages' rows, one behind the other. */
+static int open_pages(const struct pack *pack, struct str stored, char *rows, struct err *err)
+{
+    for (uint32_t i = 0, left = pack->summary.runs; i < pages_of(pack); i++) {
+        const char *page = stored.at + (size_t)i * PACK_PAGE;
+        uint32_t count = left < PAGE_ROWS ? left : PAGE_ROWS;
+        if (!page_is_sound(page))
+            return err_set(err, ERR_CORRUPT, "page %u: wrong checksum", i);
+        memcpy(rows + (size_t)i * PAGE_ROWS * ROW_RUN, page, (size_t)count * ROW_RUN);
+        left -= count;
+    }
+    return 0;
+}
+
+static int open_section(const struct pack_section *section, struct str stored, char *rows,
+                        struct err *err)
+{
+    if (crc32c(0, stored.at, stored.len) != section->crc)
+        return err_set(err, ERR_CORRUPT, "wrong checksum");
     struct frame_opener *opener = frame_opener_new();
     int r = frame_open(opener, stored, rows, section->size, err);
     frame_opener_free(opener);
+    return r;
+}
+
+int pack_load(struct pack *pack, enum pack_section_type type, struct str stored, struct err *err)
+{
+    struct pack_section *section = &pack->sections[type];
+    if (section->rows)
+        return 0;
+    if (section->stored == 0 && (type != PACK_RUNS || pack->summary.runs > 0))
+        return err_set(err, ERR_CORRUPT, "section %s: there is none", section_name(type));
+    assert(stored.len == section->stored);
+    char *rows = malloc(section->size + 1);
+    if (!rows)
+        return err_set(err, ERR_BUSY, "no memory for section %s", section_name(type));
+    int r = type == PACK_RUNS ? open_pages(pack, stored, rows, err)
+                              : open_section(section, stored, rows, err);
     if (r) {
         free(rows);
-        return err_wrap(err, "section %s", name);
+        (void)err_wrap(err, "section %s", section_name(type));
+        return r;
     }
     return pack_take(pack, type, rows, section->size, err);
 }
 
 /* ---- opening ---- */
+
+/* How large may it be, by what else is known?  Before memory is asked for. */
+static bool is_plausible(const struct pack *pack, enum pack_section_type type,
+                         const struct pack_section *section)
+{
+    uint64_t runs = pack->summary.runs, most[PACK_SECTIONS] = {0};
+    most[PACK_BLOCKS] = pack->size * ROW_BLOCK; /* each has a byte at least */
+    most[PACK_RUNS] = runs * ROW_RUN;
+    most[PACK_RECORDS] = (uint64_t)pack->summary.records * ROW_RECORD;
+    most[PACK_IDS] = runs * ROW_ID;
+    most[PACK_TRACES] = runs * ROW_TRACE;
+    most[PACK_FENCES] = (uint64_t)pages_of(pack) * ROW_FENCE;
+    return section->size <= most[type] &&
+           (type != PACK_RUNS || (section->stored == (uint64_t)pages_of(pack) * PACK_PAGE &&
+                                  section->size == most[PACK_RUNS]));
+}
 
 static int read_directory(struct pack *pack, struct str entries, uint64_t directory,
                           struct err *err)
@@ -299,21 +371,24 @@ static int read_directory(struct pack *pack, struct str entries, uint64_t direct
             .size = get_u64(entry + DIR_SIZE),
             .crc = get_u32(entry + DIR_CRC),
         };
-        if (section.at < PACK_HEAD || section.at > directory || section.stored == 0 ||
-            section.stored > directory - section.at || section.size > ROWS_MAX ||
-            pack->sections[type].stored != 0)
+        if (section.at < PACK_HEAD || section.at > directory ||
+            section.stored > directory - section.at || pack->sections[type].stored != 0 ||
+            !is_plausible(pack, (enum pack_section_type)type, &section))
             return err_set(err, ERR_CORRUPT, "section %s: outside of the file", section_name(type));
         pack->sections[type] = section;
     }
     return 0;
 }
 
+/* To find the way to a run. */
+static const enum pack_section_type needed[] = {PACK_BLOCKS, PACK_FENCES};
+
 static uint64_t first_needed(const struct pack *pack, uint64_t directory)
 {
     uint64_t at = directory;
-    for (int type = PACK_BLOCKS; type <= PACK_RUNS; type++)
-        if (pack->sections[type].stored && pack->sections[type].at < at)
-            at = pack->sections[type].at;
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (pack->sections[needed[i]].stored && pack->sections[needed[i]].at < at)
+            at = pack->sections[needed[i]].at;
     return at;
 }
 
@@ -350,17 +425,17 @@ int pack_open(struct str tail, uint64_t size, struct pack **result, uint64_t *ne
         r = read_directory(pack, entries, directory, err);
     if (r)
         goto out;
-    uint64_t needed = first_needed(pack, directory);
-    if (needed < begins) {
-        *need = size - needed;
+    uint64_t first = first_needed(pack, directory);
+    if (first < begins) {
+        *need = size - first;
         goto out;
     }
-    for (int type = PACK_BLOCKS; type <= PACK_RUNS && !r; type++) {
-        const struct pack_section *section = &pack->sections[type];
+    for (size_t i = 0; i < sizeof needed / sizeof *needed && !r; i++) {
+        const struct pack_section *section = &pack->sections[needed[i]];
         struct str stored = {tail.at, 0};
         if (section->stored)
             stored = (struct str){tail.at + (section->at - begins), (size_t)section->stored};
-        r = pack_load(pack, (enum pack_section_type)type, stored, err);
+        r = pack_load(pack, needed[i], stored, err);
     }
 
 out:
@@ -407,6 +482,43 @@ bool pack_find(const struct pack *pack, uint32_t ordinal, uint32_t *row)
         return false;
     *row = low;
     return true;
+}
+
+bool pack_page_at(const struct pack *pack, uint32_t ordinal, uint64_t *at)
+{
+    uint32_t low = 0, high = pack_count(pack, PACK_FENCES); /* the last that is not greater */
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (get_u32(row_at(pack, PACK_FENCES, middle)) <= ordinal)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0 || pack->sections[PACK_RUNS].stored == 0)
+        return false;
+    *at = pack->sections[PACK_RUNS].at + (uint64_t)(low - 1) * PACK_PAGE;
+    return true;
+}
+
+int pack_find_in_page(const struct pack *pack, const char *page, uint32_t ordinal, bool *found,
+                      struct pack_run *result, struct err *err)
+{
+    *found = false;
+    if (!page_is_sound(page))
+        return err_set(err, ERR_CORRUPT, "section runs: a page with a wrong checksum");
+    for (int i = 0; i < PAGE_ROWS; i++) {
+        struct pack_run run = read_run(page + (size_t)i * ROW_RUN);
+        if (run.size == 0 || run.ordinal > ordinal)
+            return 0;
+        if (run.ordinal < ordinal)
+            continue;
+        if (run.size < PACK_ITEM + RECORD_ENTRY || !inside(pack, run.at, run.size))
+            return err_set(err, ERR_CORRUPT, "section runs: it makes no sense");
+        *found = true;
+        *result = run;
+        return 0;
+    }
+    return 0;
 }
 
 uint32_t pack_first_id(const struct pack *pack, struct uuid id)
@@ -463,7 +575,9 @@ int pack_unpack(const struct pack *pack, uint32_t block, struct str stored,
         return err_set(err, ERR_CORRUPT, "block %u at %" PRIu64 ": not the frame it should be",
                        block, b->at);
     int r = frame_open(opener, stored, room, size, err);
-    return r ? err_wrap(err, "block %u at %" PRIu64, block, b->at) : 0;
+    if (r)
+        (void)err_wrap(err, "block %u at %" PRIu64, block, b->at);
+    return r;
 }
 
 int pack_read_item(struct str bytes, struct pack_item *result, struct err *err)
@@ -479,15 +593,15 @@ int pack_read_item(struct str bytes, struct pack_item *result, struct err *err)
         .first = get_u32(at + ITEM_FIRST),
         .count = get_u32(at + ITEM_COUNT),
         .kind = (uint16_t)get_u32(at + ITEM_KIND),
+        .pack = get_u32(at + ITEM_PACK),
         .entry = at + PACK_ITEM,
     };
-    if (item.size < PACK_ITEM + RECORD_ENTRY || item.count == 0 || item.count > RECORD_RUNS_MAX ||
-        item.first > item.ordinal || item.ordinal - item.first >= item.count ||
-        item.kind != SEGMENT_POST)
+    if (item.size < PACK_ITEM + RECORD_ENTRY || item.size > ITEM_MAX || item.count == 0 ||
+        item.count > RECORD_RUNS_MAX || item.first > item.ordinal ||
+        item.ordinal - item.first >= item.count || item.kind != SEGMENT_POST)
         return err_set(err, ERR_CORRUPT, "an item that makes no sense");
-    for (int i = ITEM_ZERO; i < PACK_ITEM; i++)
-        if (at[i])
-            return err_set(err, ERR_CORRUPT, "an item with unknown flags");
+    if (at[ITEM_ZERO] || at[ITEM_ZERO + 1])
+        return err_set(err, ERR_CORRUPT, "an item with unknown flags");
     size_t rest = item.size - PACK_ITEM - RECORD_ENTRY;
     struct record_entry where;
     int r = record_locate(item.entry, SIZE_MAX, SIZE_MAX, &where, err);

@@ -8,7 +8,8 @@
  *          sections that say where things are, derived from the blocks
  * Threads  a pack may be read by any number once the sections that are asked
  *          for were loaded; loading is for one
- * Errors   ERR_CORRUPT bytes that fail their check or make no sense
+ * Errors   ERR_CORRUPT bytes that fail their check or make no sense,
+ *          ERR_UNAVAILABLE a newer program is needed, ERR_BUSY no memory
  * Sources  docs/design/pack-format.md
  */
 #pragma once
@@ -24,11 +25,13 @@
 struct frame_opener;
 
 enum {
-    PACK_HEAD = 128,      /* bytes at the beginning */
-    PACK_FOOT = 128,      /* likewise at the end */
-    PACK_TAIL = 64 << 10, /* so much of the end is worth reading at once */
-    PACK_BLOCK = 2 << 20, /* most bytes of a block, unpacked */
-    PACK_ITEM = 40,       /* bytes of an item before its entry */
+    PACK_HEAD = 128,           /* bytes at the beginning */
+    PACK_FOOT = 128,           /* likewise at the end */
+    PACK_TAIL = 16 << 10,      /* so much of the end is worth reading at once */
+    PACK_BLOCK = 2 << 20,      /* most bytes of a block that we write, unpacked */
+    PACK_BLOCK_MAX = 16 << 20, /* of one that we read */
+    PACK_PAGE = 4096,          /* bytes of a page of the runs */
+    PACK_ITEM = 40,            /* bytes of an item before its entry */
     PACK_RUNS_MAX = 1 << 26
 };
 
@@ -52,6 +55,7 @@ enum pack_section_type {
     PACK_RECORDS,
     PACK_IDS,
     PACK_TRACES,
+    PACK_FENCES,
     PACK_SECTIONS /* one more than the last we know */
 };
 
@@ -76,6 +80,7 @@ struct pack {
     uint32_t block_count;
     struct pack_section sections[PACK_SECTIONS];
     char rebuilt[96]; /* why the sections were made anew from the blocks; empty: they are sound */
+    bool incomplete;  /* then runs may be missing */
 };
 
 /* A row of each section. */
@@ -110,7 +115,7 @@ int pack_read_summary(const char *bytes, bool foot, struct pack_summary *result,
  * kept.  ERR_CORRUPT: there is not one good block. */
 int pack_rebuild(struct str file, const char *why, struct pack **result, struct err *err);
 
-/* The other sections, given their stored bytes; blocks and runs are there from
+/* The other sections, given their stored bytes; blocks and fences are there from
  * the beginning.  Loading again what is loaded does nothing. */
 bool pack_loaded(const struct pack *pack, enum pack_section_type type);
 int pack_load(struct pack *pack, enum pack_section_type type, struct str stored, struct err *err);
@@ -121,9 +126,15 @@ struct pack_record pack_record(const struct pack *pack, uint32_t row);
 struct pack_trace pack_trace(const struct pack *pack, uint32_t row);
 struct uuid pack_id(const struct pack *pack, uint32_t i, uint32_t *row); /* the i-th smallest */
 
-/* Its row in the runs.  False: there is no such run here - or it was lost, if
- * the pack was rebuilt. */
+/* Its row in the loaded runs.  False: there is no such run here - or it was
+ * lost, if the pack is incomplete. */
 bool pack_find(const struct pack *pack, uint32_t ordinal, uint32_t *row);
+
+/* Without the runs loaded: where in the file is the page that would have it?
+ * And, given that page, `*found`. */
+bool pack_page_at(const struct pack *pack, uint32_t ordinal, uint64_t *at);
+int pack_find_in_page(const struct pack *pack, const char *page, uint32_t ordinal, bool *found,
+                      struct pack_run *result, struct err *err);
 
 /* The first of equal ids or traces, or where it would be. */
 uint32_t pack_first_id(const struct pack *pack, struct uuid id);
@@ -144,6 +155,7 @@ struct pack_item {
     int64_t received_us;
     uint32_t first, count;
     uint16_t kind;
+    uint32_t pack;         /* the lower half of its pack's id */
     const char *entry;     /* views of the bytes */
     struct str spans, raw; /* likewise; of its length even where the bytes end before */
 };

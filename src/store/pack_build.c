@@ -32,7 +32,8 @@ struct builder {
 
 static int by_place_in_stream(const void *a, const void *b)
 {
-    const struct pack_input *x = a, *y = b;
+    const struct pack_input *x = *(struct pack_input *const *)a;
+    const struct pack_input *y = *(struct pack_input *const *)b;
     size_t shorter = x->project.len < y->project.len ? x->project.len : y->project.len;
     int r = shorter ? memcmp(x->project.at, y->project.at, shorter) : 0;
     if (!r)
@@ -120,7 +121,7 @@ uint64_t pack_item_size(const struct pack_input *in)
     return (uint64_t)PACK_ITEM + RECORD_ENTRY + in->spans.len + in->raw_len;
 }
 
-void pack_write_item(char *head, const struct pack_input *in)
+void pack_write_item(char *head, uint64_t pack_id, const struct pack_input *in)
 {
     memset(head, 0, PACK_ITEM);
     put_u32(head + ITEM_SIZE, (uint32_t)pack_item_size(in));
@@ -130,6 +131,7 @@ void pack_write_item(char *head, const struct pack_input *in)
     put_u32(head + ITEM_FIRST, in->first);
     put_u32(head + ITEM_COUNT, in->count);
     put_u32(head + ITEM_KIND, in->kind);
+    put_u32(head + ITEM_PACK, (uint32_t)pack_id);
 }
 
 static int add_item(struct builder *b, const struct pack_input *in, struct pack_origin *origin,
@@ -141,7 +143,7 @@ static int add_item(struct builder *b, const struct pack_input *in, struct pack_
     if (r)
         return r;
     char head[PACK_ITEM];
-    pack_write_item(head, in);
+    pack_write_item(head, b->build->id, in);
     *origin = (struct pack_origin){
         .id = in->id,
         .trace = in->trace,
@@ -169,7 +171,7 @@ static int add_item(struct builder *b, const struct pack_input *in, struct pack_
 
 static bool begins_trace(const struct pack_build *build, uint32_t i)
 {
-    return i == 0 || uuid_compare(build->inputs[i - 1].trace, build->inputs[i].trace) != 0;
+    return i == 0 || uuid_compare(build->inputs[i - 1]->trace, build->inputs[i]->trace) != 0;
 }
 
 /* A trace that would be cut by the end of the block begins the next one: what
@@ -181,12 +183,25 @@ static int make_room(struct builder *b, uint32_t i, struct err *err)
     if (b->filled < SMALL_BLOCK)
         return 0;
     do
-        size += pack_item_size(&b->build->inputs[i]);
+        size += pack_item_size(b->build->inputs[i]);
     while (size <= room && ++i < b->build->count && !begins_trace(b->build, i));
     return size > room ? end_block(b, err) : 0;
 }
 
 /* ---- the rest of the file ---- */
+
+static void add_entry(struct builder *b, enum pack_section_type type, size_t stored, uint32_t crc,
+                      struct text *directory)
+{
+    char *entry = text_room(directory, DIR_ENTRY);
+    memset(entry, 0, DIR_ENTRY);
+    put_u32(entry + DIR_TYPE, type);
+    put_u64(entry + DIR_AT, b->at);
+    put_u64(entry + DIR_STORED, stored);
+    put_u64(entry + DIR_SIZE, b->rows[type].len);
+    put_u32(entry + DIR_CRC, crc);
+    directory->len += DIR_ENTRY;
+}
 
 static int add_section(struct builder *b, enum pack_section_type type, struct text *directory,
                        struct err *err)
@@ -196,25 +211,33 @@ static int add_section(struct builder *b, enum pack_section_type type, struct te
     if (!room)
         return err_set(err, ERR_BUSY, "no memory for a section");
     struct str frame = {room, frame_pack(b->packer, rows, room)};
-    char *entry = text_room(directory, DIR_ENTRY);
-    memset(entry, 0, DIR_ENTRY);
-    put_u32(entry + DIR_TYPE, type);
-    put_u64(entry + DIR_AT, b->at);
-    put_u64(entry + DIR_STORED, frame.len);
-    put_u64(entry + DIR_SIZE, rows.len);
-    put_u32(entry + DIR_CRC, crc32c(0, frame.at, frame.len));
-    directory->len += DIR_ENTRY;
+    add_entry(b, type, frame.len, crc32c(0, frame.at, frame.len), directory);
     int r = emit(b, frame, 0, err);
     free(room);
     return r;
 }
 
+static int add_pages(struct builder *b, struct text *directory, struct err *err)
+{
+    struct str rows = text_str(&b->rows[PACK_RUNS]);
+    size_t most = (size_t)PAGE_ROWS * ROW_RUN;
+    add_entry(b, PACK_RUNS, (rows.len + most - 1) / most * PACK_PAGE, 0, directory);
+    int r = 0;
+    for (size_t at = 0; at < rows.len && !r; at += most) {
+        char page[PACK_PAGE] = {0};
+        memcpy(page, rows.at + at, rows.len - at < most ? rows.len - at : most);
+        put_u32(page + PAGE_CRC, crc32c(0, page, PAGE_CRC));
+        r = emit(b, (struct str){page, sizeof page}, 0, err);
+    }
+    return r;
+}
+
 static int add_end(struct builder *b, struct err *err)
 {
-    static const enum pack_section_type order[] = {PACK_TRACES, PACK_IDS, PACK_RECORDS, PACK_BLOCKS,
-                                                   PACK_RUNS};
+    static const enum pack_section_type order[] = {PACK_TRACES, PACK_IDS, PACK_RECORDS, PACK_FENCES,
+                                                   PACK_BLOCKS};
     struct text directory = {0};
-    int r = 0;
+    int r = add_pages(b, &directory, err);
     for (size_t i = 0; i < sizeof order / sizeof *order && !r; i++)
         r = add_section(b, order[i], &directory, err);
     char foot[PACK_FOOT];
@@ -241,7 +264,7 @@ static void sum_up(struct builder *b)
         .runs = build->count,
     };
     for (uint32_t i = 0; i < build->count; i++) {
-        const struct pack_input *in = &build->inputs[i];
+        const struct pack_input *in = build->inputs[i];
         s->stream_size += pack_item_size(in);
         s->raw_size += in->raw_len;
         s->records += in->ordinal == in->first;
@@ -278,7 +301,7 @@ int pack_build(const struct pack_build *build, struct err *err)
         if (begins_trace(build, i))
             r = make_room(&b, i, err);
         if (!r)
-            r = add_item(&b, &build->inputs[i], &b.origins[i], err);
+            r = add_item(&b, build->inputs[i], &b.origins[i], err);
     }
     if (!r)
         r = end_block(&b, err);

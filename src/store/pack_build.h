@@ -43,10 +43,10 @@ typedef int pack_fetch_fn(void *context, const struct pack_input *in, size_t fro
 typedef int pack_write_fn(void *context, struct str bytes, uint64_t made_of, struct err *err);
 
 struct pack_build {
-    struct pack_input *inputs; /* in any order; sorted here */
-    uint32_t count;            /* at most PACK_RUNS_MAX */
-    uint64_t number;           /* of the container */
-    uint64_t id;               /* random */
+    struct pack_input **inputs; /* in any order; sorted here */
+    uint32_t count;             /* at most PACK_RUNS_MAX */
+    uint64_t number;            /* of the container */
+    uint64_t id;                /* random */
     uint64_t previous_sequence, last_sequence;
     int64_t created_us;
     int level; /* of zstd */

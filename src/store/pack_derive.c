@@ -4,7 +4,25 @@
 
 #include "base/bytes.h"
 #include "base/text.h"
+#include "run/record.h"
 #include "store/pack_layout.h"
+
+struct pack_origin pack_origin(const struct pack_item *item, uint64_t at)
+{
+    struct run run = record_peek(item->entry);
+    return (struct pack_origin){
+        .id = run.id,
+        .trace = run.trace,
+        .at = at,
+        .sequence = item->sequence,
+        .received_us = item->received_us,
+        .size = item->size,
+        .ordinal = item->ordinal,
+        .first = item->first,
+        .count = item->count,
+        .kind = item->kind,
+    };
+}
 
 /* An origin, where it stands in the stream's order, and its row in the runs. */
 struct sorted {
@@ -45,6 +63,12 @@ static void derive_runs(struct sorted *sorted, uint32_t count, struct text *rows
         put_u64(at + 8, o->at);
         sorted[i].row = i;
     }
+}
+
+static void derive_fences(const struct sorted *sorted, uint32_t count, struct text *rows)
+{
+    for (uint32_t i = 0; i < count; i += PAGE_ROWS)
+        put_u32(row(rows, ROW_FENCE), sorted[i].origin->ordinal);
 }
 
 /* `sorted` by ordinal: the runs of a record follow each other. */
@@ -112,6 +136,7 @@ void pack_derive(const struct pack_origin *origins, uint32_t count, struct text 
     for (uint32_t i = 0; i < count; i++)
         sorted[i].origin = &origins[i];
     derive_runs(sorted, count, &rows[PACK_RUNS]);
+    derive_fences(sorted, count, &rows[PACK_FENCES]);
     derive_records(sorted, count, &rows[PACK_RECORDS]);
     derive_ids(sorted, count, &rows[PACK_IDS]);
     derive_traces(origins, count, &rows[PACK_TRACES]);

@@ -20,6 +20,8 @@
 #include "base/buf.h"
 #include "base/frame.h"
 #include "base/metric.h"
+#include "base/text.h"
+#include "store/pack_layout.h"
 
 enum {
     GAP = 64 << 10,    /* unwanted bytes between blocks that are cheaper read than skipped */
@@ -28,8 +30,9 @@ enum {
 
 struct pack_scratch {
     struct frame_opener *opener;
-    char *block;  /* PACK_BLOCK bytes */
-    char *stored; /* STRETCH bytes; the system gives only what is touched */
+    struct text block;  /* room for one, unpacked */
+    struct text stored; /* for what was read of the file */
+    char page[PACK_PAGE];
 };
 
 /* Bytes of the stream that are wanted at `to`. */
@@ -65,6 +68,14 @@ bool pack_named(const char *name, uint64_t *number)
     }
     *number = n;
     return n > 0;
+}
+
+/* Say which pack it was; the code is kept also where nobody wants the text. */
+static int about(int r, uint64_t number, struct err *err)
+{
+    if (r)
+        (void)err_wrap(err, "pack %016" PRIx64 ".pack", number);
+    return r;
 }
 
 /* ---- opening ---- */
@@ -145,29 +156,38 @@ static int rebuild(struct pack_file *file, const char *why, struct err *err)
     return 0;
 }
 
-int pack_file_open(const struct disk *disk, struct str dir, uint64_t number, bool strict,
+static int open_pack(struct pack_file *file, uint64_t size, enum pack_open how, struct err *err)
+{
+    struct err bad = {0};
+    err_set(&bad, ERR_CORRUPT, "a page of the runs is damaged");
+    int r = how == PACK_REBUILD ? ERR_CORRUPT : pack_file_take(file, size, &bad);
+    if (r == ERR_CORRUPT && how != PACK_STRICT)
+        r = rebuild(file, bad.text, err);
+    else if (r && err)
+        *err = bad;
+    if (r)
+        return r;
+    uint64_t number = file->pack->summary.number; /* 0: a pack that was rebuilt does not know */
+    return number == file->number || (number == 0 && file->pack->rebuilt[0])
+               ? 0
+               : err_set(err, ERR_CORRUPT, "it is number %016" PRIx64 " under another name",
+                         number);
+}
+
+int pack_file_open(const struct disk *disk, struct str dir, uint64_t number, enum pack_open how,
                    struct pack_file *result, struct err *err)
 {
     struct pack_file file = {.disk = disk, .number = number};
     uint64_t size;
     int r = open_file(disk, dir, number, &file.fd, &size, err);
-    if (r)
-        return err_wrap(err, "pack %016" PRIx64 ".pack", number);
-    struct err why = {0};
-    r = pack_file_take(&file, size, &why);
-    if (r == ERR_CORRUPT && !strict)
-        r = rebuild(&file, why.text, &why);
-    if (!r && file.pack->summary.number != number && !file.pack->rebuilt[0])
-        r = err_set(&why, ERR_CORRUPT, "it is number %016" PRIx64 " under another name",
-                    file.pack->summary.number);
-    if (r) {
-        pack_file_close(&file);
-        if (err)
-            *err = why;
-        return err_wrap(err, "pack %016" PRIx64 ".pack", number);
+    if (!r) {
+        r = open_pack(&file, size, how, err);
+        if (r)
+            pack_file_close(&file);
     }
-    *result = file;
-    return 0;
+    if (!r)
+        *result = file;
+    return about(r, number, err);
 }
 
 void pack_file_close(struct pack_file *file)
@@ -186,7 +206,7 @@ int pack_file_summary(const struct disk *disk, struct str dir, uint64_t number,
     char bytes[PACK_HEAD];
     int r = open_file(disk, dir, number, &fd, &size, err);
     if (r)
-        return err_wrap(err, "pack %016" PRIx64 ".pack", number);
+        return about(r, number, err);
     r = read_all(disk, fd, bytes, sizeof bytes, 0, err);
     if (!r)
         r = pack_read_summary(bytes, false, result, err);
@@ -196,27 +216,36 @@ int pack_file_summary(const struct disk *disk, struct str dir, uint64_t number,
             r = pack_read_summary(bytes, true, result, err);
     }
     disk->close(fd);
-    return r ? err_wrap(err, "pack %016" PRIx64 ".pack", number) : 0;
+    if (!r && result->number != number)
+        r = err_set(err, ERR_CORRUPT, "it is number %016" PRIx64 " under another name",
+                    result->number);
+    return about(r, number, err);
+}
+
+static int load_section(struct pack_file *file, enum pack_section_type type, struct err *err)
+{
+    const struct pack_section *section = &file->pack->sections[type];
+    char *stored = malloc(section->stored + 1);
+    if (!stored)
+        return err_set(err, ERR_BUSY, "no memory for a section");
+    int r = read_all(file->disk, file->fd, stored, section->stored, section->at, err);
+    if (!r)
+        r = pack_load(file->pack, type, (struct str){stored, section->stored}, err);
+    free(stored);
+    return r;
 }
 
 int pack_file_load(struct pack_file *file, enum pack_section_type type, struct err *err)
 {
-    const struct pack_section *section = &file->pack->sections[type];
     if (pack_loaded(file->pack, type))
         return 0;
-    struct err why = {0};
-    char *stored = malloc(section->stored + 1);
-    if (!stored)
-        return err_set(err, ERR_BUSY, "no memory for a section");
-    int r = read_all(file->disk, file->fd, stored, section->stored, section->at, &why);
-    if (!r)
-        r = pack_load(file->pack, type, (struct str){stored, section->stored}, &why);
-    free(stored);
+    struct err bad = {0};
+    int r = load_section(file, type, &bad);
     if (r == ERR_CORRUPT)
-        r = rebuild(file, why.text, &why);
-    if (r && err)
-        *err = why;
-    return r ? err_wrap(err, "pack %016" PRIx64 ".pack", file->number) : 0;
+        r = rebuild(file, bad.text, err);
+    else if (r && err)
+        *err = bad;
+    return about(r, file->number, err);
 }
 
 /* ---- reading ---- */
@@ -224,7 +253,7 @@ int pack_file_load(struct pack_file *file, enum pack_section_type type, struct e
 struct pack_scratch *pack_scratch_new(void)
 {
     struct pack_scratch *scratch = calloc(1, sizeof *scratch);
-    if (!scratch || !(scratch->block = malloc(PACK_BLOCK)) || !(scratch->stored = malloc(STRETCH)))
+    if (!scratch)
         abort();
     scratch->opener = frame_opener_new();
     return scratch;
@@ -235,8 +264,8 @@ void pack_scratch_free(struct pack_scratch *scratch)
     if (!scratch)
         return;
     frame_opener_free(scratch->opener);
-    free(scratch->block);
-    free(scratch->stored);
+    text_free(&scratch->block);
+    text_free(&scratch->stored);
     free(scratch);
 }
 
@@ -264,14 +293,15 @@ static int take_block(const struct pack *pack, uint32_t number, struct str store
         last = end > last ? end : last;
     }
     last = last < end_of(block) ? last : end_of(block);
-    int r = pack_unpack(pack, number, stored, scratch->opener, scratch->block,
+    char *room = text_room(&scratch->block, block->size);
+    int r = pack_unpack(pack, number, stored, scratch->opener, room,
                         (size_t)(last - block->stream_at), err);
     for (size_t i = 0; !r && i < count && pieces[i].at < last; i++) {
         p = &pieces[i];
         uint64_t from = p->at > block->stream_at ? p->at : block->stream_at;
         uint64_t to = p->at + p->size < last ? p->at + p->size : last;
         if (from < to)
-            memcpy(p->to + (from - p->at), scratch->block + (from - block->stream_at), to - from);
+            memcpy(p->to + (from - p->at), room + (from - block->stream_at), to - from);
     }
     return r;
 }
@@ -297,6 +327,18 @@ static uint32_t stretch(const struct pack *pack, uint32_t b, const struct piece 
     return last;
 }
 
+static int read_blocks(const struct pack_file *file, struct pack_scratch *scratch, uint32_t first,
+                       uint32_t last, struct err *err)
+{
+    const struct pack_block *begin = &file->pack->blocks[first], *end = &file->pack->blocks[last];
+    size_t size = (size_t)(end->at + end->stored - begin->at);
+    char *room = text_room(&scratch->stored, size);
+    int r = read_all(file->disk, file->fd, room, size, begin->at, err);
+    if (!r)
+        metric_add(METRIC_STORE_READ_BYTES, (int64_t)size);
+    return r;
+}
+
 /* `pieces` ascend by where they begin, none is empty, all are inside the stream. */
 static int read_pieces(const struct pack_file *file, struct pack_scratch *scratch,
                        const struct piece *pieces, size_t count, struct err *err)
@@ -311,15 +353,17 @@ static int read_pieces(const struct pack_file *file, struct pack_scratch *scratc
         const struct pack_block *block = &pack->blocks[b];
         if (b >= read_to) {
             uint32_t last = stretch(pack, b, pieces + first, count - first);
-            size_t size = (size_t)(pack->blocks[last].at + pack->blocks[last].stored - block->at);
-            read_at = block->at;
-            read_to = last + 1;
-            int r = read_all(file->disk, file->fd, scratch->stored, size, read_at, err);
+            int r = read_blocks(file, scratch, b, last, err);
+            if (r && last > b) { /* what cannot be read is perhaps not wanted */
+                last = b;
+                r = read_blocks(file, scratch, b, last, err);
+            }
             if (r)
                 return r;
-            metric_add(METRIC_STORE_READ_BYTES, (int64_t)size);
+            read_at = block->at;
+            read_to = last + 1;
         }
-        struct str stored = {scratch->stored + (block->at - read_at), block->stored};
+        struct str stored = {scratch->stored.at + (block->at - read_at), block->stored};
         int r = take_block(pack, b, stored, scratch, pieces + first, count - first, err);
         if (r)
             return r;
@@ -337,12 +381,12 @@ int pack_file_part(const struct pack_file *file, struct pack_scratch *scratch, u
     assert(at <= sum->stream_size && size <= sum->stream_size - at);
     struct piece piece = {at, size, room};
     int r = size > 0 ? read_pieces(file, scratch, &piece, 1, err) : 0;
-    return r ? err_wrap(err, "pack %016" PRIx64 ".pack", file->number) : 0;
+    return about(r, file->number, err);
 }
 
 static int no_run(const struct pack_file *file, uint32_t ordinal, struct err *err)
 {
-    bool lost = file->pack->rebuilt[0] != '\0';
+    bool lost = file->pack->incomplete;
     return err_set(err, lost ? ERR_CORRUPT : ERR_NOT_FOUND, "no run %" PRIu32 "%s", ordinal,
                    lost ? " in the blocks of a damaged pack that can be read" : "");
 }
@@ -365,30 +409,59 @@ static int by_at(const void *a, const void *b)
     return (x->piece.at > y->piece.at) - (x->piece.at < y->piece.at);
 }
 
-static int decode(const struct found *found, struct run *result, struct err *err)
+static int decode(const struct pack *pack, const struct found *found, struct run *result,
+                  struct err *err)
 {
     struct pack_item item;
     int r = pack_read_item((struct str){found->piece.to, found->piece.size}, &item, err);
-    if (!r && (item.size != found->piece.size || item.ordinal != found->wanted->ordinal))
+    if (!r && (item.size != found->piece.size || item.ordinal != found->wanted->ordinal ||
+               item.pack != (uint32_t)pack->summary.id))
         r = err_set(err, ERR_CORRUPT, "another item");
     if (!r)
         r = record_decode(item.entry, item.spans, item.raw, result, err);
-    return r ? err_wrap(err, "run %" PRIu32, found->wanted->ordinal) : 0;
+    if (r)
+        (void)err_wrap(err, "run %" PRIu32, found->wanted->ordinal);
+    return r;
+}
+
+/* Where in the stream is the run of this ordinal?  Pages are read as they are
+ * needed: `*page_at` is the one in the scratch. */
+static int find_run(const struct pack_file *file, struct pack_scratch *scratch, uint32_t ordinal,
+                    uint64_t *page_at, struct pack_run *result, bool *mend, struct err *err)
+{
+    const struct pack *pack = file->pack;
+    uint32_t row;
+    uint64_t at;
+    bool found = false;
+    int r = 0;
+    if (pack_loaded(pack, PACK_RUNS)) {
+        found = pack_find(pack, ordinal, &row);
+        if (found)
+            *result = pack_run(pack, row);
+    } else if (pack_page_at(pack, ordinal, &at)) {
+        if (at != *page_at)
+            r = read_all(file->disk, file->fd, scratch->page, PACK_PAGE, at, err);
+        *page_at = at;
+        if (!r)
+            r = pack_find_in_page(pack, scratch->page, ordinal, &found, result, err);
+        *mend = r == ERR_CORRUPT;
+    }
+    return r || found ? r : no_run(file, ordinal, err);
 }
 
 static int read_runs(const struct pack_file *file, struct pack_scratch *scratch,
                      struct pack_wanted *wanted, size_t count, struct arena *arena,
-                     struct run *runs, struct err *err)
+                     struct run *runs, bool *mend, struct err *err)
 {
     qsort(wanted, count, sizeof *wanted, by_ordinal);
     struct found *found = arena_make(arena, struct found, count);
     struct piece *pieces = arena_make(arena, struct piece, count);
-    uint64_t total = 0;
+    uint64_t total = 0, page_at = 0;
     for (size_t i = 0; i < count; i++) {
-        uint32_t row;
-        if (!pack_find(file->pack, wanted[i].ordinal, &row))
-            return no_run(file, wanted[i].ordinal, err);
-        struct pack_run run = pack_run(file->pack, row);
+        struct pack_run run = {0};
+        int r = find_run(file, scratch, wanted[i].ordinal, &page_at, &run, mend, err);
+        if (r)
+            return r;
         found[i] = (struct found){{run.at, run.size, NULL}, &wanted[i]};
         total += run.size;
     }
@@ -404,14 +477,116 @@ static int read_runs(const struct pack_file *file, struct pack_scratch *scratch,
     }
     int r = read_pieces(file, scratch, pieces, count, err);
     for (size_t i = 0; i < count && !r; i++)
-        r = decode(&found[i], &runs[found[i].wanted->index], err);
+        r = decode(file->pack, &found[i], &runs[found[i].wanted->index], err);
     return r;
 }
 
 int pack_file_read(const struct pack_file *file, struct pack_scratch *scratch,
                    struct pack_wanted *wanted, size_t count, struct arena *arena, struct run *runs,
-                   struct err *err)
+                   bool *mend, struct err *err)
 {
-    int r = read_runs(file, scratch, wanted, count, arena, runs, err);
-    return r ? err_wrap(err, "pack %016" PRIx64 ".pack", file->number) : 0;
+    *mend = false;
+    return about(read_runs(file, scratch, wanted, count, arena, runs, mend, err), file->number,
+                 err);
+}
+
+/* ---- checking ---- */
+
+struct check {
+    const struct pack_file *file;
+    pack_each_fn *each;
+    void *context;
+    struct text origins; /* structs, of all items so far */
+};
+
+/* Every item of one stretch of the stream, which ends with an item. */
+static int check_items(struct check *check, struct str items, uint64_t at, struct err *err)
+{
+    const struct pack *pack = check->file->pack;
+    int r = 0;
+    for (size_t used = 0; used < items.len && !r;) {
+        struct pack_item item;
+        struct run run;
+        r = pack_read_item((struct str){items.at + used, items.len - used}, &item, err);
+        if (!r && (item.size > items.len - used || item.pack != (uint32_t)pack->summary.id))
+            r = err_set(err, ERR_CORRUPT, "another item");
+        if (!r)
+            r = record_decode(item.entry, item.spans, item.raw, &run, err);
+        if (!r && check->each)
+            r = check->each(check->context, &item, err);
+        if (r)
+            break;
+        struct pack_origin origin = pack_origin(&item, at + used);
+        text_add(&check->origins, (struct str){(const char *)&origin, sizeof origin});
+        used += item.size;
+    }
+    return r;
+}
+
+/* The sections must be what the items make them. */
+static int check_sections(struct pack_file *file, const struct text *origins, struct err *err)
+{
+    struct text rows[PACK_SECTIONS] = {{0}};
+    const struct pack *pack = file->pack;
+    size_t count = origins->len / sizeof(struct pack_origin);
+    int r = count == pack->summary.runs
+                ? 0
+                : err_set(err, ERR_CORRUPT, "%zu runs of %" PRIu32, count, pack->summary.runs);
+    if (!r)
+        pack_derive((const struct pack_origin *)(const void *)origins->at, (uint32_t)count, rows);
+    for (int type = PACK_RUNS; type < PACK_SECTIONS && !r; type++) {
+        const struct pack_section *section = &pack->sections[type];
+        if (!pack_loaded(pack, (enum pack_section_type)type))
+            r = load_section(file, (enum pack_section_type)type, err);
+        if (!r && !str_eq((struct str){section->rows, section->size}, text_str(&rows[type])))
+            r = err_set(err, ERR_CORRUPT, "a section is not what the runs make it");
+    }
+    for (int type = 0; type < PACK_SECTIONS; type++)
+        text_free(&rows[type]);
+    return r;
+}
+
+/* An item that is larger than its block goes on in the next ones. */
+static int check_stream(struct check *check, struct err *err)
+{
+    const struct pack_file *file = check->file;
+    const struct pack *pack = file->pack;
+    struct pack_scratch *scratch = pack_scratch_new();
+    struct text items = {0};
+    uint64_t at = 0;
+    int r = 0;
+    while (at < pack->summary.stream_size && !r) {
+        const struct pack_block *block = &pack->blocks[pack_block_at(pack, at)];
+        struct pack_item first;
+        uint64_t size = end_of(block) - at;
+        items.len = 0;
+        r = pack_file_part(file, scratch, at, (size_t)size, text_room(&items, size), err);
+        items.len = size;
+        if (!r)
+            r = pack_read_item(text_str(&items), &first, err);
+        if (!r && first.size > size) {
+            if (first.size > pack->summary.stream_size - at)
+                r = err_set(err, ERR_CORRUPT, "an item goes on behind the end");
+            else
+                r = pack_file_part(file, scratch, at + size, (size_t)(first.size - size),
+                                   text_room(&items, first.size - size), err);
+            items.len = size = first.size;
+        }
+        if (!r)
+            r = check_items(check, text_str(&items), at, err);
+        at += size;
+    }
+    text_free(&items);
+    pack_scratch_free(scratch);
+    return r;
+}
+
+int pack_file_check(struct pack_file *file, pack_each_fn *each, void *context, struct err *err)
+{
+    struct check check = {.file = file, .each = each, .context = context};
+    int r = check_stream(&check, err);
+    if (!r)
+        r = check_sections(file, &check.origins, err);
+    text_free(&check.origins);
+    return about(r, file->number, err);
 }

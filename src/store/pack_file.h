@@ -36,21 +36,31 @@ struct pack_file {
 int pack_path(struct str dir, uint64_t number, char *path, struct err *err);
 bool pack_named(const char *name, uint64_t *number);
 
-/* With `strict` a pack whose sections are damaged is ERR_CORRUPT; else they are
- * made anew from the blocks. */
-int pack_file_open(const struct disk *disk, struct str dir, uint64_t number, bool strict,
+enum pack_open {
+    PACK_STRICT, /* one whose sections are damaged is ERR_CORRUPT */
+    PACK_MEND,   /* they are made anew from the blocks then */
+    PACK_REBUILD /* in any case */
+};
+int pack_file_open(const struct disk *disk, struct str dir, uint64_t number, enum pack_open how,
                    struct pack_file *result, struct err *err);
 void pack_file_close(struct pack_file *file); /* one that was opened */
 
-/* The same, strict, for a file of `size` bytes that the caller has open, and keeps. */
+/* PACK_STRICT, for a file of `size` bytes that the caller has open, and keeps. */
 int pack_file_take(struct pack_file *file, uint64_t size, struct err *err);
 
 /* Only what the head or, if that is damaged, the foot says. */
 int pack_file_summary(const struct disk *disk, struct str dir, uint64_t number,
                       struct pack_summary *result, struct err *err);
 
-/* Load a further section; one that is damaged makes the pack be rebuilt. */
+/* Load a further section, while nobody else uses the pack: one that is damaged
+ * makes it be rebuilt. */
 int pack_file_load(struct pack_file *file, enum pack_section_type type, struct err *err);
+
+/* Is every byte of it what was written?  Everything is read, unpacked, compared
+ * with its checksums and with what the items say.  `each` is told of every item,
+ * in the order of the stream, and may end it; NULL is fine. */
+typedef int pack_each_fn(void *context, const struct pack_item *item, struct err *err);
+int pack_file_check(struct pack_file *file, pack_each_fn *each, void *context, struct err *err);
 
 /* Memory to read with, kept from one read to the next. */
 struct pack_scratch;
@@ -63,11 +73,12 @@ struct pack_wanted {
     size_t index; /* in the caller's list of runs */
 };
 
-/* Fill runs[wanted[i].index], verified; `wanted` is sorted here.  Blocks that
- * are needed are read and unpacked once, neighbours with one call. */
+/* Fill runs[wanted[i].index], verified; `wanted` is sorted here.  Pages and
+ * blocks that are needed are read once, neighbours with one call.  `*mend`: it
+ * is a section that is damaged; opened with PACK_REBUILD it may succeed. */
 int pack_file_read(const struct pack_file *file, struct pack_scratch *scratch,
                    struct pack_wanted *wanted, size_t count, struct arena *arena, struct run *runs,
-                   struct err *err);
+                   bool *mend, struct err *err);
 
 /* `size` bytes of the stream from `at` on: one or many items, or part of one. */
 int pack_file_part(const struct pack_file *file, struct pack_scratch *scratch, uint64_t at,

@@ -47,6 +47,9 @@ enum {
     ROW_RECORD = 28,
     ROW_ID = 16 + 4,
     ROW_TRACE = 36,
+    ROW_FENCE = 4,
+    PAGE_ROWS = 255,
+    PAGE_CRC = PACK_PAGE - 4,
 
     /* An item. */
     ITEM_SIZE = 0,
@@ -56,7 +59,8 @@ enum {
     ITEM_FIRST = 24,
     ITEM_COUNT = 28,
     ITEM_KIND = 32,
-    ITEM_ZERO = 34
+    ITEM_ZERO = 34,
+    ITEM_PACK = 36
 };
 
 /* What the sections are made from: one for each item, in the order of the stream. */
@@ -68,12 +72,15 @@ struct pack_origin {
     uint16_t kind;
 };
 
-/* The rows of every section but the blocks', appended to `rows[type]`. */
+struct pack_origin pack_origin(const struct pack_item *item, uint64_t at);
+
+/* The rows of every section but the blocks', appended to `rows[type]`.  `origins`
+ * is in the order of the stream. */
 void pack_derive(const struct pack_origin *origins, uint32_t count,
                  struct text rows[PACK_SECTIONS]);
 
-/* The PACK_ITEM bytes in front of an item. */
-void pack_write_item(char *head, const struct pack_input *in);
+/* The PACK_ITEM bytes in front of an item of the pack with that id. */
+void pack_write_item(char *head, uint64_t pack_id, const struct pack_input *in);
 
 /* Write a head or foot; the directory, of a foot, begins at `directory`. */
 void pack_write_summary(char *bytes, bool foot, const struct pack_summary *summary,

@@ -17,8 +17,7 @@
 #include "run/run.h"
 #include "store/pack_layout.h"
 
-/* Begins every zstd frame. */
-static const uint32_t frame_magic = 0xFD2FB528u;
+enum { LONG_TRIES = 16 /* items over several blocks that turned out to be none */ };
 
 struct search {
     struct str file;
@@ -28,6 +27,10 @@ struct search {
     struct text blocks;  /* rows of those; then of all that were found good */
     struct text origins; /* likewise, structs */
     struct pack_summary found;
+    uint32_t said_runs; /* by head or foot */
+    bool said;          /* one of them could be read */
+    bool known;         /* the lower half of the pack's id is */
+    int tries;          /* see LONG_TRIES */
 };
 
 /* Take the frame at `at`, when there is one of a block's size, behind the stream. */
@@ -35,10 +38,8 @@ static size_t take_frame(struct search *s, size_t at)
 {
     size_t size = 0;
     struct str rest = {s->file.at + at, s->file.len - at};
-    if (rest.len < 4 || get_u32(rest.at) != frame_magic)
-        return 0;
     size_t length = frame_measure(rest, &size);
-    if (length == 0 || size == 0 || size > PACK_BLOCK)
+    if (length == 0 || size == 0 || size > PACK_BLOCK_MAX)
         return 0;
     struct str frame = {rest.at, length};
     if (frame_open(s->opener, frame, text_room(&s->stream, size), size, NULL))
@@ -55,24 +56,13 @@ static size_t take_frame(struct search *s, size_t at)
 
 static void add_origin(struct search *s, const struct pack_item *item, uint64_t at)
 {
-    struct run run = record_peek(item->entry);
-    struct pack_origin origin = {
-        .id = run.id,
-        .trace = run.trace,
-        .at = at,
-        .sequence = item->sequence,
-        .received_us = item->received_us,
-        .size = item->size,
-        .ordinal = item->ordinal,
-        .first = item->first,
-        .count = item->count,
-        .kind = item->kind,
-    };
+    int64_t start_us = record_peek(item->entry).start_us;
+    struct pack_origin origin = pack_origin(item, at);
     struct pack_summary *sum = &s->found;
-    if (sum->runs == 0 || run.start_us < sum->first_start_us)
-        sum->first_start_us = run.start_us;
-    if (sum->runs == 0 || run.start_us > sum->last_start_us)
-        sum->last_start_us = run.start_us;
+    if (sum->runs == 0 || start_us < sum->first_start_us)
+        sum->first_start_us = start_us;
+    if (sum->runs == 0 || start_us > sum->last_start_us)
+        sum->last_start_us = start_us;
     if (item->sequence > sum->last_sequence)
         sum->last_sequence = item->sequence;
     sum->runs++;
@@ -85,8 +75,41 @@ static struct str unread(const struct search *s, size_t used)
     return (struct str){s->stream.at + used, s->stream.len - used};
 }
 
-/* Is a block at s->at?  Then s->at goes behind it, and its items are known. */
-static bool take_block(struct search *s)
+/* Of this pack, and not what another file left here?  When neither head nor
+ * foot says which it is, the first item does. */
+static bool is_ours(struct search *s, const struct pack_item *item)
+{
+    if (!s->known)
+        s->found.id = item->pack;
+    s->known = true;
+    return item->pack == (uint32_t)s->found.id;
+}
+
+/* The item at `used`; one that is larger than its block takes the frames that
+ * follow, which begin at *next. */
+static bool take_item(struct search *s, size_t used, size_t *next, struct pack_item *item)
+{
+    if (pack_read_item(unread(s, used), item, NULL) ||
+        !record_entry_sound(item->entry, item->spans) || !is_ours(s, item))
+        return false;
+    if (item->size <= s->stream.len - used)
+        return true;
+    if (used > 0 || s->tries == LONG_TRIES)
+        return false;
+    while (s->stream.len < item->size) {
+        size_t length = take_frame(s, *next);
+        if (length == 0) {
+            s->tries++;
+            return false;
+        }
+        *next += length;
+    }
+    return s->stream.len == item->size && !pack_read_item(unread(s, used), item, NULL);
+}
+
+/* Is a block at s->at?  Then its items are known now.  s->at goes behind it, or
+ * behind whatever else is there. */
+static void take_block(struct search *s)
 {
     size_t blocks = s->blocks.len, origins = s->origins.len, used = 0;
     struct pack_summary before = s->found;
@@ -95,15 +118,8 @@ static bool take_block(struct search *s)
     bool good = length > 0;
     while (good && used < s->stream.len) {
         struct pack_item item;
-        good = !pack_read_item(unread(s, used), &item, NULL) &&
-               record_entry_sound(item.entry, item.spans);
-        while (good && used == 0 && item.size > s->stream.len) {
-            length = take_frame(s, next);
-            next += length;
-            good = length > 0;
-        }
-        good = good && item.size <= s->stream.len - used;
-        if (good && !pack_read_item(unread(s, used), &item, NULL)) { /* it may have moved */
+        good = take_item(s, used, &next, &item);
+        if (good) {
             add_origin(s, &item, s->found.stream_size + used);
             used += item.size;
         }
@@ -111,28 +127,36 @@ static bool take_block(struct search *s)
     if (good) {
         s->found.stream_size += used;
         s->at = next;
-        return true;
+        return;
     }
     s->blocks.len = blocks;
     s->origins.len = origins;
+    uint64_t id = s->found.id;
     s->found = before;
-    return false;
+    s->found.id = id;
+    s->at += length > 0 ? length : 1; /* a sound frame holds no other */
 }
 
 /* The foot, else the head, says what no item does. */
-static void read_names(struct search *s)
+static int read_names(struct search *s, struct err *err)
 {
     struct pack_summary said;
     struct str file = s->file;
-    if ((file.len < PACK_FOOT ||
-         pack_read_summary(file.at + file.len - PACK_FOOT, true, &said, NULL)) &&
-        (file.len < PACK_HEAD || pack_read_summary(file.at, false, &said, NULL)))
-        return;
+    int r = file.len < PACK_FOOT
+                ? ERR_CORRUPT
+                : pack_read_summary(file.at + file.len - PACK_FOOT, true, &said, err);
+    if (r == ERR_CORRUPT && file.len >= PACK_HEAD)
+        r = pack_read_summary(file.at, false, &said, err);
+    if (r)
+        return r == ERR_CORRUPT ? 0 : r; /* of a newer program: that is no damage */
     s->found.number = said.number;
     s->found.id = said.id;
     s->found.previous_sequence = said.previous_sequence;
     s->found.last_sequence = said.last_sequence;
     s->found.created_us = said.created_us;
+    s->said_runs = said.runs;
+    s->said = s->known = true;
+    return 0;
 }
 
 static int make(struct search *s, const char *why, struct pack **result, struct err *err)
@@ -148,6 +172,7 @@ static int make(struct search *s, const char *why, struct pack **result, struct 
     pack->summary = s->found;
     pack->summary.records = (uint32_t)(rows[PACK_RECORDS].len / ROW_RECORD);
     snprintf(pack->rebuilt, sizeof pack->rebuilt, "%s", why);
+    pack->incomplete = !s->said || s->found.runs != s->said_runs;
     int r = 0;
     for (int type = PACK_BLOCKS; type < PACK_SECTIONS; type++) {
         if (r)
@@ -166,13 +191,14 @@ static int make(struct search *s, const char *why, struct pack **result, struct 
 int pack_rebuild(struct str file, const char *why, struct pack **result, struct err *err)
 {
     struct search s = {.file = file, .opener = frame_opener_new()};
-    read_names(&s);
-    for (s.at = file.len < PACK_HEAD ? file.len : PACK_HEAD; s.at < file.len;)
-        if (!take_block(&s))
-            s.at++;
-    int r = s.found.runs > 0
+    int r = read_names(&s, err);
+    if (!r) {
+        for (s.at = file.len < PACK_HEAD ? file.len : PACK_HEAD; s.at < file.len;)
+            take_block(&s);
+        r = s.found.runs > 0
                 ? make(&s, why, result, err)
                 : err_set(err, ERR_CORRUPT, "%.80s; and no block of it can be read", why);
+    }
     frame_opener_free(s.opener);
     text_free(&s.stream);
     text_free(&s.blocks);

@@ -43,7 +43,7 @@ static int unpack_all(struct pack_walk *walk, struct err *err)
         struct err why = {0};
         int bad = pack_file_part(&walk->file, scratch, block->stream_at, block->size,
                                  walk->stream + block->stream_at, &why);
-        if (bad == ERR_CORRUPT)
+        if (bad == ERR_CORRUPT || bad == ERR_IO)
             r = add_bad(walk, b, &why, err);
         else if (bad) {
             r = bad;
@@ -61,11 +61,11 @@ int pack_walk_start(struct pack_file *file, struct pack_walk **result, struct er
     if (!walk)
         abort();
     walk->file = *file;
-    int r = pack_file_load(&walk->file, PACK_RECORDS, err);
+    int r = pack_file_load(&walk->file, PACK_RUNS, err); /* if it is rebuilt, so are the others */
+    if (!r)
+        r = pack_file_load(&walk->file, PACK_RECORDS, err);
     if (!r)
         r = pack_file_load(&walk->file, PACK_IDS, err);
-    if (!r) /* the one before may have rebuilt the pack */
-        r = pack_file_load(&walk->file, PACK_RECORDS, err);
     const struct pack *pack = walk->file.pack;
     if (!r) {
         walk->stream = malloc(pack->summary.stream_size + 1);
@@ -105,19 +105,22 @@ const struct pack *pack_walk_pack(const struct pack_walk *walk)
     return walk->file.pack;
 }
 
-bool pack_walk_damage(const struct pack_walk *walk, uint32_t *from, uint64_t *at, const char **why)
+bool pack_walk_damage(const struct pack_walk *walk, uint32_t *from, uint64_t *at, const char **why,
+                      bool *lost)
 {
     const struct pack *pack = walk->file.pack;
     uint32_t i = (*from)++;
     if (pack->rebuilt[0] && i-- == 0) {
         *at = pack->size - PACK_FOOT;
         *why = pack->rebuilt;
+        *lost = pack->incomplete;
         return true;
     }
     if (i >= walk->bad_count)
         return false;
     *at = pack->blocks[walk->bad[i].block].at;
     *why = walk->bad[i].why.text;
+    *lost = true;
     return true;
 }
 
@@ -125,10 +128,15 @@ static bool is_bad(const struct pack_walk *walk, uint64_t at, uint64_t size)
 {
     const struct pack *pack = walk->file.pack;
     uint32_t first = pack_block_at(pack, at), last = pack_block_at(pack, at + size - 1);
-    for (uint32_t i = 0; i < walk->bad_count; i++)
-        if (walk->bad[i].block >= first && walk->bad[i].block <= last)
-            return true;
-    return false;
+    uint32_t low = 0, high = walk->bad_count; /* the first bad one that is not before */
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (walk->bad[middle].block < first)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < walk->bad_count && walk->bad[low].block <= last;
 }
 
 /* The run of one ordinal; one that is lost has at most its id. */
@@ -144,7 +152,8 @@ static struct record_part part_of(const struct pack_walk *walk, uint32_t ordinal
     part.id = walk->ids[row];
     if (is_bad(walk, run.at, run.size) ||
         pack_read_item((struct str){walk->stream + run.at, run.size}, &item, NULL) ||
-        item.ordinal != ordinal || item.size != run.size)
+        item.ordinal != ordinal || item.size != run.size ||
+        item.pack != (uint32_t)walk->file.pack->summary.id)
         return part;
     part.entry = item.entry;
     part.spans = item.spans;

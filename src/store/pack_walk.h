@@ -23,9 +23,10 @@ void pack_walk_end(struct pack_walk *walk); /* NULL is fine */
 
 const struct pack *pack_walk_pack(const struct pack_walk *walk);
 
-/* What is damaged, from `*from` on (begin with 0): where in the file, and why.
- * False: nothing more. */
-bool pack_walk_damage(const struct pack_walk *walk, uint32_t *from, uint64_t *at, const char **why);
+/* What is damaged, from `*from` on (begin with 0): where in the file, why, and
+ * whether runs may be lost by it.  False: nothing more. */
+bool pack_walk_damage(const struct pack_walk *walk, uint32_t *from, uint64_t *at, const char **why,
+                      bool *lost);
 
 /* The next record after `sequence`; false at the end.  Its runs are views that
  * live as long as the walk; those that lay in damaged blocks are lost. */

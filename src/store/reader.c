@@ -26,7 +26,8 @@
 #include "store/segment_read.h"
 
 enum {
-    FILES_OPEN = 64,      /* kept open */
+    FILES_OPEN = 128,     /* kept open */
+    CLOSE_MAX = 4,        /* closed at once */
     MAPS_KEPT = 64 << 20, /* bytes of marks and sections kept */
     ALIGN = 8
 };
@@ -95,34 +96,55 @@ static void forget_marks(struct reader *reader, struct known *known)
     known->scanned = false;
 }
 
+/* What is closed once the lock is free: closing a file that was removed may
+ * take its time. */
+struct closing {
+    struct pack_file packs[CLOSE_MAX];
+    int fds[CLOSE_MAX];
+    size_t pack_count, fd_count;
+};
+
 /* A pack is closed with its sections. */
-static void close_file(struct reader *reader, struct known *known)
+static void close_file(struct reader *reader, struct known *known, struct closing *closing)
 {
     if (!is_open(known))
         return;
     if (known->sealed) {
         reader->maps -= pack_memory(known->pack.pack);
-        pack_file_close(&known->pack);
+        closing->packs[closing->pack_count++] = known->pack;
+        known->pack.pack = NULL;
     } else {
-        reader->disk->close(known->file.fd);
+        closing->fds[closing->fd_count++] = known->file.fd;
         known->file.fd = -1;
     }
     reader->open--;
 }
 
-static void free_known(struct reader *reader, struct known *known)
+static void free_known(struct reader *reader, struct known *known, struct closing *closing)
 {
-    close_file(reader, known);
+    close_file(reader, known, closing);
     forget_marks(reader, known);
     free(known);
+}
+
+static void close_all(const struct reader *reader, struct closing *closing)
+{
+    for (size_t i = 0; i < closing->pack_count; i++)
+        pack_file_close(&closing->packs[i]);
+    for (size_t i = 0; i < closing->fd_count; i++)
+        reader->disk->close(closing->fds[i]);
+    closing->pack_count = closing->fd_count = 0;
 }
 
 void reader_free(struct reader *reader)
 {
     if (!reader)
         return;
-    for (size_t i = 0; i < reader->count; i++)
-        free_known(reader, reader->known[i]);
+    for (size_t i = 0; i < reader->count; i++) {
+        struct closing closing = {0};
+        free_known(reader, reader->known[i], &closing);
+        close_all(reader, &closing);
+    }
     free(reader->known);
     for (struct spare_scratch *spare; (spare = reader->spare);) {
         reader->spare = spare->next;
@@ -257,40 +279,40 @@ static bool is_known(const struct reader *reader, size_t i, uint64_t number)
     return i < reader->count && reader->known[i]->number == number;
 }
 
-/* Put the pack in the place of its segment, or, if that was never known, where
- * it belongs. */
-static void put_pack(struct reader *reader, struct known *pack)
+/* Put the pack in the place of its segment or of itself as it was, or, if that
+ * was never known, where it belongs. */
+static void put_pack(struct reader *reader, struct known *pack, struct closing *closing)
 {
     size_t i = find(reader, pack->number);
-    if (!is_known(reader, i, pack->number)) {
-        if (grow(reader)) {
-            memmove(reader->known + i + 1, reader->known + i,
-                    (reader->count - i) * sizeof(struct known *));
-            reader->known[i] = pack;
-            reader->count++;
-        } else {
-            free(pack);
-        }
-        return;
-    }
-    struct known *segment = reader->known[i];
-    if (segment->sealed) { /* another thread beside the writer has noticed it too */
+    if (is_known(reader, i, pack->number)) {
+        struct known *before = reader->known[i];
+        assert(before != reader->written);
+        reader->known[i] = pack;
+        before->replaced = true;
+        if (before->pins == 0)
+            free_known(reader, before, closing);
+    } else if (grow(reader)) {
+        memmove(reader->known + i + 1, reader->known + i,
+                (reader->count - i) * sizeof(struct known *));
+        reader->known[i] = pack;
+        reader->count++;
+    } else {
         free(pack);
-        return;
     }
-    assert(segment != reader->written);
-    reader->known[i] = pack;
-    segment->replaced = true;
-    if (segment->pins == 0)
-        free_known(reader, segment);
 }
 
 void reader_seal(struct reader *reader, uint64_t number)
 {
+    struct closing closing = {0};
     struct known *pack = new_known(number, true);
     pthread_mutex_lock(&reader->lock);
-    put_pack(reader, pack);
+    size_t i = find(reader, number);
+    if (is_known(reader, i, number) && reader->known[i]->sealed)
+        free(pack); /* another thread beside the writer has noticed it too */
+    else
+        put_pack(reader, pack, &closing);
     pthread_mutex_unlock(&reader->lock);
+    close_all(reader, &closing);
 }
 
 uint64_t reader_next_segment(struct reader *reader, uint64_t after)
@@ -304,35 +326,56 @@ uint64_t reader_next_segment(struct reader *reader, uint64_t after)
     return number;
 }
 
-/* Let go of what has not been used for longest, until we are within bounds. */
-static void let_go(struct reader *reader)
+uint64_t reader_next(struct reader *reader, uint64_t after, bool *sealed)
 {
-    while (reader->open > FILES_OPEN || reader->maps > MAPS_KEPT) {
+    pthread_mutex_lock(&reader->lock);
+    size_t i = find(reader, after + 1);
+    bool found = i < reader->count;
+    uint64_t number = found ? reader->known[i]->number : 0;
+    *sealed = found && reader->known[i]->sealed;
+    pthread_mutex_unlock(&reader->lock);
+    return number;
+}
+
+/* Of what nobody reads, what was not used for longest. */
+static struct known *oldest(const struct reader *reader, bool files)
+{
+    struct known *result = NULL;
+    for (size_t i = 0; i < reader->count; i++) {
+        struct known *k = reader->known[i];
+        if (k->pins == 0 && (files || k->sealed ? is_open(k) : k->scanned) &&
+            (!result || k->used < result->used))
+            result = k;
+    }
+    return result;
+}
+
+/* Let go of some, until we are within bounds or enough for now. */
+static void let_go(struct reader *reader, struct closing *closing)
+{
+    while ((reader->open > FILES_OPEN || reader->maps > MAPS_KEPT) &&
+           closing->pack_count < CLOSE_MAX - 1 && closing->fd_count < CLOSE_MAX - 1) {
         bool files = reader->open > FILES_OPEN;
-        struct known *oldest = NULL;
-        for (size_t i = 0; i < reader->count; i++) {
-            struct known *k = reader->known[i];
-            if (k->pins == 0 && (files || k->sealed ? is_open(k) : k->scanned) &&
-                (!oldest || k->used < oldest->used))
-                oldest = k;
-        }
-        if (!oldest)
+        struct known *known = oldest(reader, files);
+        if (!known)
             return; /* all at work: one for each reading thread */
-        if (files || oldest->sealed)
-            close_file(reader, oldest);
+        if (files || known->sealed)
+            close_file(reader, known, closing);
         else
-            forget_marks(reader, oldest);
+            forget_marks(reader, known);
     }
 }
 
 static void unpin(struct reader *reader, struct known *known)
 {
+    struct closing closing = {0};
     pthread_mutex_lock(&reader->lock);
     known->pins--;
     if (known->replaced && known->pins == 0)
-        free_known(reader, known);
-    let_go(reader);
+        free_known(reader, known, &closing);
+    let_go(reader, &closing);
     pthread_mutex_unlock(&reader->lock);
+    close_all(reader, &closing);
 }
 
 static struct known *pin(struct reader *reader, uint64_t number)
@@ -485,6 +528,15 @@ static int read_segment(struct reader *reader, struct known *known, const struct
 
 /* ---- packs ---- */
 
+static void tell_rebuilt(const struct pack_file *file)
+{
+    if (!file->pack->rebuilt[0])
+        return;
+    metric_add(METRIC_STORE_CORRUPT, 1);
+    log_event(LOG_ERROR, "pack_damaged", LOG_N("container", file->number),
+              LOG_C("reason", file->pack->rebuilt));
+}
+
 /* The pinned pack's file, opened if it is not. */
 static int open_pack(struct reader *reader, struct known *known, struct err *err)
 {
@@ -494,23 +546,42 @@ static int open_pack(struct reader *reader, struct known *known, struct err *err
     if (open)
         return 0;
     struct pack_file file;
-    int r = pack_file_open(reader->disk, reader->packs, known->number, false, &file, err);
+    int r = pack_file_open(reader->disk, reader->packs, known->number, PACK_MEND, &file, err);
     if (r)
         return r;
-    if (file.pack->rebuilt[0]) {
-        metric_add(METRIC_STORE_CORRUPT, 1);
-        log_event(LOG_ERROR, "pack_damaged", LOG_N("container", known->number),
-                  LOG_C("reason", file.pack->rebuilt));
-    }
     pthread_mutex_lock(&reader->lock);
-    if (is_open(known)) { /* another thread was faster */
-        pack_file_close(&file);
-    } else {
+    bool first = !is_open(known);
+    if (first) {
         known->pack = file;
         reader->open++;
         reader->maps += pack_memory(file.pack);
     }
     pthread_mutex_unlock(&reader->lock);
+    if (first)
+        tell_rebuilt(&file);
+    else /* another thread was faster */
+        pack_file_close(&file);
+    return 0;
+}
+
+/* A section that others are using turned out to be damaged: from now on the
+ * pack is read as its blocks say. */
+static int mend_pack(struct reader *reader, uint64_t number, struct err *err)
+{
+    struct closing closing = {0};
+    struct known *mended = new_known(number, true);
+    int r = pack_file_open(reader->disk, reader->packs, number, PACK_REBUILD, &mended->pack, err);
+    if (r) {
+        free(mended);
+        return r;
+    }
+    tell_rebuilt(&mended->pack);
+    pthread_mutex_lock(&reader->lock);
+    reader->open++;
+    reader->maps += pack_memory(mended->pack.pack);
+    put_pack(reader, mended, &closing);
+    pthread_mutex_unlock(&reader->lock);
+    close_all(reader, &closing);
     return 0;
 }
 
@@ -539,7 +610,8 @@ static void give_scratch(struct reader *reader, struct spare_scratch *spare)
 }
 
 static int read_pack(struct reader *reader, struct known *known, const struct wanted *wanted,
-                     size_t count, struct arena *arena, struct run *runs, struct err *err)
+                     size_t count, struct arena *arena, struct run *runs, bool *mend,
+                     struct err *err)
 {
     int r = open_pack(reader, known, err);
     if (r)
@@ -548,44 +620,54 @@ static int read_pack(struct reader *reader, struct known *known, const struct wa
     for (size_t i = 0; i < count; i++)
         found[i] = (struct pack_wanted){wanted[i].place.ordinal, wanted[i].index};
     struct spare_scratch *spare = take_scratch(reader);
-    r = pack_file_read(&known->pack, spare->scratch, found, count, arena, runs, err);
+    r = pack_file_read(&known->pack, spare->scratch, found, count, arena, runs, mend, err);
     give_scratch(reader, spare);
     return r;
 }
 
 /* ---- runs ---- */
 
-/* What is asked for of one container. */
-static int read_container(struct reader *reader, const struct wanted *wanted, size_t count,
-                          struct arena *arena, struct run *runs, struct err *err)
-{
-    uint64_t number = wanted[0].place.container;
-    struct known *known = pin(reader, number);
-    if (!known)
-        return err_set(err, ERR_NOT_FOUND, "no container %016" PRIx64, number);
-    bool sealed = known->sealed; /* never changes */
-    int r = sealed ? read_pack(reader, known, wanted, count, arena, runs, err)
-                   : read_segment(reader, known, wanted, count, arena, runs, err);
-    unpin(reader, known);
-    return r;
-}
-
-/* Beside a writer, a segment that is not there any more has become a pack, also
- * one that was made since we came.  The one that was written then is still open,
- * and as good. */
+/* A segment that is not there any more has become a pack: in this process a
+ * moment ago, or beside a writer at any time, also one that was made since we
+ * came.  The one that was written then is still open, and as good. */
 static bool became_pack(struct reader *reader, uint64_t number)
 {
     struct pack_summary summary;
+    struct err bad = {0};
     pthread_mutex_lock(&reader->lock);
-    bool candidate = reader->live && !(reader->written && reader->written->number == number);
+    size_t i = find(reader, number);
+    bool sealed = is_known(reader, i, number) && reader->known[i]->sealed;
+    bool written = reader->written && reader->written->number == number;
     pthread_mutex_unlock(&reader->lock);
-    if (!candidate)
-        return false;
-    int r = pack_file_summary(reader->disk, reader->packs, number, &summary, NULL);
+    if (sealed || written || !reader->live)
+        return sealed;
+    int r = pack_file_summary(reader->disk, reader->packs, number, &summary, &bad);
     if (r && r != ERR_CORRUPT)
         return false;
     reader_seal(reader, number);
     return true;
+}
+
+/* What is asked for of one container.  `*again`: something was found out on the
+ * way, and another try may fare better. */
+static int read_container(struct reader *reader, const struct wanted *wanted, size_t count,
+                          struct arena *arena, struct run *runs, bool *again, struct err *err)
+{
+    uint64_t number = wanted[0].place.container;
+    struct known *known = pin(reader, number);
+    if (!known) {
+        *again = became_pack(reader, number);
+        return err_set(err, ERR_NOT_FOUND, "no container %016" PRIx64, number);
+    }
+    bool sealed = known->sealed, mend = false; /* sealed never changes */
+    int r = sealed ? read_pack(reader, known, wanted, count, arena, runs, &mend, err)
+                   : read_segment(reader, known, wanted, count, arena, runs, err);
+    unpin(reader, known);
+    if (mend)
+        *again = mend_pack(reader, number, NULL) == 0;
+    else if (r == ERR_NOT_FOUND && !sealed)
+        *again = became_pack(reader, number);
+    return r;
 }
 
 int reader_read(struct reader *reader, const struct place *places, size_t count,
@@ -596,17 +678,19 @@ int reader_read(struct reader *reader, const struct place *places, size_t count,
         wanted[i] = (struct wanted){places[i], i};
     qsort(wanted, count, sizeof *wanted, by_place);
     for (size_t i = 0, next; i < count; i = next) {
+        bool again = false;
         uint64_t number = wanted[i].place.container;
         for (next = i + 1; next < count && wanted[next].place.container == number;)
             next++;
-        int r = read_container(reader, wanted + i, next - i, arena, runs, err);
-        if (r == ERR_NOT_FOUND && became_pack(reader, number)) {
+        struct err bad = {0};
+        int r = read_container(reader, wanted + i, next - i, arena, runs, &again, &bad);
+        if (r && again)
+            r = read_container(reader, wanted + i, next - i, arena, runs, &again, &bad);
+        if (r) {
             if (err)
-                *err = (struct err){0};
-            r = read_container(reader, wanted + i, next - i, arena, runs, err);
-        }
-        if (r)
+                *err = bad;
             return r;
+        }
     }
     return 0;
 }

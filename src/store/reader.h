@@ -42,6 +42,9 @@ void reader_seal(struct reader *reader, uint64_t number);
 /* The first segment of a greater number that is not written any more; 0: none. */
 uint64_t reader_next_segment(struct reader *reader, uint64_t after);
 
+/* The first container of a greater number; 0: none. */
+uint64_t reader_next(struct reader *reader, uint64_t after, bool *sealed);
+
 /* Make room for `count` marks of the segment that is written, so that publishing cannot fail. */
 int reader_expect(struct reader *reader, size_t count, struct err *err);
 

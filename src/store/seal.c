@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -27,20 +28,27 @@
 #include "store/pack_layout.h"
 #include "store/segment.h"
 
-enum { NEAR = 4 << 10 /* bytes that are read to look at a few */ };
+enum {
+    NEAR = 4 << 10, /* bytes that are read to look at a few */
+    PACED = 64      /* runs that are compared between two looks whether to stop */
+};
 
 struct sealing {
     struct seal *seal;
     struct segment_file segment;
-    struct arena *arena; /* tables, projects */
-    struct pack_input *inputs;
+    struct arena *arena;        /* tables, projects */
+    struct pack_input *inputs;  /* in the order of arrival */
+    struct pack_input **sorted; /* in the order of the stream, once it is built */
     size_t count, cap;
+    uint64_t id; /* of the pack */
     uint64_t raw_size, last_sequence;
     struct str project; /* of the run before: mostly the next one's too */
 
     char near[NEAR]; /* what was last looked at */
     uint64_t near_at;
     size_t near_len;
+
+    size_t compared; /* runs, when it is read back */
 
     int fd;      /* of the file that is written */
     uint64_t at; /* its end */
@@ -186,13 +194,15 @@ static int read_tables(struct sealing *s, struct err *err)
             break;
         r = why ? err_set(err, ERR_CORRUPT, "%s", why) : add_record(s, &head, walk.at, err);
         if (r) {
-            r = err_wrap(err, "at %" PRIu64, walk.at);
+            (void)err_wrap(err, "at %" PRIu64, walk.at);
             break;
         }
         s->last_sequence = head.sequence;
         segment_walk_pass(&walk, &head);
     }
     segment_walk_end(&walk);
+    if (!r && s->seal->end_sequence && s->last_sequence != s->seal->end_sequence)
+        r = err_set(err, ERR_CORRUPT, "records are missing at its end");
     return r;
 }
 
@@ -204,11 +214,26 @@ static int fetch(void *context, const struct pack_input *in, size_t from, char *
     return read_segment(context, room, size, in->raw_at + from, err);
 }
 
+/* Sealing makes room, so it may use what others have to leave, but not the last
+ * of it. */
+static int check_room(const struct sealing *s, size_t size, struct err *err)
+{
+    struct statvfs vfs;
+    if (s->seal->disk->fstatvfs(s->fd, &vfs) < 0)
+        return err_sys(err, errno, "free space");
+    uint64_t available = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+    return available >= s->seal->keep_free && available - s->seal->keep_free >= size
+               ? 0
+               : err_set(err, ERR_FULL, "disk full: %" PRIu64 " bytes free", available);
+}
+
 static int write_bytes(void *context, struct str bytes, uint64_t made_of, struct err *err)
 {
     struct sealing *s = context;
     struct iovec iov = {(void *)(uintptr_t)bytes.at, bytes.len};
-    int r = disk_write(s->seal->disk, s->fd, &iov, 1, s->at, err);
+    int r = check_room(s, bytes.len, err);
+    if (!r)
+        r = disk_write(s->seal->disk, s->fd, &iov, 1, s->at, err);
     if (r)
         return r;
     s->at += bytes.len;
@@ -218,10 +243,18 @@ static int write_bytes(void *context, struct str bytes, uint64_t made_of, struct
 static int write_pack(struct sealing *s, const char *path, struct err *err)
 {
     const struct seal *seal = s->seal;
+    s->sorted = calloc(s->count + 1, sizeof *s->sorted);
+    if (!s->sorted)
+        return err_set(err, ERR_BUSY, "no memory for %zu runs", s->count);
+    for (size_t i = 0; i < s->count; i++)
+        s->sorted[i] = &s->inputs[i];
+    if (getrandom(&s->id, sizeof s->id, 0) != sizeof s->id)
+        return err_sys(err, errno, "random bytes for a pack");
     struct pack_build build = {
-        .inputs = s->inputs,
+        .inputs = s->sorted,
         .count = (uint32_t)s->count,
         .number = seal->number,
+        .id = s->id,
         .previous_sequence = s->segment.previous_sequence,
         .last_sequence = s->last_sequence,
         .created_us = clock_now_us(),
@@ -230,8 +263,6 @@ static int write_pack(struct sealing *s, const char *path, struct err *err)
         .write = write_bytes,
         .context = s,
     };
-    if (getrandom(&build.id, sizeof build.id, 0) != sizeof build.id)
-        return err_sys(err, errno, "random bytes for a pack");
     s->fd = disk_open(seal->disk, path, O_RDWR | O_CREAT | O_TRUNC);
     if (s->fd < 0)
         return disk_failed(err, errno, "create a pack");
@@ -243,93 +274,26 @@ static int write_pack(struct sealing *s, const char *path, struct err *err)
 
 /* ---- reading back ---- */
 
-/* The stream as it should be.  The inputs are in its order by now; of a run's
- * bytes the checksum is known, which is older than both files. */
-struct expected {
-    const struct pack_input *in;
-    size_t used; /* of its item */
-    uint32_t crc;
-};
-
-/* Is `bytes` what the item has from e->used on?  At most to the end of one part. */
-static bool is_part(struct expected *e, struct str bytes, size_t *taken)
+/* Every entry and span must be the segment's; the run's bytes fit a checksum
+ * that is older than both files.  Then, that all the rest of the file is what
+ * the items make it. */
+static bool is_same(const struct sealing *s, const struct pack_input *in,
+                    const struct pack_item *item)
 {
     char head[PACK_ITEM];
-    pack_write_item(head, e->in);
-    const struct str known[] = {{head, PACK_ITEM}, {e->in->entry, RECORD_ENTRY}, e->in->spans};
-    size_t begin = 0;
-    for (size_t i = 0; i < sizeof known / sizeof *known; begin += known[i++].len) {
-        if (e->used >= begin + known[i].len)
-            continue;
-        size_t from = e->used - begin, left = known[i].len - from;
-        *taken = left < bytes.len ? left : bytes.len;
-        return memcmp(bytes.at, known[i].at + from, *taken) == 0;
-    }
-    size_t left = begin + e->in->raw_len - e->used;
-    *taken = left < bytes.len ? left : bytes.len;
-    e->crc = crc32c(e->used == begin ? 0 : e->crc, bytes.at, *taken);
-    return *taken < left || e->crc == record_raw_crc(e->in->entry);
+    pack_write_item(head, s->id, in);
+    return memcmp(item->entry - PACK_ITEM, head, PACK_ITEM) == 0 &&
+           memcmp(item->entry, in->entry, RECORD_ENTRY) == 0 && str_eq(item->spans, in->spans);
 }
 
-static bool is_next(struct expected *e, struct str bytes)
+/* The next item of the stream is the next of the sorted inputs. */
+static int compare_item(void *context, const struct pack_item *item, struct err *err)
 {
-    while (bytes.len > 0) {
-        size_t taken = 0;
-        if (!is_part(e, bytes, &taken))
-            return false;
-        bytes = (struct str){bytes.at + taken, bytes.len - taken};
-        e->used += taken;
-        if (e->used < pack_item_size(e->in))
-            continue;
-        e->used = 0;
-        e->in++;
-    }
-    return true;
-}
-
-static int compare_blocks(struct sealing *s, const struct pack_file *file, struct err *err)
-{
-    const struct pack *pack = file->pack;
-    struct expected expected = {.in = s->inputs};
-    struct pack_scratch *scratch = pack_scratch_new();
-    char *room = malloc(PACK_BLOCK);
-    int r = room ? 0 : err_set(err, ERR_BUSY, "no memory for a block");
-    for (uint32_t i = 0; i < pack->block_count && !r; i++) {
-        const struct pack_block *block = &pack->blocks[i];
-        r = pack_file_part(file, scratch, block->stream_at, block->size, room, err);
-        if (!r && !is_next(&expected, (struct str){room, block->size}))
-            r = err_set(err, ERR_CORRUPT, "block %" PRIu32 " is not what it should be", i);
-        if (!r)
-            r = pace(s, 0, err);
-    }
-    free(room);
-    pack_scratch_free(scratch);
-    return r;
-}
-
-/* Every ordinal must lead to its item, and each section must make sense. */
-static int compare_rows(struct sealing *s, struct pack_file *file, struct err *err)
-{
-    const struct pack *pack = file->pack;
-    uint64_t at = 0;
-    int r = 0;
-    if (pack->summary.runs != s->count || pack->summary.last_sequence != s->last_sequence ||
-        pack->summary.previous_sequence != s->segment.previous_sequence)
-        return err_set(err, ERR_CORRUPT, "the foot is not what was written");
-    for (size_t i = 0; i < s->count; i++) {
-        uint32_t row;
-        const struct pack_input *in = &s->inputs[i];
-        if (!pack_find(pack, in->ordinal, &row) || pack_run(pack, row).at != at)
-            return err_set(err, ERR_CORRUPT, "run %" PRIu32 " is not found", in->ordinal);
-        at += pack_item_size(in);
-    }
-    if (at != pack->summary.stream_size)
-        return err_set(err, ERR_CORRUPT, "there is more in it than there should be");
-    for (int type = PACK_RECORDS; type < PACK_SECTIONS && !r; type++)
-        r = pack_file_load(file, (enum pack_section_type)type, err);
-    if (!r && file->pack->rebuilt[0])
-        r = err_set(err, ERR_CORRUPT, "%s", file->pack->rebuilt);
-    return r;
+    struct sealing *s = context;
+    if (s->compared == s->count || !is_same(s, s->sorted[s->compared], item))
+        return err_set(err, ERR_IO, "run %" PRIu32 " is not what it was", item->ordinal);
+    s->compared++;
+    return s->compared % PACED == 0 ? pace(s, 0, err) : 0;
 }
 
 static int compare(struct sealing *s, struct err *err)
@@ -340,11 +304,14 @@ static int compare(struct sealing *s, struct err *err)
     struct pack_file file = {.disk = seal->disk, .fd = s->fd, .number = seal->number};
     int r = pack_file_take(&file, s->at, err);
     if (!r)
-        r = compare_rows(s, &file, err);
-    if (!r)
-        r = compare_blocks(s, &file, err);
+        r = pack_file_check(&file, compare_item, s, err);
+    if (!r && (s->compared != s->count || file.pack->summary.last_sequence != s->last_sequence ||
+               file.pack->summary.previous_sequence != s->segment.previous_sequence))
+        r = err_set(err, ERR_IO, "it is not what was written");
     pack_free(file.pack);
-    return r ? err_wrap(err, "a pack that was just written") : 0;
+    if (r == ERR_CORRUPT) /* of the pack: the segment is sound */
+        r = err_set(err, ERR_IO, "the pack that was just written is damaged");
+    return r;
 }
 
 /* ---- all of it ---- */
@@ -366,7 +333,9 @@ static int make_pack(struct sealing *s, const char *tmp, const char *path, struc
         if (r)
             (void)seal->disk->unlink(tmp); /* if it stays, the next start removes it */
     }
-    return r ? err_wrap(err, "segment %016" PRIx64 ".seg", seal->number) : 0;
+    if (r)
+        (void)err_wrap(err, "segment %016" PRIx64 ".seg", seal->number);
+    return r;
 }
 
 int seal_segment(struct seal *seal, struct err *err)
@@ -391,6 +360,7 @@ int seal_segment(struct seal *seal, struct err *err)
     seal->pack_size = s->at;
     seal->raw_size = s->raw_size;
     seal->last_sequence = s->last_sequence;
+    free(s->sorted);
     free(s->inputs);
     free(s);
     return r;

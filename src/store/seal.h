@@ -7,8 +7,9 @@
  * Threads  any one at a time for a directory; blocks for long
  * Memory   a few blocks, and about half a kilobyte for each run
  * Errors   ERR_CORRUPT the segment is damaged: it stays as it is; ERR_FULL,
- *          ERR_IO, ERR_BUSY nothing is left behind, try later; ERR_UNAVAILABLE
- *          told to stop.  A failed sync ends the process
+ *          ERR_BUSY nothing is left behind, try later; ERR_IO likewise, and
+ *          trying again is of no use; ERR_UNAVAILABLE told to stop.  A failed
+ *          sync ends the process
  * Sources  docs/design/durability.md, Sealing
  */
 #pragma once
@@ -25,7 +26,9 @@ struct seal {
     const struct disk *disk;
     struct str segments, packs; /* directories */
     int packs_fd;
-    uint64_t number; /* of the container */
+    uint64_t number;       /* of the container */
+    uint64_t end_sequence; /* the segment ends with this record, or is damaged; 0: not known */
+    uint64_t keep_free;    /* bytes of the file system */
 
     /* Called as the work goes on, with the bytes of runs done since the last
      * call; may sleep.  False: stop. */

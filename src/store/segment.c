@@ -207,7 +207,9 @@ int segment_open(const struct disk *disk, struct str dir, uint64_t number, bool 
         *incomplete = !r && cut_short;
     if (r || cut_short) {
         disk->close(file.fd);
-        return r ? err_wrap(err, "segment %016" PRIx64 ".seg", number) : 0;
+        if (r)
+            (void)err_wrap(err, "segment %016" PRIx64 ".seg", number);
+        return r;
     }
     *result = file;
     return 0;
@@ -235,7 +237,8 @@ int segment_create(const struct disk *disk, struct str dir, int dir_fd, uint64_t
         /* If it stays, opening finds it incomplete and removes it. */
         disk->close(file.fd);
         (void)disk->unlink(path);
-        return err_wrap(err, "create segment %016" PRIx64 ".seg", number);
+        (void)err_wrap(err, "create segment %016" PRIx64 ".seg", number);
+        return r;
     }
     if (disk->fsync(file.fd) < 0)
         fatal("sync segment %016" PRIx64 ".seg: %s", number, strerror(errno));
@@ -487,7 +490,9 @@ int segment_append(struct segment *segment, const struct store_record *records, 
 out:
     free(iov);
     free(heads);
-    return r ? err_wrap(err, "segment %016" PRIx64 ".seg", segment->file.number) : 0;
+    if (r)
+        (void)err_wrap(err, "segment %016" PRIx64 ".seg", segment->file.number);
+    return r;
 }
 
 int segment_finish(struct segment *segment, struct err *err)
@@ -575,8 +580,10 @@ static int peek(struct segment_walk *walk, uint64_t at, size_t size, const char 
         walk->window_len = 0;
         int r = disk_read(walk->file->disk, walk->file->fd, walk->window,
                           left < WINDOW ? (size_t)left : WINDOW, at, &walk->window_len, err);
-        if (r)
-            return err_wrap(err, "segment %016" PRIx64 ".seg", walk->file->number);
+        if (r) {
+            (void)err_wrap(err, "segment %016" PRIx64 ".seg", walk->file->number);
+            return r;
+        }
     }
     size_t skip = (size_t)(at - walk->window_at);
     *bytes = walk->window_len - skip < size ? NULL : walk->window + skip;

@@ -43,8 +43,8 @@ struct store {
     atomic_bool broken;
 
     /* Of the one writer. */
-    struct segment last; /* the file that is written; file.number 0: none yet */
-    uint64_t *older;     /* numbers of the other containers, ascending */
+    struct segment last;          /* the file that is written; file.number 0: none yet */
+    struct walk_container *older; /* the other containers, ascending */
     size_t older_count, older_cap;
     uint64_t next_number; /* of the next file */
     uint64_t next_sequence;
@@ -54,7 +54,7 @@ struct store {
     struct walk_stop stopped;
 
     /* Of the one that seals. */
-    uint64_t unsealable; /* the segments up to here that are not sealed are damaged */
+    uint64_t unsealable; /* the segments up to here that are not sealed cannot be */
     struct left {
         uint64_t number, sequence; /* of its last record */
     } * left;                      /* segments whose packs are there; oldest first */
@@ -72,17 +72,17 @@ static int compare_numbers(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-static int add_older(struct store *store, uint64_t number, struct err *err)
+static int add_older(struct store *store, uint64_t number, bool sealed, struct err *err)
 {
     if (store->older_count == store->older_cap) {
         size_t cap = store->older_cap ? 2 * store->older_cap : 64;
-        uint64_t *more = realloc(store->older, cap * sizeof *more);
+        struct walk_container *more = realloc(store->older, cap * sizeof *more);
         if (!more)
-            return err_set(err, ERR_BUSY, "no memory for %zu segments", cap);
+            return err_set(err, ERR_BUSY, "no memory for %zu containers", cap);
         store->older = more;
         store->older_cap = cap;
     }
-    store->older[store->older_count++] = number;
+    store->older[store->older_count++] = (struct walk_container){number, sealed};
     return 0;
 }
 
@@ -170,21 +170,58 @@ static int remove_segment(struct store *store, uint64_t number, struct err *err)
     return r;
 }
 
-/* Both a segment and its pack are there when a sealing was cut short.  The pack
- * was whole before it got its name; if it is not any more, the segment is as good. */
+/* The sequence of the last record that is whole. */
+static int end_of_segment(struct store *store, uint64_t number, uint64_t *sequence, struct err *err)
+{
+    struct segment_file file;
+    struct segment_walk walk;
+    struct segment_record record;
+    struct stat st;
+    bool incomplete = false;
+    const char *why = NULL;
+    *sequence = 0;
+    int r = segment_open(store->disk, store->config.dir, number, false, &file, &incomplete, err);
+    if (r || incomplete)
+        return r == ERR_CORRUPT ? 0 : r;
+    if (store->disk->fstat(file.fd, &st) < 0)
+        r = err_sys(err, errno, "segment %016" PRIx64 ".seg: stat", number);
+    else
+        r = segment_walk_start(&walk, &file, (uint64_t)st.st_size, err);
+    if (!r) {
+        while (!(r = segment_walk_look(&walk, &record, &why, err)) && !why)
+            segment_walk_pass(&walk, &record);
+        *sequence = walk.sequence;
+        segment_walk_end(&walk);
+    }
+    store->disk->close(file.fd);
+    return r;
+}
+
+/* Both a segment and its pack are there when a sealing, or a backup of it, was
+ * cut short.  The pack was whole when it got its name; if it still is to the
+ * last byte, and has all that the segment has, it is the one. */
 static int choose(struct store *store, uint64_t number, bool *pack_is_good, struct err *err)
 {
     struct pack_file pack;
+    uint64_t sequence = 0;
     char path[PACK_PATH];
-    int r = pack_file_open(store->disk, store->config.packs, number, true, &pack, err);
-    *pack_is_good = r == 0;
+    int r = pack_file_open(store->disk, store->config.packs, number, PACK_STRICT, &pack, err);
     if (!r) {
-        r = add_left(store, number, pack.pack->summary.last_sequence, err);
+        r = pack_file_check(&pack, NULL, NULL, err);
+        if (!r)
+            r = end_of_segment(store, number, &sequence, err);
+        uint64_t last = pack.pack->summary.last_sequence;
         pack_file_close(&pack);
-        return r;
+        if (!r && last >= sequence) {
+            *pack_is_good = true;
+            return add_left(store, number, last, err);
+        }
     }
-    if (r != ERR_CORRUPT || store->config.read_only)
-        return r == ERR_CORRUPT ? 0 : r;
+    *pack_is_good = false;
+    if (r && r != ERR_CORRUPT)
+        return r;
+    if (store->config.read_only)
+        return 0;
     r = pack_path(store->config.packs, number, path, err);
     if (!r && store->disk->unlink(path) < 0)
         r = err_sys(err, errno, "remove damaged pack %016" PRIx64 ".pack", number);
@@ -226,7 +263,7 @@ static int follow_pack(struct store *store, uint64_t number, struct err *err)
     int r = pack_file_summary(store->disk, store->config.packs, number, &summary, err);
     if (r == ERR_CORRUPT) { /* neither head nor foot: what is in it, and what the index had of it */
         struct pack_file pack;
-        r = pack_file_open(store->disk, store->config.packs, number, false, &pack, err);
+        r = pack_file_open(store->disk, store->config.packs, number, PACK_MEND, &pack, err);
         if (r)
             return r;
         summary = pack.pack->summary;
@@ -239,10 +276,12 @@ static int follow_pack(struct store *store, uint64_t number, struct err *err)
 }
 
 /* The segment of the greatest number that was ever begun is the one that is
- * written, unless it has become a pack.  Repair its end. */
-static int take_last(struct store *store, struct numbers *segments, uint64_t newest_pack,
+ * written, unless it has become a pack, which beside a server may be just now.
+ * Repair its end. */
+static int take_last(struct store *store, struct numbers *segments, struct numbers *packs,
                      struct segment_file *file, bool *found, struct err *err)
 {
+    uint64_t newest_pack = packs->count > 0 ? packs->at[packs->count - 1] : 0;
     bool repair = !store->config.read_only;
     *found = false;
     while (segments->count > 0 && segments->at[segments->count - 1] > newest_pack && !*found) {
@@ -250,11 +289,13 @@ static int take_last(struct store *store, struct numbers *segments, uint64_t new
         bool incomplete = false;
         int r =
             segment_open(store->disk, store->config.dir, number, repair, file, &incomplete, err);
+        segments->count--;
+        if (r == ERR_NOT_FOUND && !repair)
+            return add_number(packs, number, err);
         if (!r && incomplete && repair)
             r = remove_segment(store, number, err);
         if (r)
             return r;
-        segments->count--;
         *found = !incomplete;
     }
     return 0;
@@ -268,7 +309,7 @@ static int add_containers(struct store *store, const struct numbers *segments,
     for (size_t s = 0, p = 0; !r && (s < segments->count || p < packs->count);) {
         bool sealed = s == segments->count || (p < packs->count && packs->at[p] < segments->at[s]);
         uint64_t number = sealed ? packs->at[p++] : segments->at[s++];
-        r = add_older(store, number, err);
+        r = add_older(store, number, sealed, err);
         if (!r)
             r = reader_add(store->reader, number, sealed, NULL, NULL, 0, err);
         atomic_fetch_add(sealed ? &store->packs : &store->segments, 1);
@@ -306,13 +347,13 @@ static int recover(struct store *store, struct err *err)
     uint64_t newest_pack = packs.count > 0 ? packs.at[packs.count - 1] : 0;
     uint64_t newest = segments.count > 0 ? segments.at[segments.count - 1] : 0;
     store->next_number = (newest > newest_pack ? newest : newest_pack) + 1;
-    r = take_last(store, &segments, newest_pack, &file, &found, err);
+    r = take_last(store, &segments, &packs, &file, &found, err);
     if (!r)
         r = add_containers(store, &segments, &packs, err);
     if (!r && found)
         r = add_last(store, &file, err);
-    else if (!r && newest_pack)
-        r = follow_pack(store, newest_pack, err);
+    else if (!r && packs.count > 0)
+        r = follow_pack(store, packs.at[packs.count - 1], err);
     else if (found)
         store->disk->close(file.fd);
 
@@ -331,11 +372,12 @@ static void count_bytes(struct store *store)
     for (size_t i = 0; i < store->older_count; i++) {
         char path[PACK_PATH];
         struct stat st;
-        if (!pack_path(store->config.packs, store->older[i], path, NULL) && stat(path, &st) == 0)
-            atomic_fetch_add(&store->pack_bytes, (uint64_t)st.st_size);
-        else if (!segment_path(store->config.dir, store->older[i], path, NULL) &&
-                 stat(path, &st) == 0)
-            atomic_fetch_add(&store->bytes, (uint64_t)st.st_size);
+        bool sealed = store->older[i].sealed;
+        uint64_t number = store->older[i].number;
+        int r = sealed ? pack_path(store->config.packs, number, path, NULL)
+                       : segment_path(store->config.dir, number, path, NULL);
+        if (!r && stat(path, &st) == 0)
+            atomic_fetch_add(sealed ? &store->pack_bytes : &store->bytes, (uint64_t)st.st_size);
     }
 }
 
@@ -371,6 +413,11 @@ int store_open(const struct store_config *config, struct store **result, struct 
         store->packs_fd = disk_open(store->disk, store->packs_dir, O_RDONLY | O_DIRECTORY);
     if (config->packs.len > 0 && store->packs_fd < 0 && !(config->read_only && errno == ENOENT)) {
         r = err_sys(err, errno, "open directory %s", store->packs_dir);
+        goto out;
+    }
+    /* A pack that a killed process had just named must stay, or its segment. */
+    if (store->packs_fd >= 0 && !config->read_only && store->disk->fsync(store->packs_fd) < 0) {
+        r = err_sys(err, errno, "sync directory %s", store->packs_dir);
         goto out;
     }
     r = recover(store, err);
@@ -441,7 +488,7 @@ static bool must_roll(const struct store *store, uint64_t size, uint64_t runs)
     if (last->end == SEGMENT_HEAD)
         return false; /* empty: there is no better one */
     return size > STORE_GROUP_MAX || last->end + size > store->config.segment_size ||
-           last->ordinal + runs > UINT32_MAX;
+           last->ordinal + runs > UINT32_MAX || last->ordinal >= SEGMENT_ORDINALS;
 }
 
 int store_reserve(struct store *store, struct store_record *records, size_t count, struct err *err)
@@ -501,7 +548,7 @@ static int roll(struct store *store, uint64_t number, struct err *err)
     if (store->last.file.number != 0) {
         r = segment_finish(&store->last, err);
         if (!r)
-            r = add_older(store, store->last.file.number, err);
+            r = add_older(store, store->last.file.number, false, err);
         if (r)
             return r;
     }
@@ -604,18 +651,23 @@ void store_read(struct store *store, struct store_read *read)
 
 /* ---- walking ---- */
 
-int store_walk(struct store *store, uint64_t after_sequence, store_visit_fn *visit,
-               store_damaged_fn *damaged, void *context, struct err *err)
+static struct walk_log log_of(const struct store *store)
 {
-    const struct walk_log log = {
+    return (struct walk_log){
         .disk = store->disk,
         .segments = store->config.dir,
         .packs = store->config.packs,
-        .numbers = store->older,
+        .containers = store->older,
         .count = store->older_count,
         .last = store->last.file.number ? &store->last : NULL,
         .live = store->config.read_only,
     };
+}
+
+int store_walk(struct store *store, uint64_t after_sequence, store_visit_fn *visit,
+               store_damaged_fn *damaged, void *context, struct err *err)
+{
+    const struct walk_log log = log_of(store);
     return walk(&log, &store->stopped, after_sequence, visit, damaged, context, err);
 }
 
@@ -635,7 +687,7 @@ void store_rest(struct store *store, struct store_rest *rest)
     if (!r)
         r = segment_finish(last, &rest->op.err);
     if (!r)
-        r = add_older(store, last->file.number, &rest->op.err);
+        r = add_older(store, last->file.number, false, &rest->op.err);
     if (!r) {
         reader_rest(store->reader);
         segment_stop(last);
@@ -656,6 +708,21 @@ static void count_sealed(struct store *store, uint64_t number, uint64_t pack_siz
     atomic_fetch_add(&store->pack_bytes, pack_size);
 }
 
+/* Where does a segment end, by what came after it?  The next container says;
+ * when there is none, nothing was appended since.  0: nobody knows. */
+static uint64_t end_by_next(struct store *store, uint64_t number)
+{
+    uint64_t newest = atomic_load(&store->last_sequence), sequence = 0; /* in this order */
+    bool sealed;
+    struct walk_container next = {.number = reader_next(store->reader, number, &sealed)};
+    const struct walk_log where = {
+        .disk = store->disk, .segments = store->config.dir, .packs = store->config.packs};
+    next.sealed = sealed;
+    if (next.number == 0)
+        return newest;
+    return walk_sequence_before(&where, next, &sequence) ? sequence : 0;
+}
+
 int store_seal(struct store *store, store_pace_fn *pace, void *context, struct store_sealed *result,
                struct err *err)
 {
@@ -669,11 +736,13 @@ int store_seal(struct store *store, store_pace_fn *pace, void *context, struct s
         .packs = store->config.packs,
         .packs_fd = store->packs_fd,
         .number = number,
+        .end_sequence = end_by_next(store, number),
+        .keep_free = store->config.reserve / 2,
         .pace = pace,
         .context = context,
     };
     int r = seal_segment(&seal, err);
-    if (r == ERR_CORRUPT)
+    if (r == ERR_CORRUPT || r == ERR_IO)
         store->unsealable = number; /* it stays as it is; the next start tries again */
     if (!r)
         r = add_left(store, number, seal.last_sequence, err);

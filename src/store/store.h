@@ -96,10 +96,13 @@ void store_read(struct store *store, struct store_read *read);
 /* Call `visit` for every record after `sequence` (0: all), oldest first, until
  * it returns non-zero, which is returned.  Bodies are verified by whoever
  * decodes the runs; headers and tables are verified here.  With `damaged` set,
- * a bad record is told to it and skipped, else it is ERR_CORRUPT. */
+ * a bad record is told to it and skipped, else it is ERR_CORRUPT.  `lost`: runs
+ * may be missing because of it; what is damaged and costs none is told, and is
+ * no error. */
 typedef int store_visit_fn(void *context, const struct record *record, struct place first,
                            uint64_t sequence, struct err *err);
-typedef void store_damaged_fn(void *context, struct str file, uint64_t offset, const char *why);
+typedef void store_damaged_fn(void *context, struct str file, uint64_t offset, const char *why,
+                              bool lost);
 int store_walk(struct store *store, uint64_t after_sequence, store_visit_fn *visit,
                store_damaged_fn *damaged, void *context, struct err *err);
 
@@ -133,9 +136,9 @@ struct store_sealed {
 
 /* Make the oldest segment that is not written any more into a pack, and read
  * that from now on.  The segment's file is left, for store_drop_left().
- * ERR_NOT_FOUND no segment is to be sealed; ERR_CORRUPT it is damaged: it stays,
- * and is passed over until the next start; ERR_UNAVAILABLE `pace` said stop;
- * others: nothing is changed, try later. */
+ * ERR_NOT_FOUND no segment is to be sealed; ERR_CORRUPT, ERR_IO it cannot be: it
+ * stays, and is passed over until the next start; ERR_UNAVAILABLE `pace` said
+ * stop; ERR_FULL, ERR_BUSY nothing is changed, try later. */
 int store_seal(struct store *store, store_pace_fn *pace, void *context, struct store_sealed *result,
                struct err *err);
 

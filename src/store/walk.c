@@ -1,9 +1,4 @@
-/* walk.c - see walk.h.
- *
- * A container is a segment, or the pack that it has become: the segment is
- * tried first, since it may become a pack between two looks, and never the
- * other way round.
- */
+/* walk.c - see walk.h. */
 #include "store/walk.h"
 
 #include <errno.h>
@@ -21,8 +16,10 @@ struct journey {
     store_visit_fn *visit;
     store_damaged_fn *damaged;
     void *context;
-    uint64_t number, sequence; /* of the container before, and of its last record; 0: not known */
-    bool packed;               /* it was a pack */
+    uint64_t number;   /* of the container before; 0: there was none */
+    uint64_t sequence; /* of its last record, if that is known */
+    bool known;
+    bool packed; /* it was a pack */
 };
 
 void walk_stop_end(struct walk_stop *stop)
@@ -37,26 +34,32 @@ static struct str name_of(uint64_t number, bool packed, char room[PACK_NAME + 1]
     return (struct str){room, (size_t)len};
 }
 
-/* Something is wrong here: tell and go on, or give up. */
+/* Something is wrong here: tell and go on, or give up if runs are lost. */
 static int tell(const struct journey *j, uint64_t number, bool packed, uint64_t at, const char *why,
-                struct err *err)
+                bool lost, struct err *err)
 {
     char room[PACK_NAME + 1];
     struct str name = name_of(number, packed, room);
+    if (!j->damaged && !lost)
+        return 0;
     if (!j->damaged)
         return err_set(err, ERR_CORRUPT, "%s %.*s: damaged at %" PRIu64 ": %s",
                        packed ? "pack" : "segment", STR_FMT(name), at, why);
-    j->damaged(j->context, name, at, why);
+    j->damaged(j->context, name, at, why, lost);
     return 0;
 }
 
-/* Containers that follow each other are linked, so a lost end is noticed. */
-static int check_link(const struct journey *j, uint64_t number, uint64_t previous_sequence,
-                      struct err *err)
+/* Each container names the last sequence before it, so a container that is gone
+ * is noticed, and a lost end.  What a walk from the beginning meets first has
+ * none before it. */
+static int check_link(const struct journey *j, uint64_t number, bool packed,
+                      uint64_t previous_sequence, struct err *err)
 {
-    if (j->number + 1 != number || j->sequence == 0 || j->sequence == previous_sequence)
+    if (!j->known || j->sequence == previous_sequence)
         return 0;
-    return tell(j, j->number, j->packed, 0, "records are missing at the end", err);
+    return j->number
+               ? tell(j, j->number, j->packed, 0, "records are missing behind its end", true, err)
+               : tell(j, number, packed, 0, "records are missing before it", true, err);
 }
 
 /* ---- segments ---- */
@@ -69,7 +72,7 @@ static int visit_record(struct journey *j, struct segment_walk *walk,
     struct err bad = {0};
     int r = segment_load(walk->file, walk->at, head, &bytes, &record, &bad);
     if (r == ERR_CORRUPT)
-        return tell(j, walk->file->number, false, walk->at, bad.text, err);
+        return tell(j, walk->file->number, false, walk->at, bad.text, true, err);
     if (r) {
         if (err)
             *err = bad;
@@ -105,7 +108,7 @@ static void stop_here(struct journey *j, const struct segment_walk *walk)
 static int walk_segment(struct journey *j, const struct segment_file *file, uint64_t end,
                         bool open_end, struct err *err)
 {
-    int r = check_link(j, file->number, file->previous_sequence, err);
+    int r = check_link(j, file->number, false, file->previous_sequence, err);
     if (r)
         return r;
     struct segment_walk walk;
@@ -120,7 +123,7 @@ static int walk_segment(struct journey *j, const struct segment_file *file, uint
             break;
         if (why) {
             sound = false;
-            r = tell(j, file->number, false, walk.at, why, err);
+            r = tell(j, file->number, false, walk.at, why, true, err);
             if (!r)
                 r = segment_walk_skip(&walk, err);
             continue;
@@ -132,7 +135,8 @@ static int walk_segment(struct journey *j, const struct segment_file *file, uint
             stop_here(j, &walk);
     }
     j->number = file->number;
-    j->sequence = sound ? walk.sequence : 0;
+    j->sequence = walk.sequence;
+    j->known = sound;
     j->packed = false;
     segment_walk_end(&walk);
     return r;
@@ -145,11 +149,11 @@ static int open_pack(struct journey *j, uint64_t number, struct pack_walk **resu
     struct pack_file file;
     struct pack_walk *walk = NULL;
     struct err bad = {0};
-    int r = pack_file_open(j->log->disk, j->log->packs, number, false, &file, &bad);
+    int r = pack_file_open(j->log->disk, j->log->packs, number, PACK_MEND, &file, &bad);
     if (!r)
         r = pack_walk_start(&file, &walk, &bad);
     if (r == ERR_CORRUPT)
-        return tell(j, number, true, 0, bad.text, err);
+        return tell(j, number, true, 0, bad.text, true, err);
     if (r) {
         if (err)
             *err = bad;
@@ -157,10 +161,12 @@ static int open_pack(struct journey *j, uint64_t number, struct pack_walk **resu
     }
     uint64_t at;
     const char *why;
-    for (uint32_t i = 0; !r && pack_walk_damage(walk, &i, &at, &why);)
-        r = tell(j, number, true, at, why, err);
-    if (!r)
-        r = check_link(j, number, pack_walk_pack(walk)->summary.previous_sequence, err);
+    bool lost;
+    for (uint32_t i = 0; !r && pack_walk_damage(walk, &i, &at, &why, &lost);)
+        r = tell(j, number, true, at, why, lost, err);
+    const struct pack *pack = pack_walk_pack(walk);
+    if (!r && pack->summary.number != 0) /* else it does not know what was before it */
+        r = check_link(j, number, true, pack->summary.previous_sequence, err);
     if (r) {
         pack_walk_end(walk);
         return r;
@@ -200,20 +206,26 @@ static int walk_pack(struct journey *j, uint64_t number, struct err *err)
 
 /* ---- the log ---- */
 
-/* A container that is not written. */
-static int walk_container(struct journey *j, uint64_t number, struct err *err)
+/* One that is not written.  What was a segment is looked for as one first: it
+ * may become a pack between two looks, and never the other way round. */
+static int walk_container(struct journey *j, struct walk_container container, struct err *err)
 {
     const struct walk_log *log = j->log;
+    uint64_t number = container.number;
     struct segment_file file;
     bool incomplete = false;
     struct err bad = {0};
+    if (container.sealed)
+        return walk_pack(j, number, err);
     int r = segment_open(log->disk, log->segments, number, false, &file, &incomplete, &bad);
     if (incomplete)
         return 0; /* left by a failed creation; nothing was ever in it */
     if (r == ERR_NOT_FOUND)
         return walk_pack(j, number, err);
-    if (r == ERR_CORRUPT)
-        return tell(j, number, false, 0, bad.text, err);
+    if (r == ERR_CORRUPT) {
+        j->known = false;
+        return tell(j, number, false, 0, bad.text, true, err);
+    }
     if (r) {
         if (err)
             *err = bad;
@@ -228,25 +240,28 @@ static int walk_container(struct journey *j, uint64_t number, struct err *err)
     return r;
 }
 
-/* The sequence before a container; false when it cannot say. */
-static bool sequence_before(const struct walk_log *log, uint64_t number, uint64_t *sequence)
+bool walk_sequence_before(const struct walk_log *log, struct walk_container container,
+                          uint64_t *sequence)
 {
     struct segment_file file;
     struct pack_summary summary;
     bool incomplete = false;
-    int r = segment_open(log->disk, log->segments, number, false, &file, &incomplete, NULL);
+    int r = container.sealed ? ERR_NOT_FOUND
+                             : segment_open(log->disk, log->segments, container.number, false,
+                                            &file, &incomplete, NULL);
     if (!r && !incomplete) {
         *sequence = file.previous_sequence;
         log->disk->close(file.fd);
         return true;
     }
-    if (r != ERR_NOT_FOUND || pack_file_summary(log->disk, log->packs, number, &summary, NULL))
+    if (r != ERR_NOT_FOUND ||
+        pack_file_summary(log->disk, log->packs, container.number, &summary, NULL))
         return false;
     *sequence = summary.previous_sequence;
     return true;
 }
 
-/* Of log->numbers, the first that can have a record after `sequence`. */
+/* Of log->containers, the first that can have a record after `sequence`. */
 static size_t first_after(const struct walk_log *log, uint64_t sequence)
 {
     if (sequence == 0)
@@ -254,8 +269,8 @@ static size_t first_after(const struct walk_log *log, uint64_t sequence)
     size_t i = log->count;
     uint64_t before = log->last ? log->last->file.previous_sequence : UINT64_MAX;
     while (i > 0 && before > sequence) {
-        i--;
-        (void)sequence_before(log, log->numbers[i], &before); /* else the one before it does */
+        i--; /* one that cannot say is passed: the one before it does */
+        (void)walk_sequence_before(log, log->containers[i], &before);
     }
     return i;
 }
@@ -263,15 +278,17 @@ static size_t first_after(const struct walk_log *log, uint64_t sequence)
 int walk(const struct walk_log *log, struct walk_stop *stop, uint64_t after_sequence,
          store_visit_fn *visit, store_damaged_fn *damaged, void *context, struct err *err)
 {
+    size_t first = first_after(log, after_sequence);
     struct journey j = {.log = log,
                         .stop = stop,
                         .after = after_sequence,
                         .visit = visit,
                         .damaged = damaged,
-                        .context = context};
+                        .context = context,
+                        .known = first == 0};
     int r = 0;
-    for (size_t i = first_after(log, after_sequence); i < log->count && !r; i++)
-        r = walk_container(&j, log->numbers[i], err);
+    for (size_t i = first; i < log->count && !r; i++)
+        r = walk_container(&j, log->containers[i], err);
     if (!r && log->last)
         r = walk_segment(&j, &log->last->file, log->last->end, log->live, err);
     return r;

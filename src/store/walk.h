@@ -11,11 +11,17 @@
 
 struct pack_walk;
 
+/* A container that is not written. */
+struct walk_container {
+    uint64_t number;
+    bool sealed; /* it was a pack when we came; else it may have become one */
+};
+
 /* What there is to walk. */
 struct walk_log {
     const struct disk *disk;
-    struct str segments, packs; /* directories */
-    const uint64_t *numbers;    /* of the containers that are not written, ascending */
+    struct str segments, packs;              /* directories */
+    const struct walk_container *containers; /* ascending */
     size_t count;
     const struct segment *last; /* the segment that is written; NULL: none */
     bool live;                  /* another process may be writing it */
@@ -30,6 +36,10 @@ struct walk_stop {
     uint64_t sequence; /* of the record that was visited last */
 };
 void walk_stop_end(struct walk_stop *stop);
+
+/* The sequence of the last record before a container; false when it cannot say. */
+bool walk_sequence_before(const struct walk_log *log, struct walk_container container,
+                          uint64_t *sequence);
 
 /* See store_walk(). */
 int walk(const struct walk_log *log, struct walk_stop *stop, uint64_t after_sequence,

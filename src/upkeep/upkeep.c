@@ -110,7 +110,7 @@ static enum err_code seal(struct upkeep *upkeep)
         return (enum err_code)r;
     if (r) {
         metric_add(METRIC_SEALS_FAILED, 1);
-        log_event(r == ERR_CORRUPT ? LOG_ERROR : LOG_WARN, "seal_failed",
+        log_event(r == ERR_CORRUPT || r == ERR_IO ? LOG_ERROR : LOG_WARN, "seal_failed",
                   LOG_C("reason", err.text));
         return (enum err_code)r;
     }
@@ -160,9 +160,8 @@ static void *run(void *arg)
         enum err_code code = drop_left(upkeep);
         if (code == ERR_OK || code == ERR_NOT_FOUND)
             code = seal(upkeep);
-        pause_ms = code == ERR_OK || code == ERR_CORRUPT ? 0 /* there may be more */
-                   : code == ERR_NOT_FOUND               ? look_ms
-                                                         : RETRY_MS;
+        bool next = code == ERR_OK || code == ERR_CORRUPT || code == ERR_IO;
+        pause_ms = next ? 0 : code == ERR_NOT_FOUND ? look_ms : RETRY_MS;
     }
     return NULL;
 }

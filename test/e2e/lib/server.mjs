@@ -10,11 +10,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ask } from './client.mjs';
 
@@ -220,6 +221,18 @@ export class Server {
         const answer = await this.get('/metrics');
         assert.equal(answer.status, 200);
         return parseMetrics(answer.text);
+    }
+}
+
+// Until every segment has become a pack and is gone.  The server has to seal
+// soon: --seal-idle 100ms.
+export async function sealed(server, limit = 60_000) {
+    const late = Date.now() + limit;
+    for (;;) {
+        const left = (await readdir(join(server.data, 'segments'))).some((f) => f.endsWith('.seg'));
+        if (!left && (await server.metrics()).get('rundlet_segments') === 0) return;
+        assert.ok(Date.now() < late, `not sealed in ${limit} ms:\n${server.tail()}`);
+        await pause(20);
     }
 }
 
