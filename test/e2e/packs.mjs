@@ -197,3 +197,48 @@ describe('what was sealed', () => {
         assert.deepEqual(await look(path), answers.get(path));
     });
 });
+
+describe('while segments are being sealed', () => {
+    it('readers never notice, and writers go on', async () => {
+        const server = await Server.start({
+            flags: ['--segment-size', '1MiB', '--seal-idle', '100ms', '--seal-rate', '4MiB'],
+        });
+        const stored = [];
+        let writing = true;
+        const write = async () => {
+            for (let i = 0; i < 24; i++) {
+                const runs = Array.from({ length: 20 }, (_, n) => ({
+                    id: uuid(),
+                    trace_id: uuid(),
+                    name: `w${i}.${n}`,
+                    inputs: { text: prose(2000), i, n },
+                }));
+                await server.store(runs);
+                stored.push(...runs);
+            }
+            writing = false;
+        };
+        let reads = 0;
+        const read = async () => {
+            for (;;) {
+                const left = (await server.metrics()).get('rundlet_segments');
+                if (!writing && left === 0) return;
+                for (let i = 0; i < 20 && stored.length; i++) {
+                    const one = random.one(stored);
+                    const answer = await server.get(`/runs/${one.id}?fields=inputs`);
+                    assert.equal(answer.status, 200, answer.text);
+                    assert.deepEqual(answer.json.inputs, one.inputs);
+                    reads++;
+                }
+            }
+        };
+        await Promise.all([write(), read(), read(), read()]);
+        const metrics = await server.metrics();
+        assert.ok(metrics.get('rundlet_packs') >= 3);
+        assert.ok(reads > 100);
+        assert.equal(metrics.get('rundlet_store_corrupt_total'), 0);
+        for (const one of stored)
+            assert.deepEqual((await server.get(`/runs/${one.id}`)).json.inputs, one.inputs);
+        await server.close();
+    });
+});
