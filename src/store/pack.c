@@ -312,6 +312,9 @@ static int open_section(const struct pack_section *section, struct str stored, c
 {
     if (crc32c(0, stored.at, stored.len) != section->crc)
         return err_set(err, ERR_CORRUPT, "wrong checksum");
+    size_t whole = 0;
+    if (frame_measure(stored, &whole) != stored.len || whole != section->size)
+        return err_set(err, ERR_CORRUPT, "not the frame it should be");
     struct frame_opener *opener = frame_opener_new();
     int r = frame_open(opener, stored, rows, section->size, err);
     frame_opener_free(opener);
