@@ -270,6 +270,9 @@ int pack_load(struct pack *pack, enum pack_section_type type, struct str stored,
         return err_set(err, ERR_CORRUPT, "section %s: there is none", name);
     if (stored.len != section->stored || crc32c(0, stored.at, stored.len) != section->crc)
         return err_set(err, ERR_CORRUPT, "section %s: wrong checksum", name);
+    size_t whole = 0;
+    if (frame_measure(stored, &whole) != stored.len || whole != section->size)
+        return err_set(err, ERR_CORRUPT, "section %s: not the frame it should be", name);
     char *rows = malloc(section->size + 1);
     if (!rows)
         return err_set(err, ERR_BUSY, "no memory for section %s", name);
