@@ -124,9 +124,11 @@ int pack_file_take(struct pack_file *file, uint64_t size, struct err *err)
     return r;
 }
 
-static int rebuild(struct pack_file *file, const char *why, struct err *err)
+/* `err` says why it must be, and may come to say why it cannot. */
+static int rebuild(struct pack_file *file, struct err *err)
 {
     struct stat st;
+    const struct err why = *err;
     if (file->disk->fstat(file->fd, &st) < 0)
         return err_sys(err, errno, "stat");
     size_t size = (size_t)st.st_size;
@@ -136,7 +138,7 @@ static int rebuild(struct pack_file *file, const char *why, struct err *err)
     struct pack *pack = NULL;
     int r = read_all(file->disk, file->fd, bytes, size, 0, err);
     if (!r)
-        r = pack_rebuild((struct str){bytes, size}, why, &pack, err);
+        r = pack_rebuild((struct str){bytes, size}, why.text, &pack, err);
     free(bytes);
     if (r)
         return r;
@@ -156,7 +158,7 @@ int pack_file_open(const struct disk *disk, struct str dir, uint64_t number, boo
     struct err why = {0};
     r = pack_file_take(&file, size, &why);
     if (r == ERR_CORRUPT && !strict)
-        r = rebuild(&file, why.text, &why);
+        r = rebuild(&file, &why);
     if (!r && file.pack->summary.number != number && !file.pack->rebuilt[0])
         r = err_set(&why, ERR_CORRUPT, "it is number %016" PRIx64 " under another name",
                     file.pack->summary.number);
@@ -213,7 +215,7 @@ int pack_file_load(struct pack_file *file, enum pack_section_type type, struct e
         r = pack_load(file->pack, type, (struct str){stored, section->stored}, &why);
     free(stored);
     if (r == ERR_CORRUPT)
-        r = rebuild(file, why.text, &why);
+        r = rebuild(file, &why);
     if (r && err)
         *err = why;
     return r ? err_wrap(err, "pack %016" PRIx64 ".pack", file->number) : 0;
