@@ -281,7 +281,8 @@ int pack_load(struct pack *pack, enum pack_section_type type, struct str stored,
     frame_opener_free(opener);
     if (r) {
         free(rows);
-        return err_wrap(err, "section %s", name);
+        err_wrap(err, "section %s", name);
+        return r;
     }
     return pack_take(pack, type, rows, section->size, err);
 }
@@ -466,7 +467,9 @@ int pack_unpack(const struct pack *pack, uint32_t block, struct str stored,
         return err_set(err, ERR_CORRUPT, "block %u at %" PRIu64 ": not the frame it should be",
                        block, b->at);
     int r = frame_open(opener, stored, room, size, err);
-    return r ? err_wrap(err, "block %u at %" PRIu64, block, b->at) : 0;
+    if (r)
+        err_wrap(err, "block %u at %" PRIu64, block, b->at);
+    return r;
 }
 
 int pack_read_item(struct str bytes, struct pack_item *result, struct err *err)

@@ -153,8 +153,10 @@ int pack_file_open(const struct disk *disk, struct str dir, uint64_t number, boo
     struct pack_file file = {.disk = disk, .number = number};
     uint64_t size;
     int r = open_file(disk, dir, number, &file.fd, &size, err);
-    if (r)
-        return err_wrap(err, "pack %016" PRIx64 ".pack", number);
+    if (r) {
+        err_wrap(err, "pack %016" PRIx64 ".pack", number);
+        return r;
+    }
     struct err why = {0};
     r = pack_file_take(&file, size, &why);
     if (r == ERR_CORRUPT && !strict)
@@ -166,7 +168,8 @@ int pack_file_open(const struct disk *disk, struct str dir, uint64_t number, boo
         pack_file_close(&file);
         if (err)
             *err = why;
-        return err_wrap(err, "pack %016" PRIx64 ".pack", number);
+        err_wrap(err, "pack %016" PRIx64 ".pack", number);
+        return r;
     }
     *result = file;
     return 0;
@@ -187,8 +190,10 @@ int pack_file_summary(const struct disk *disk, struct str dir, uint64_t number,
     uint64_t size;
     char bytes[PACK_HEAD];
     int r = open_file(disk, dir, number, &fd, &size, err);
-    if (r)
-        return err_wrap(err, "pack %016" PRIx64 ".pack", number);
+    if (r) {
+        err_wrap(err, "pack %016" PRIx64 ".pack", number);
+        return r;
+    }
     r = read_all(disk, fd, bytes, sizeof bytes, 0, err);
     if (!r)
         r = pack_read_summary(bytes, false, result, err);
@@ -198,7 +203,9 @@ int pack_file_summary(const struct disk *disk, struct str dir, uint64_t number,
             r = pack_read_summary(bytes, true, result, err);
     }
     disk->close(fd);
-    return r ? err_wrap(err, "pack %016" PRIx64 ".pack", number) : 0;
+    if (r)
+        err_wrap(err, "pack %016" PRIx64 ".pack", number);
+    return r;
 }
 
 int pack_file_load(struct pack_file *file, enum pack_section_type type, struct err *err)
@@ -218,7 +225,9 @@ int pack_file_load(struct pack_file *file, enum pack_section_type type, struct e
         r = rebuild(file, &why);
     if (r && err)
         *err = why;
-    return r ? err_wrap(err, "pack %016" PRIx64 ".pack", file->number) : 0;
+    if (r)
+        err_wrap(err, "pack %016" PRIx64 ".pack", file->number);
+    return r;
 }
 
 /* ---- reading ---- */
@@ -339,7 +348,9 @@ int pack_file_part(const struct pack_file *file, struct pack_scratch *scratch, u
     assert(at <= sum->stream_size && size <= sum->stream_size - at);
     struct piece piece = {at, size, room};
     int r = size > 0 ? read_pieces(file, scratch, &piece, 1, err) : 0;
-    return r ? err_wrap(err, "pack %016" PRIx64 ".pack", file->number) : 0;
+    if (r)
+        err_wrap(err, "pack %016" PRIx64 ".pack", file->number);
+    return r;
 }
 
 static int no_run(const struct pack_file *file, uint32_t ordinal, struct err *err)
@@ -375,7 +386,9 @@ static int decode(const struct found *found, struct run *result, struct err *err
         r = err_set(err, ERR_CORRUPT, "another item");
     if (!r)
         r = record_decode(item.entry, item.spans, item.raw, result, err);
-    return r ? err_wrap(err, "run %" PRIu32, found->wanted->ordinal) : 0;
+    if (r)
+        err_wrap(err, "run %" PRIu32, found->wanted->ordinal);
+    return r;
 }
 
 static int read_runs(const struct pack_file *file, struct pack_scratch *scratch,
@@ -415,5 +428,7 @@ int pack_file_read(const struct pack_file *file, struct pack_scratch *scratch,
                    struct err *err)
 {
     int r = read_runs(file, scratch, wanted, count, arena, runs, err);
-    return r ? err_wrap(err, "pack %016" PRIx64 ".pack", file->number) : 0;
+    if (r)
+        err_wrap(err, "pack %016" PRIx64 ".pack", file->number);
+    return r;
 }

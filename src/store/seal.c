@@ -186,7 +186,7 @@ static int read_tables(struct sealing *s, struct err *err)
             break;
         r = why ? err_set(err, ERR_CORRUPT, "%s", why) : add_record(s, &head, walk.at, err);
         if (r) {
-            r = err_wrap(err, "at %" PRIu64, walk.at);
+            err_wrap(err, "at %" PRIu64, walk.at);
             break;
         }
         s->last_sequence = head.sequence;
@@ -344,7 +344,9 @@ static int compare(struct sealing *s, struct err *err)
     if (!r)
         r = compare_blocks(s, &file, err);
     pack_free(file.pack);
-    return r ? err_wrap(err, "a pack that was just written") : 0;
+    if (r)
+        err_wrap(err, "a pack that was just written");
+    return r;
 }
 
 /* ---- all of it ---- */
@@ -366,7 +368,9 @@ static int make_pack(struct sealing *s, const char *tmp, const char *path, struc
         if (r)
             (void)seal->disk->unlink(tmp); /* if it stays, the next start removes it */
     }
-    return r ? err_wrap(err, "segment %016" PRIx64 ".seg", seal->number) : 0;
+    if (r)
+        err_wrap(err, "segment %016" PRIx64 ".seg", seal->number);
+    return r;
 }
 
 int seal_segment(struct seal *seal, struct err *err)
