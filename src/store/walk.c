@@ -159,8 +159,9 @@ static int open_pack(struct journey *j, uint64_t number, struct pack_walk **resu
     const char *why;
     for (uint32_t i = 0; !r && pack_walk_damage(walk, &i, &at, &why);)
         r = tell(j, number, true, at, why, err);
-    if (!r)
-        r = check_link(j, number, pack_walk_pack(walk)->summary.previous_sequence, err);
+    const struct pack_summary *sum = &pack_walk_pack(walk)->summary;
+    if (!r && sum->number == number) /* else neither head nor foot could say what was before */
+        r = check_link(j, number, sum->previous_sequence, err);
     if (r) {
         pack_walk_end(walk);
         return r;
