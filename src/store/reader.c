@@ -570,17 +570,20 @@ static int read_container(struct reader *reader, const struct wanted *wanted, si
     return r;
 }
 
-/* Beside a writer, a segment that is not there any more has become a pack, also
- * one that was made since we came.  The one that was written then is still open,
- * and as good. */
+/* A segment that is not there any more has become a pack, perhaps while we were
+ * about to open it.  Beside a writer that is seen by looking, also of one that
+ * was made since we came.  The one that was written then is still open, and as
+ * good. */
 static bool became_pack(struct reader *reader, uint64_t number)
 {
     struct pack_summary summary;
     pthread_mutex_lock(&reader->lock);
+    size_t i = find(reader, number);
+    bool sealed = is_known(reader, i, number) && reader->known[i]->sealed;
     bool candidate = reader->live && !(reader->written && reader->written->number == number);
     pthread_mutex_unlock(&reader->lock);
-    if (!candidate)
-        return false;
+    if (sealed || !candidate)
+        return sealed;
     int r = pack_file_summary(reader->disk, reader->packs, number, &summary, NULL);
     if (r && r != ERR_CORRUPT)
         return false;
