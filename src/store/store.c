@@ -348,7 +348,8 @@ int store_open(const struct store_config *config, struct store **result, struct 
         abort();
     store->packs_dir = store->dir + config->dir.len + 1;
     memcpy(store->dir, config->dir.at, config->dir.len);
-    memcpy(store->packs_dir, config->packs.at, config->packs.len);
+    if (config->packs.len > 0)
+        memcpy(store->packs_dir, config->packs.at, config->packs.len);
     store->config = *config;
     store->config.dir = (struct str){store->dir, config->dir.len};
     store->config.packs = (struct str){store->packs_dir, config->packs.len};
