@@ -76,7 +76,8 @@ struct reader *reader_new(const struct disk *disk, struct str segments, struct s
     reader->disk = disk;
     reader->live = live;
     memcpy(reader->dirs, segments.at, segments.len);
-    memcpy(reader->dirs + segments.len, packs.at, packs.len);
+    if (packs.len > 0)
+        memcpy(reader->dirs + segments.len, packs.at, packs.len);
     reader->segments = (struct str){reader->dirs, segments.len};
     reader->packs = (struct str){reader->dirs + segments.len, packs.len};
     pthread_mutex_init(&reader->lock, NULL);

@@ -7,8 +7,8 @@
  * Threads  any one at a time for a directory; blocks for long
  * Memory   a few blocks, and about half a kilobyte for each run
  * Errors   ERR_CORRUPT the segment is damaged: it stays as it is; ERR_FULL,
- *          ERR_BUSY nothing is left behind, try later; ERR_IO likewise, and
- *          trying again is of no use; ERR_UNAVAILABLE told to stop.  A failed
+ *          ERR_IO, ERR_BUSY nothing is left behind, try later;
+ *          ERR_UNAVAILABLE told to stop.  A failed
  *          sync ends the process
  * Sources  docs/design/durability.md, Sealing
  */

@@ -31,6 +31,8 @@
 #include "store/segment.h"
 #include "store/walk.h"
 
+static const int64_t SEAL_RETRY_US = 600 * 1000000LL;
+
 struct store {
     struct store_config config;
     const struct disk *disk;
@@ -54,7 +56,9 @@ struct store {
     struct walk_stop stopped;
 
     /* Of the one that seals. */
-    uint64_t unsealable; /* the segments up to here that are not sealed cannot be */
+    uint64_t damaged;    /* the segments up to here that are not sealed are damaged */
+    uint64_t failed;     /* those up to here failed for another reason */
+    int64_t retry_at_us; /* and are tried again from then on */
     struct left {
         uint64_t number, sequence; /* of its last record */
     } * left;                      /* segments whose packs are there; oldest first */
@@ -390,7 +394,8 @@ int store_open(const struct store_config *config, struct store **result, struct 
         abort();
     store->packs_dir = store->dir + config->dir.len + 1;
     memcpy(store->dir, config->dir.at, config->dir.len);
-    memcpy(store->packs_dir, config->packs.at, config->packs.len);
+    if (config->packs.len > 0)
+        memcpy(store->packs_dir, config->packs.at, config->packs.len);
     store->config = *config;
     store->config.dir = (struct str){store->dir, config->dir.len};
     store->config.packs = (struct str){store->packs_dir, config->packs.len};
@@ -727,7 +732,9 @@ int store_seal(struct store *store, store_pace_fn *pace, void *context, struct s
                struct err *err)
 {
     assert(store->packs_fd >= 0 && !store->config.read_only);
-    uint64_t number = reader_next_segment(store->reader, store->unsealable);
+    bool retry = clock_mono_us() >= store->retry_at_us;
+    uint64_t after = retry || store->failed < store->damaged ? store->damaged : store->failed;
+    uint64_t number = reader_next_segment(store->reader, after);
     if (number == 0)
         return err_set(err, ERR_NOT_FOUND, "no segment is to be sealed");
     struct seal seal = {
@@ -742,8 +749,12 @@ int store_seal(struct store *store, store_pace_fn *pace, void *context, struct s
         .context = context,
     };
     int r = seal_segment(&seal, err);
-    if (r == ERR_CORRUPT || r == ERR_IO)
-        store->unsealable = number; /* it stays as it is; the next start tries again */
+    if (r == ERR_CORRUPT)
+        store->damaged = number;
+    if (r == ERR_IO) {
+        store->failed = number;
+        store->retry_at_us = clock_mono_us() + SEAL_RETRY_US;
+    }
     if (!r)
         r = add_left(store, number, seal.last_sequence, err);
     if (r)

@@ -136,9 +136,10 @@ struct store_sealed {
 
 /* Make the oldest segment that is not written any more into a pack, and read
  * that from now on.  The segment's file is left, for store_drop_left().
- * ERR_NOT_FOUND no segment is to be sealed; ERR_CORRUPT, ERR_IO it cannot be: it
- * stays, and is passed over until the next start; ERR_UNAVAILABLE `pace` said
- * stop; ERR_FULL, ERR_BUSY nothing is changed, try later. */
+ * ERR_NOT_FOUND no segment is to be sealed; ERR_CORRUPT it is damaged: it stays,
+ * and is passed over until the next start; ERR_IO likewise, for ten minutes;
+ * ERR_UNAVAILABLE `pace` said stop; ERR_FULL, ERR_BUSY nothing is changed, try
+ * later. */
 int store_seal(struct store *store, store_pace_fn *pace, void *context, struct store_sealed *result,
                struct err *err);
 

@@ -190,11 +190,11 @@ static int walk_pack(struct journey *j, uint64_t number, struct err *err)
     if (!walk)
         r = open_pack(j, number, &walk, err);
     j->number = number;
-    j->sequence =
-        walk && !pack_walk_pack(walk)->rebuilt[0] ? pack_walk_pack(walk)->summary.last_sequence : 0;
     j->packed = true;
+    j->known = walk && pack_walk_pack(walk)->summary.number != 0; /* it knows of itself */
     if (!walk)
         return r;
+    j->sequence = pack_walk_pack(walk)->summary.last_sequence;
     while (!r && pack_walk_next(walk, j->after, &record, &first, &sequence))
         r = j->visit(j->context, &record, first, sequence, err);
     if (r)

@@ -697,6 +697,78 @@ EACH(trace_and_name_are_and_ed)
     CHECK(page_is(bed, &query, false, 0));
 }
 
+EACH(what_was_committed_is_durable_when_asked)
+{
+    uint64_t sequence = 99;
+    CHECK(calls_durable(&bed->calls, &sequence) == 0);
+    CHECK(sequence == 0);
+    for (uint64_t i = 1; i < 6; i++) {
+        struct make_run run = {.id = make_id(i), .trace = make_id(i), .number = i};
+        add(bed, &run, 1);
+        CHECK(calls_durable(&bed->calls, &sequence) == 0);
+        CHECK(sequence == bed->sequence && sequence == calls_mark(&bed->calls));
+    }
+    CHECK(calls_commit(&bed->calls, 1000) == 0); /* of nothing */
+    CHECK(calls_durable(&bed->calls, &sequence) == 0);
+    CHECK(sequence == 1000);
+}
+
+EACH(what_is_only_staged_is_not_durable)
+{
+    struct make_run runs[2] = {{.id = make_id(1), .trace = make_id(1)},
+                               {.id = make_id(2), .trace = make_id(2)}};
+    struct index_batch batch;
+    uint64_t sequence = 0;
+    add(bed, runs, 1);
+    uint64_t committed = bed->sequence;
+    CHECK(stage(bed, runs + 1, 1, &batch) == 0);
+    CHECK(calls_durable(&bed->calls, &sequence) == 0); /* an open transaction is not in the way */
+    CHECK(sequence == committed);
+    CHECK(calls_rollback(&bed->calls) == 0);
+    CHECK(calls_durable(&bed->calls, &sequence) == 0);
+    CHECK(sequence == committed);
+    CHECK(stage(bed, runs + 1, 1, &batch) == 0);
+    CHECK(calls_commit(&bed->calls, bed->sequence) == 0);
+    CHECK(calls_durable(&bed->calls, &sequence) == 0);
+    CHECK(sequence == bed->sequence && sequence > committed);
+}
+
+/* One of many that are asked at once. */
+struct asked {
+    struct index_durable durable;
+    size_t *ended;
+};
+
+static void have_asked(struct op *op)
+{
+    ++*op_owner(op, struct asked, durable.op)->ended;
+}
+
+EACH(everyone_who_asks_whether_it_is_durable_is_answered)
+{
+    enum { MANY = 300 };
+    static struct asked asked[MANY];
+    size_t ended = 0, good = 0;
+    struct make_run run = {.id = make_id(1), .trace = make_id(1)};
+    struct index *index = bed->calls.index;
+    add(bed, &run, 1);
+    for (size_t i = 0; i < MANY; i++) {
+        asked[i] = (struct asked){.durable = {.op = {.loop = bed->calls.loop, .done = have_asked}},
+                                  .ended = &ended};
+        index->ops->durable(index, &asked[i].durable);
+        CHECK(ended == 0);
+    }
+    for (uint64_t sequence; ended < MANY;)
+        CHECK(calls_durable(&bed->calls, &sequence) != -1); /* turns the loop */
+    for (size_t i = 0; i < MANY; i++) {
+        const struct index_durable *durable = &asked[i].durable;
+        CHECK(durable->op.err.code == ERR_OK || durable->op.err.code == ERR_BUSY);
+        CHECK(durable->op.err.code || durable->sequence == bed->sequence);
+        good += durable->op.err.code == ERR_OK;
+    }
+    CHECK(ended == MANY && good > 0);
+}
+
 EACH(many_names_are_searched_as_well_as_few)
 {
     enum { COUNT = 600 };

@@ -159,8 +159,8 @@ static void scan_and_read(bool live)
         return;
     int r = segment_scan(&f, file.size, &marks, NULL);
     assert(r == 0);
-    struct reader *reader = reader_new(&memory, STR("."), live);
-    r = reader_add(reader, 1, NULL, NULL, 0, NULL);
+    struct reader *reader = reader_new(&memory, STR("."), (struct str){0}, live);
+    r = reader_add(reader, 1, false, NULL, NULL, 0, NULL);
     assert(r == 0);
     read_all(reader, &marks);
     reader_free(reader);

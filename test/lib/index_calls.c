@@ -70,6 +70,15 @@ uint64_t calls_mark(struct calls *calls)
     return mark.sequence;
 }
 
+int calls_durable(struct calls *calls, uint64_t *sequence)
+{
+    struct index_durable durable = {.op = begin(calls)};
+    calls->index->ops->durable(calls->index, &durable);
+    int r = wait_for(calls, &durable.op);
+    *sequence = durable.sequence;
+    return r;
+}
+
 int calls_find(struct calls *calls, const struct uuid *ids, size_t count, struct arena *arena,
                struct index_row **rows)
 {

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/arena.h"
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "lib/check.h"
@@ -208,4 +209,182 @@ TEST(decoding_wants_exactly_the_lengths_the_entry_names)
     spans.len = 16;
     raw.len--;
     CHECK(record_decode(t.table, spans, raw, &run, NULL) == ERR_CORRUPT);
+}
+
+/* The same two runs, each by itself, as a pack gives them. */
+static void make_parts(struct two *t, struct record_part parts[2], struct record *record)
+{
+    make_two(t);
+    parts[0] = (struct record_part){
+        .entry = t->table, .spans = {t->table + 224, 16}, .raw = t->run[0].raw};
+    parts[1] = (struct record_part){
+        .entry = t->table + RECORD_ENTRY, .spans = {t->table + 240, 8}, .raw = t->run[1].raw};
+    *record = (struct record){.count = 2, .received_us = 77, .parts = parts};
+}
+
+TEST(runs_that_lie_apart_come_out_as_they_went_in)
+{
+    struct two t;
+    struct record_part parts[2];
+    struct record record;
+    make_parts(&t, parts, &record);
+
+    for (uint32_t i = 0; i < 2; i++) {
+        struct run run;
+        struct err err = {0};
+        CHECK(record_run(&record, i, &run, &err) == 0);
+        CHECK(same(&run, &t.run[i]));
+        CHECK(uuid_compare(record_id(&record, i), t.run[i].id) == 0);
+    }
+}
+
+TEST(runs_that_lie_apart_are_verified_even_when_fresh)
+{
+    struct two t;
+    struct record_part parts[2];
+    struct record record;
+    struct run run;
+    make_parts(&t, parts, &record);
+    record.fresh = true;
+    char changed[sizeof first_raw - 1];
+    memcpy(changed, first_raw, sizeof changed);
+    changed[3] ^= 1;
+    parts[0].raw.at = changed;
+
+    CHECK(record_run(&record, 0, &run, NULL) == ERR_CORRUPT);
+    CHECK(record_run(&record, 1, &run, NULL) == 0);
+}
+
+TEST(a_lost_run_is_an_error_and_has_its_id_if_that_is_known)
+{
+    struct two t;
+    struct record_part parts[2];
+    struct record record;
+    struct run run;
+    struct err err = {0};
+    make_parts(&t, parts, &record);
+    parts[0] = (struct record_part){.id = {{8, 8}}};
+
+    CHECK(record_run(&record, 0, &run, &err) == ERR_CORRUPT);
+    CHECK(strstr(err.text, "lost"));
+    CHECK(uuid_compare(record_id(&record, 0), parts[0].id) == 0);
+    CHECK(record_run(&record, 1, &run, &err) == 0);
+    parts[0].id = (struct uuid){0};
+    CHECK(uuid_is_zero(record_id(&record, 0)));
+}
+
+TEST(an_id_is_told_without_looking_at_the_rest)
+{
+    struct two t;
+    make_two(&t);
+    memset(t.body, 0, sizeof t.body);
+    t.table[100] = 99;
+
+    CHECK(uuid_compare(record_id(&t.record, 0), t.run[0].id) == 0);
+    CHECK(uuid_compare(record_id(&t.record, 1), t.run[1].id) == 0);
+    t.record.table.len = 2 * RECORD_ENTRY - 1;
+    CHECK(uuid_is_zero(record_id(&t.record, 1)));
+}
+
+TEST(peeking_at_an_entry_says_all_but_the_bytes)
+{
+    struct two t;
+    make_two(&t);
+
+    for (int i = 0; i < 2; i++) {
+        struct run seen = record_peek(t.table + i * RECORD_ENTRY);
+        CHECK(!seen.spans && !seen.raw.at && seen.raw.len == 0);
+        seen.spans = t.run[i].spans;
+        seen.raw = t.run[i].raw;
+        CHECK(same(&seen, &t.run[i]));
+    }
+}
+
+TEST(an_entry_is_sound_with_its_own_spans_only)
+{
+    struct two t;
+    make_two(&t);
+
+    CHECK(record_entry_sound(t.table, (struct str){t.first_spans, 16}));
+    CHECK(!record_entry_sound(t.table, (struct str){t.first_spans, 8}));
+    CHECK(!record_entry_sound(t.table + RECORD_ENTRY, (struct str){t.first_spans, 16}));
+    CHECK(record_raw_crc(t.table) == crc32c(0, first_raw, sizeof first_raw - 1));
+}
+
+TEST(a_record_weighs_what_its_runs_do_wherever_they_lie)
+{
+    struct two t;
+    struct record_part parts[2];
+    struct record record;
+    make_parts(&t, parts, &record);
+
+    CHECK(record_weight(&t.record) == sizeof t.table + sizeof t.body);
+    CHECK(record_weight(&record) == sizeof t.table + sizeof t.body - 1); /* no comma */
+}
+
+TEST(a_copy_of_a_record_outlives_it)
+{
+    for (int apart = 0; apart < 2; apart++) {
+        struct two *t = malloc(sizeof *t), want;
+        struct record_part *parts = malloc(2 * sizeof *parts);
+        struct record record;
+        struct arena *arena = arena_new(256);
+        make_two(&want);
+        make_parts(t, parts, &record);
+        char *raw = malloc(sizeof first_raw - 1);
+        memcpy(raw, first_raw, sizeof first_raw - 1);
+        parts[0].raw.at = raw;
+        if (!apart)
+            record = t->record;
+
+        struct record copy = record_copy(&record, arena);
+        memset(t, 'x', sizeof *t);
+        memset(parts, 'x', 2 * sizeof *parts);
+        memset(raw, 'x', sizeof first_raw - 1);
+        free(t);
+        free(parts);
+        free(raw);
+        CHECK(copy.count == 2 && copy.received_us == (apart ? 77 : 0));
+        for (uint32_t i = 0; i < 2; i++) {
+            struct run run;
+            CHECK(record_run(&copy, i, &run, NULL) == 0);
+            CHECK(same(&run, &want.run[i]));
+        }
+        arena_free(arena);
+    }
+}
+
+TEST(a_copy_keeps_what_is_known_of_a_lost_run)
+{
+    struct two t;
+    struct record_part parts[2];
+    struct record record;
+    struct run run;
+    struct arena *arena = arena_new(256);
+    make_parts(&t, parts, &record);
+    parts[1] = (struct record_part){.id = {{6}}};
+
+    struct record copy = record_copy(&record, arena);
+    CHECK(record_run(&copy, 0, &run, NULL) == 0);
+    CHECK(record_run(&copy, 1, &run, NULL) == ERR_CORRUPT);
+    CHECK(uuid_compare(record_id(&copy, 1), parts[1].id) == 0);
+    arena_free(arena);
+}
+
+TEST(spans_that_move_keep_their_entry_sound)
+{
+    struct two t;
+    struct run run;
+    make_two(&t);
+
+    char table[TABLE + 8] = {0}; /* a gap of 8 before the spans */
+    memcpy(table, t.table, 2 * RECORD_ENTRY);
+    memcpy(table + 2 * RECORD_ENTRY + 8, t.table + 2 * RECORD_ENTRY, TABLE - 2 * RECORD_ENTRY);
+    for (int i = 0; i < 2; i++)
+        record_move_spans(table + i * RECORD_ENTRY, table + 8, 8);
+    t.record.table = (struct str){table, sizeof table};
+    for (uint32_t i = 0; i < 2; i++) {
+        CHECK(record_run(&t.record, i, &run, NULL) == 0);
+        CHECK(same(&run, &t.run[i]));
+    }
 }
