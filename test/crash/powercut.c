@@ -897,8 +897,8 @@ static void choose_cuts(struct dice *dice, size_t *cuts, size_t count, size_t ev
     for (size_t i = 0; i < count; i++) {
         size_t cut = dice_below(dice, (uint32_t)events + 1);
         uint32_t near = dice_below(dice, 8);
-        if (near == 7) { /* the moment at which a pack is there */
-            while (cut < events && !recorder_is_rename(cut))
+        if (near >= 6) { /* just after a pack got its name, or a segment went */
+            while (cut < events && !recorder_is_gone(cut))
                 cut++;
             cut += 1 + dice_below(dice, 3);
         } else if (near >= 2) {

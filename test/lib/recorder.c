@@ -450,9 +450,10 @@ bool recorder_is_name(size_t event)
             rec.event[event].kind == REC_RENAME);
 }
 
-bool recorder_is_rename(size_t event)
+bool recorder_is_gone(size_t event)
 {
-    return event < rec.count && rec.event[event].kind == REC_RENAME;
+    return event < rec.count &&
+           (rec.event[event].kind == REC_REMOVE || rec.event[event].kind == REC_RENAME);
 }
 
 void recorder_ignore_dirs(bool on)

@@ -53,7 +53,7 @@ struct recorder_counts recorder_counts(void);
 /* Is the event a sync?  Just before and after them the cuts are of most interest. */
 bool recorder_is_sync(size_t event);
 bool recorder_is_name(size_t event); /* a name came, went or changed */
-bool recorder_is_rename(size_t event);
+bool recorder_is_gone(size_t event); /* a name went, perhaps for another */
 
 /* While on, nothing is noted of directories that are synced: the process died
  * before it came to that. */
