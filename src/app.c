@@ -25,17 +25,21 @@
 
 enum { QUEUE_MAX = 4096 /* batches, and reads of each kind, that may wait */ };
 
-/* A new directory's name must be as durable as what it will hold. */
+/* A directory's name must be as durable as what it will hold.  Also when it was
+ * there: who made it may have been killed before the sync. */
 static int make_dir(const char *path, struct err *err)
 {
-    if (mkdir(path, 0700) != 0)
-        return errno == EEXIST ? 0 : err_sys(err, errno, "make the directory %s", path);
+    bool made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST)
+        return err_sys(err, errno, "make the directory %s", path);
     char parent[4200];
     snprintf(parent, sizeof parent, "%s/..", path);
     int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(err, errno, "open the directory above %s", path);
-    int r = fsync(fd) == 0 ? 0 : err_sys(err, errno, "sync the directory above %s", path);
+    if (fd < 0) /* if it was made for us, what is above it may be none of our business */
+        return made ? err_sys(err, errno, "open the directory above %s", path) : 0;
+    int r = 0;
+    if (fsync(fd) != 0 && (made || errno != EINVAL)) /* a read-only file system may say that */
+        r = err_sys(err, errno, "sync the directory above %s", path);
     close(fd);
     return r;
 }

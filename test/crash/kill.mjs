@@ -1,12 +1,13 @@
-// kill.mjs - kill -9 at random moments of ingest and of recovery, again and again.
+// kill.mjs - kill -9 at random moments of ingest, of sealing and of recovery, again and again.
 //
 //   node test/crash/kill.mjs [cycles]     50 cycles by default, or $CYCLES
 //   SEED=7 node test/crash/kill.mjs       the same choices again (timing is not ours)
 //
 // Several clients post batches of mixed sizes, some with ids of their own and
 // some without, some of them contested: the same id, other bytes, at once.  At
-// a random moment the server is killed, sometimes again before it listens.
-// After every start:
+// a random moment the server is killed, sometimes again before it listens or soon
+// after.  Segments are small and are sealed all the time, now slowly, now as fast
+// as it goes, so that many kills fall into a sealing.  After every start:
 //
 //   - every run that was acknowledged is there, byte for byte: all of the last
 //     cycle, and a growing sample of those before; at the end all of them
@@ -16,10 +17,13 @@
 //     one that was answered 409
 //   - a search by trace finds the same runs with the same bytes
 //   - received = stored + merged + duplicate + refused
+//   - what a killed sealing left is gone: half a pack at once, a segment whose
+//     pack is there soon
 //
-// At the end `rundlet verify` is clean, and after `rundlet reindex` all is the same.
+// At the end `rundlet verify` is clean, and after `rundlet reindex` all is the same:
+// once from segments and packs, and once all is sealed from packs alone.
 import { createHash, randomBytes } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dice, rawElements, rawMember, uuid } from '../e2e/lib/client.mjs';
 import { Server, run as command } from '../e2e/lib/server.mjs';
@@ -27,10 +31,13 @@ import { Server, run as command } from '../e2e/lib/server.mjs';
 const cycles = Number(process.argv[2] ?? process.env.CYCLES ?? 50);
 const seed = Number(process.env.SEED ?? randomBytes(4).readUInt32LE());
 const CLIENTS = 6;
-const CYCLE_BYTES = 12 << 20; // sent in one cycle; so that it ends in minutes
+const CYCLE_BYTES = 10 << 20; // sent in one cycle; so that it ends in minutes
 const READ_RUNS = 1000;
 const READ_BYTES = 16 << 20;
-const flags = ['--loops', '2', '--segment-size', '4MiB', '--disk-reserve', '0'];
+const LEFT_MS = 20_000; // until a segment whose pack is there must be gone
+const SEALED_MS = 120_000; // until all is sealed, at the end
+const flags = ['--loops', '2', '--segment-size', '1MiB', '--disk-reserve', '0'];
+flags.push('--seal-idle', '100ms'); // and so often it looks what there is to seal
 
 const random = dice(seed);
 const pool = randomBytes(3 << 20).toString('base64');
@@ -49,6 +56,8 @@ const seen = {
     retried: 0,
     runs: 0,
     slowest: 0,
+    halves: 0,
+    pairs: 0,
     fresh: [],
 };
 let server;
@@ -302,7 +311,54 @@ async function check(cycle) {
     seen.fresh = [];
 }
 
+// ---- what sealing leaves ----
+
+async function names(dir, ending) {
+    const all = await readdir(join(server.data, dir));
+    return all.filter((name) => name.endsWith(ending)).map((name) => name.slice(0, -ending.length));
+}
+
+// Numbers of which both the segment and the pack are there.
+async function pairs() {
+    const packs = new Set(await names('packs', '.pack'));
+    return (await names('segments', '.seg')).filter((number) => packs.has(number));
+}
+
+// After a kill.
+async function countLeft() {
+    seen.halves += (await names('packs', '.tmp')).length;
+    seen.pairs += (await pairs()).length;
+}
+
+// Half a pack from before `began` must be gone when it listens; a new one may be there.
+async function noHalves(began) {
+    for (const number of await names('packs', '.tmp')) {
+        const it = await stat(join(server.data, 'packs', `${number}.tmp`)).catch(() => null);
+        if (it && it.ctimeMs < began - 50) broken(`${number}.tmp was left over a start`);
+    }
+}
+
+async function until(what, ms, done) {
+    const end = Date.now() + ms;
+    while (!(await done())) {
+        if (Date.now() > end) broken(`after ${ms} ms ${what}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+}
+
+async function noPairs(old) {
+    const gone = async () => {
+        const now = new Set(await names('segments', '.seg'));
+        return !old.some((number) => now.has(number));
+    };
+    await until(`one of ${old} is there as segment and as pack`, LEFT_MS, gone);
+}
+
 // ---- the loop ----
+
+function sealAt(rate) {
+    server.flags = [...flags, '--seal-rate', rate];
+}
 
 async function start() {
     const began = Date.now();
@@ -312,6 +368,7 @@ async function start() {
         broken(`it did not start: ${error.message}`);
     }
     seen.slowest = Math.max(seen.slowest, Date.now() - began);
+    await noHalves(began);
 }
 
 // Begin to start, and be killed before (or just when) it is done.
@@ -322,6 +379,7 @@ async function killWhileStarting(ms) {
     );
     await new Promise((resolve) => setTimeout(resolve, ms));
     await server.kill();
+    await countLeft();
     if (!(await starting)) seen.recovery++;
     if (server.exited.signal !== 'SIGKILL')
         broken(`it ended by itself while starting: ${JSON.stringify(server.exited)}`);
@@ -341,6 +399,7 @@ async function ingest(ms) {
         await server.kill();
     });
     await Promise.all([...clients, killed]);
+    await countLeft();
     seen.killed++;
 }
 
@@ -351,20 +410,53 @@ async function everything() {
     await settleContested();
 }
 
+// The same questions, before and after.
+const sample = [];
+async function answers() {
+    while (sample.length < Math.min(40, batches.length)) sample.push(random.one(batches));
+    const all = [];
+    for (const batch of sample) {
+        all.push((await server.get(`/runs/search?trace_id=${batch.trace}&limit=1000`)).text);
+        all.push((await server.get(`/runs/${batch.runs.at(-1).id}`)).text);
+    }
+    for (const limit of [1, 500])
+        all.push((await server.get(`/runs/search?name=kill%203&limit=${limit}`)).text);
+    return all;
+}
+
+// Stop it, look through all files, make the index anew, and start again.
+async function verifyAndReindex(before) {
+    const exit = await server.stop();
+    if (exit.code !== 0) broken(`SIGTERM: ${JSON.stringify(exit)}`);
+    if ((await names('packs', '.tmp')).length) broken('a sealing that was stopped left its half');
+    const verify = await command(['verify', '--data', server.data], { timeout: 300_000 });
+    if (verify.code !== 0) broken(`verify: ${verify.code} ${verify.stdout}${verify.stderr}`);
+    const reindex = await command(['reindex', '--data', server.data], { timeout: 300_000 });
+    if (reindex.code !== 0) broken(`reindex: ${reindex.code} ${reindex.stderr}`);
+    await start();
+    const after = await answers();
+    for (let i = 0; i < before.length; i++)
+        if (before[i] !== after[i]) broken(`after reindex answer ${i} differs`);
+}
+
 console.log(`seed ${seed}, ${cycles} cycles`);
 const began = Date.now();
-server = await Server.start({ flags });
+server = await Server.start({ flags: [...flags, '--seal-rate', '8MiB'] });
 for (let cycle = 1; cycle <= cycles; cycle++) {
     const ms = 5 + random.below(random.one([50, 300, 900]));
     await ingest(ms);
     let again = 0;
     while (again < 3 && random.chance(0.4)) {
         again++;
-        await killWhileStarting(random.below(60));
+        sealAt(random.one(['2MiB', '8MiB', '0']));
+        await killWhileStarting(random.below(random.one([60, 60, 60, 300])));
     }
+    sealAt(random.one(['2MiB', '8MiB', '0']));
+    const old = await pairs();
     await start();
     const left = unanswered.length;
     await check(cycle);
+    await noPairs(old);
     if (cycle % 10 === 0 || cycle === cycles)
         console.log(
             `cycle ${cycle}: killed after ${ms} ms and ${again} times while starting; ${left} batches under way; ${seen.runs} runs in ${Math.round((Date.now() - began) / 1000)} s`,
@@ -372,43 +464,38 @@ for (let cycle = 1; cycle <= cycles; cycle++) {
 }
 
 await everything();
-const segments = (await readdir(join(server.data, 'segments'))).filter((name) =>
-    name.endsWith('.seg'),
-).length;
-const sample = Array.from({ length: Math.min(40, batches.length) }, () => random.one(batches));
-const answers = async () => {
-    const all = [];
-    for (const batch of sample)
-        all.push((await server.get(`/runs/search?trace_id=${batch.trace}&limit=1000`)).text);
-    all.push((await server.get('/runs/search?name=kill%203&limit=500')).text);
-    return all;
-};
-const before = await answers();
-const exit = await server.stop();
-if (exit.code !== 0) broken(`SIGTERM: ${JSON.stringify(exit)}`);
-const verify = await command(['verify', '--data', server.data], { timeout: 300_000 });
-if (verify.code !== 0) broken(`verify: ${verify.code} ${verify.stdout}${verify.stderr}`);
-const reindex = await command(['reindex', '--data', server.data], { timeout: 300_000 });
-if (reindex.code !== 0) broken(`reindex: ${reindex.code} ${reindex.stderr}`);
+// Some that are not sealed, beside those that are.
+await server.stop();
+sealAt('1KiB');
 await start();
-const after = await answers();
-for (let i = 0; i < before.length; i++)
-    if (before[i] !== after[i]) broken(`after reindex answer ${i} differs`);
+for (sent = 0; sent < 4 << 20;) await postBatch();
+const segments = (await names('segments', '.seg')).length;
+const packs = (await names('packs', '.pack')).length;
+sealAt('0');
+await verifyAndReindex(await answers());
+await until('there are segments yet', SEALED_MS, async () => {
+    return (await names('segments', '.seg')).length === 0;
+});
+await verifyAndReindex(await answers());
 await everything();
+const sealed = (await names('packs', '.pack')).length;
 await server.stop();
 await rm(server.home, { recursive: true, force: true });
 
 console.log(
     `killed ${seen.killed} times in ingest and ${seen.recovery} in recovery; ${seen.runs} runs acknowledged in ${batches.length} batches; ` +
         `not answered: ${seen.whole} whole, ${seen.absent} absent, ${seen.retried} retried; ${seen.conflicts} conflicts; ` +
-        `${seen.refused} refused for load; ${segments} segments; slowest start ${seen.slowest} ms; ${Math.round((Date.now() - began) / 1000)} s`,
+        `${seen.refused} refused for load; ${segments} segments and ${packs} packs, ${sealed} when all was sealed; ` +
+        `kills left ${seen.halves} half packs, and ${seen.pairs} segments beside their packs; ` +
+        `slowest start ${seen.slowest} ms; ${Math.round((Date.now() - began) / 1000)} s`,
 );
 // A loop that met none of what it is about has shown nothing.
 if (cycles >= 20) {
     if (seen.whole + seen.absent === 0) broken('no batch was ever under way when the server died');
     if (seen.recovery === 0) broken('no recovery was ever interrupted');
     if (seen.conflicts === 0) broken('nothing was ever contested');
-    if (segments < 3) broken(`only ${segments} segments: rolling was not in play`);
+    if (packs < 3 || segments < 2) broken(`only ${packs} packs and ${segments} segments`);
+    if (seen.halves === 0) broken('no sealing was ever interrupted');
 }
 console.log(`ok - ${cycles} cycles, nothing acknowledged was lost or changed`);
 console.log('suite: 1 passed, 0 failed, 0 skipped');

@@ -2,24 +2,32 @@
  *
  *     powercut [states] [seed]        60 states by default
  *
- * Batches are committed as the server commits them (ingest/commit.h), over a
+ * Batches are committed as the server commits them (ingest/commit.h), and their
+ * segments sealed meanwhile as the server seals them (upkeep/upkeep.h), over a
  * log and a SQLite index of which every write, sync, change of size and change
  * of a name is recorded (lib/recorder.h).  Then for cut points all over the
- * recording, most of them near a sync, a directory is made as a power cut there
- * may leave it, and a child process opens it, recovers and looks:
+ * recording, most of them near a sync or a change of a name, a directory is made
+ * as a power cut there may leave it, and a child process opens it, recovers and
+ * looks:
  *
+ *   - what is named as a pack is whole, to the last block
+ *   - what was in a segment that has been removed, the index had
  *   - a batch that was acknowledged before the cut is there, byte for byte
  *   - any other batch is there whole or not at all, and no batch is there after
  *     one that is not
  *   - of a batch that was answered as a conflict nothing is there
  *   - the log can be walked from end to end
+ *   - nothing is left of a sealing that was under way, and in the end every
+ *     segment is sealed and removed
  *   - writing goes on: a retry is a duplicate, a new batch is stored, and after
  *     closing and opening again all of it is there
  *
  * One of the states is where the next recording begins, so that recovery is
- * itself recorded and cut.
+ * itself recorded and cut.  In every other one the process also ends
+ * between giving packs their names and syncing the directory, and starts again.
  */
 #include <assert.h>
+#include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <sqlite3.h>
@@ -42,15 +50,22 @@
 #include "lib/recorder.h"
 #include "loop/loop.h"
 #include "run/batch.h"
+#include "store/pack_file.h"
+#include "store/seal.h"
+#include "store/segment.h"
 #include "store/store.h"
+#include "upkeep/upkeep.h"
 
 enum {
     ROUNDS = 4,      /* recordings, each beginning where the one before was cut */
-    SENT = 260,      /* batches in one of them */
+    SENT = 200,      /* batches in one of them */
     WINDOW = 12,     /* most batches under way at once */
     CHECKPOINT = 25, /* one answer in so many is followed by a checkpoint of the WAL */
     SENT_MAX = ROUNDS * SENT + 64,
-    SEGMENT = 1 << 20, /* small, so that files are changed often */
+    SEGMENT = 256 << 10, /* small, so that files are changed and sealed often */
+    IDLE_MS = 4,         /* nothing came for so long: the segment is sealed as it is */
+    PAUSE = 30,          /* one answer in so many is followed by that much quiet */
+    SEALED_MS = 60000,   /* until all is sealed at the latest */
     CHILD_SECONDS = 120,
     READ_RUNS = 512
 };
@@ -236,8 +251,10 @@ struct engine {
     struct loop *loop; /* this thread's */
     struct loop *commit_loop;
     struct commit *commit;
+    struct upkeep *upkeep;
     atomic_uint_fast64_t generation;
     bool started;
+    char segments[PATH_MAX], packs[PATH_MAX];
 };
 
 static void come_home(struct op *op)
@@ -245,19 +262,94 @@ static void come_home(struct op *op)
     loop_stop(op->loop);
 }
 
+/* Wait for an operation whose `done` is come_home(). */
+static int wait_home(struct engine *engine, const struct op *op, struct err *err)
+{
+    int r = loop_run(engine->loop, err);
+    if (!r && op->err.code) {
+        *err = op->err;
+        r = (int)err->code;
+    }
+    return r;
+}
+
+/* What is in the two directories. */
+struct litter {
+    size_t segments, packs, both, halves;
+};
+
+static struct litter litter_of(const struct engine *engine)
+{
+    struct litter litter = {0};
+    char path[PACK_PATH];
+    const struct dirent *entry;
+    uint64_t number;
+    DIR *dir = opendir(engine->segments);
+    while (dir && (entry = readdir(dir)))
+        if (segment_named(entry->d_name, &number)) {
+            litter.segments++;
+            snprintf(path, sizeof path, "%s/%016" PRIx64 ".pack", engine->packs, number);
+            litter.both += access(path, F_OK) == 0;
+        }
+    if (dir)
+        closedir(dir);
+    dir = opendir(engine->packs);
+    while (dir && (entry = readdir(dir))) {
+        litter.packs += pack_named(entry->d_name, &number);
+        litter.halves += seal_tmp_named(entry->d_name);
+    }
+    if (dir)
+        closedir(dir);
+    return litter;
+}
+
+/* A segment is removed only once the index would survive a power cut. */
+static int check_removed(struct engine *engine, struct err *err)
+{
+    struct index_mark mark = {.op = {.loop = engine->loop, .done = come_home}};
+    engine->index->ops->mark(engine->index, &mark);
+    int r = wait_home(engine, &mark.op, err);
+    const struct str packs = {engine->packs, strlen(engine->packs)};
+    const struct dirent *entry;
+    DIR *dir = opendir(engine->packs);
+    while (!r && dir && (entry = readdir(dir))) {
+        uint64_t number;
+        struct pack_summary summary;
+        char path[SEGMENT_PATH];
+        if (!pack_named(entry->d_name, &number))
+            continue;
+        snprintf(path, sizeof path, "%s/%016" PRIx64 ".seg", engine->segments, number);
+        if (access(path, F_OK) == 0)
+            continue;
+        r = pack_file_summary(&disk_real, packs, number, &summary, err);
+        if (!r && summary.last_sequence > mark.sequence)
+            r = err_set(err, ERR_CORRUPT,
+                        "segment %016" PRIx64 " up to sequence %" PRIu64
+                        " is removed, the index has %" PRIu64,
+                        number, summary.last_sequence, mark.sequence);
+    }
+    if (dir)
+        closedir(dir);
+    return r;
+}
+
 static int engine_open(struct engine *engine, const char *dir, const struct disk *disk,
                        struct err *err)
 {
-    char segments[PATH_MAX], database[PATH_MAX];
+    char database[PATH_MAX];
     *engine = (struct engine){0};
-    snprintf(segments, sizeof segments, "%s/segments", dir);
+    snprintf(engine->segments, sizeof engine->segments, "%s/segments", dir);
+    snprintf(engine->packs, sizeof engine->packs, "%s/packs", dir);
     snprintf(database, sizeof database, "%s/index.db", dir);
-    int r = store_open(&(struct store_config){.dir = {segments, strlen(segments)},
+    int r = store_open(&(struct store_config){.dir = {engine->segments, strlen(engine->segments)},
+                                              .packs = {engine->packs, strlen(engine->packs)},
                                               .disk = disk,
                                               .segment_size = SEGMENT,
                                               .read_threads = 1,
                                               .read_queue = 64},
                        &engine->store, err);
+    if (!r && litter_of(engine).halves > 0)
+        r = err_set(err, ERR_INVALID, "half a pack is left");
     if (!r)
         r = index_sqlite_open(&(struct index_sqlite_config){.path = {database, strlen(database)},
                                                             .readers = 1,
@@ -269,6 +361,8 @@ static int engine_open(struct engine *engine, const char *dir, const struct disk
         r = loop_open(0, "main", &engine->loop, err);
     if (!r)
         r = engine->index->ops->attach(engine->index, engine->loop, err);
+    if (!r)
+        r = check_removed(engine, err);
     if (!r)
         r = loop_open(1, "commit", &engine->commit_loop, err);
     if (!r)
@@ -298,6 +392,7 @@ static int engine_open(struct engine *engine, const char *dir, const struct disk
 
 static void engine_close(struct engine *engine)
 {
+    upkeep_stop(engine->upkeep);
     if (engine->started) {
         loop_stop(engine->commit_loop);
         loop_join(engine->commit_loop);
@@ -310,15 +405,28 @@ static void engine_close(struct engine *engine)
     loop_close(engine->loop);
 }
 
-/* Wait for an operation whose `done` is come_home(). */
-static int wait_home(struct engine *engine, const struct op *op, struct err *err)
+static int keep_up(struct engine *engine, struct err *err)
 {
-    int r = loop_run(engine->loop, err);
-    if (!r && op->err.code) {
-        *err = op->err;
-        r = (int)err->code;
+    return upkeep_start(&(struct upkeep_config){.store = engine->store,
+                                                .index = engine->index,
+                                                .writer = engine->commit_loop,
+                                                .loop_index = 2,
+                                                .idle_ms = IDLE_MS},
+                        &engine->upkeep, err);
+}
+
+/* Nothing comes any more: wait until the last segment is a pack. */
+static int wait_sealed(const struct engine *engine, struct err *err)
+{
+    struct litter litter = {0};
+    for (int ms = 0; ms < SEALED_MS; ms += 2) {
+        litter = litter_of(engine);
+        if (litter.segments == 0 && litter.halves == 0)
+            return 0;
+        usleep(2000);
     }
-    return r;
+    return err_set(err, ERR_BUSY, "%zu segments and %zu half packs are left", litter.segments,
+                   litter.halves);
 }
 
 static int commit_one(struct engine *engine, const struct record *record,
@@ -492,17 +600,54 @@ static int go_on(struct engine *engine, size_t cut, struct dice *dice, const str
     return r ? err_wrap(err, "write again") : 0;
 }
 
+static int check_pack(struct str packs, uint64_t number, struct err *err)
+{
+    struct pack_file file;
+    int r = pack_file_open(&disk_real, packs, number, PACK_STRICT, &file, err);
+    if (r)
+        return r;
+    r = pack_file_check(&file, NULL, NULL, err);
+    pack_file_close(&file);
+    return r;
+}
+
+/* As the cut left them: only what is whole and durable gets the name of a pack. */
+static int check_packs(const char *dir, struct err *err)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/packs", dir);
+    DIR *packs = opendir(path);
+    if (!packs)
+        return err_set(err, ERR_IO, "the directory of packs is gone");
+    const struct dirent *entry;
+    uint64_t number;
+    int r = 0;
+    while (!r && (entry = readdir(packs)))
+        if (pack_named(entry->d_name, &number))
+            r = check_pack((struct str){path, strlen(path)}, number, err);
+    closedir(packs);
+    return r ? err_wrap(err, "before the start") : 0;
+}
+
 static int check_state(const char *dir, size_t cut, uint64_t seed, struct findings *findings,
                        struct err *err)
 {
     struct engine engine;
     struct dice dice = {seed};
     const struct record *fresh = NULL;
-    int r = engine_open(&engine, dir, &recorder_disk, err);
+    int r = check_packs(dir, err);
+    if (!r)
+        r = engine_open(&engine, dir, &recorder_disk, err);
     if (!r)
         r = look(&engine, cut, findings, err);
+    if (!r && dice_below(&dice, 2))
+        r = keep_up(&engine, err); /* else what is written again is sealed afterwards */
     if (!r)
         r = go_on(&engine, cut, &dice, &fresh, err);
+    if (!r && !engine.upkeep)
+        r = keep_up(&engine, err);
+    if (!r)
+        r = wait_sealed(&engine, err);
     if (r)
         return r; /* the process ends anyway */
     engine_close(&engine);
@@ -581,6 +726,8 @@ static void answered(struct op *op)
     recording->under_way--;
     if (dice_below(recording->dice, CHECKPOINT) == 0)
         checkpoint(recording);
+    if (dice_below(recording->dice, PAUSE) == 0)
+        usleep(3 * IDLE_MS * 1000);
     if (recording->next < recording->end && !recording->failed)
         submit(recording, slot);
     else if (recording->under_way == 0)
@@ -614,13 +761,71 @@ static int settle(struct engine *engine, struct err *err)
     return 0;
 }
 
-static int record(const char *dir, struct dice *dice, struct err *err)
+/* A segment is let rest on the thread that writes it. */
+struct hop {
+    struct op op;
+    struct store *store;
+    struct store_rest rest;
+};
+
+static void rest_here(struct op *op)
+{
+    struct hop *hop = op_owner(op, struct hop, op);
+    store_rest(hop->store, &hop->rest);
+}
+
+/* Where the process that died in sealing had started again; SIZE_MAX: it did not. */
+static size_t reborn_at;
+
+/* Seal all there is, but as a process that dies before it has synced the
+ * directory; then start again.  The packs have their names, which are only as
+ * durable as the start has made them. */
+static int die_in_sealing(struct engine *engine, const char *dir, struct err *err)
+{
+    struct hop hop = {
+        .op = {.loop = engine->commit_loop, .done = rest_here},
+        .store = engine->store,
+        .rest = {.op = {.loop = engine->loop, .done = come_home}, .before_us = INT64_MAX}};
+    op_finish(&hop.op);
+    int r = wait_home(engine, &hop.rest.op, err);
+    if (r)
+        return r;
+    struct store_sealed sealed;
+    recorder_ignore_dirs(true);
+    while ((r = store_seal(engine->store, NULL, NULL, &sealed, err)) == 0)
+        continue;
+    recorder_ignore_dirs(false);
+    if (r != ERR_NOT_FOUND)
+        return r;
+    *err = (struct err){0};
+    engine_close(engine);
+    r = engine_open(engine, dir, &recorder_disk, err);
+    reborn_at = recorder_now();
+    return r ? r : keep_up(engine, err);
+}
+
+/* Send up to batch `end`, a window of them at once. */
+static int send_all(struct recording *recording, size_t end, struct err *err)
+{
+    recording->end = end;
+    recording->begin = (struct op){.loop = recording->engine->loop, .done = begin};
+    op_finish(&recording->begin);
+    int r = loop_run(recording->engine->loop, err);
+    if (!r && recording->failed)
+        r = err_set(err, ERR_INVALID, "a batch was not answered as it should be");
+    return r;
+}
+
+static int record(const char *dir, bool die, struct dice *dice, struct err *err)
 {
     struct engine engine;
     recorder_start(dir);
     int r = engine_open(&engine, dir, &recorder_disk, err);
     if (!r)
         r = settle(&engine, err);
+    if (!r && !die)
+        r = keep_up(&engine, err);
+    reborn_at = SIZE_MAX;
     if (r)
         return r;
     struct recording recording = {.engine = &engine,
@@ -636,15 +841,18 @@ static int record(const char *dir, struct dice *dice, struct err *err)
     size_t first = sent_count;
     for (int i = 0; i < SENT; i++)
         make_batch(dice, first);
-    recording.end = sent_count;
-    recording.begin = (struct op){.loop = engine.loop, .done = begin};
-    op_finish(&recording.begin);
-    r = loop_run(engine.loop, err);
-    if (!r && recording.failed)
-        r = err_set(err, ERR_INVALID, "a batch was not answered as it should be");
+    if (die) {
+        r = send_all(&recording, first + SENT / 4, err);
+        if (!r)
+            r = die_in_sealing(&engine, dir, err);
+    }
+    if (!r)
+        r = send_all(&recording, sent_count, err);
     if (!r && recording.checkpoints == 0)
         r = err_set(err, ERR_INVALID, "no checkpoint was recorded");
     (void)sqlite3_close(recording.checkpointer);
+    if (!r && dice_below(dice, 2))
+        r = wait_sealed(&engine, err);
     /* Half of the recordings end in an orderly way. */
     if (!r && dice_below(dice, 2)) {
         engine_close(&engine);
@@ -682,17 +890,25 @@ static int compare_cuts(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-/* A third anywhere, the others just before or after a sync or an answer. */
+/* A quarter anywhere, the others just before or after a sync, an answer, or the
+ * change of a name. */
 static void choose_cuts(struct dice *dice, size_t *cuts, size_t count, size_t events)
 {
     for (size_t i = 0; i < count; i++) {
         size_t cut = dice_below(dice, (uint32_t)events + 1);
-        if (dice_below(dice, 3)) {
-            while (cut < events && !recorder_is_sync(cut))
+        uint32_t near = dice_below(dice, 8);
+        if (near >= 6) { /* just after a pack got its name, or a segment went */
+            while (cut < events && !recorder_is_gone(cut))
+                cut++;
+            cut += 1 + dice_below(dice, 3);
+        } else if (near >= 2) {
+            while (cut < events && !(near < 5 ? recorder_is_sync(cut) : recorder_is_name(cut)))
                 cut++;
             cut += dice_below(dice, 3);
             cut -= cut > 0 ? dice_below(dice, 2) : 0;
         }
+        if (reborn_at != SIZE_MAX && i % 4 == 0)
+            cut = reborn_at + dice_below(dice, 50); /* what was left is removed here */
         cuts[i] = cut < events ? cut : events;
     }
     qsort(cuts, count, sizeof *cuts, compare_cuts);
@@ -772,23 +988,28 @@ int main(int argc, char **argv)
     char from[PATH_MAX + 32];
     snprintf(from, sizeof from, "%s/0", home);
     make_dir(from);
-    char segments[PATH_MAX + 64];
-    snprintf(segments, sizeof segments, "%s/segments", from);
-    make_dir(segments);
+    char within[PATH_MAX + 64];
+    snprintf(within, sizeof within, "%s/segments", from);
+    make_dir(within);
+    snprintf(within, sizeof within, "%s/packs", from);
+    make_dir(within);
 
     int passed = 0, failed = 0;
+    size_t renamed = 0;
     struct findings total = {0};
     for (int round = 0; round < ROUNDS && failed == 0; round++) {
         struct err err = {0};
-        if (record(from, &dice, &err)) {
+        if (record(from, round % 2 == 1, &dice, &err)) {
             printf("FAIL round %d: %s\n", round, err.text);
             failed++;
             break;
         }
         struct recorder_counts counts = recorder_counts();
         size_t events = recorder_now();
-        printf("round %d: %zu writes (%zu KiB), %zu syncs, %zu sizes, %zu names\n", round,
-               counts.writes, counts.bytes >> 10, counts.syncs, counts.sizes, counts.names);
+        printf("round %d: %zu writes (%zu KiB), %zu syncs, %zu sizes, %zu names, %zu of packs\n",
+               round, counts.writes, counts.bytes >> 10, counts.syncs, counts.sizes, counts.names,
+               counts.renames);
+        renamed += counts.renames;
 
         size_t count = (size_t)(states / ROUNDS + (round < states % ROUNDS));
         size_t *cuts = calloc(count, sizeof *cuts);
@@ -836,6 +1057,10 @@ int main(int argc, char **argv)
     if (failed == 0 && states >= 40 &&
         (total.acknowledged == 0 || total.others_whole == 0 || total.others_absent == 0)) {
         printf("FAIL the cuts met no batch under way\n");
+        failed++;
+    }
+    if (failed == 0 && renamed < ROUNDS * 8) {
+        printf("FAIL only %zu segments were sealed\n", renamed);
         failed++;
     }
     if (failed == 0)

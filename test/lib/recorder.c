@@ -50,7 +50,7 @@ struct content {
 
 static struct {
     pthread_mutex_t lock;
-    bool on;
+    bool on, ignore_dirs;
     char root[PATH_MAX];
     size_t root_len;
     struct event *event;
@@ -275,7 +275,7 @@ void recorder_mkdir(const char *path)
 
 void recorder_synced_dir(const char *path)
 {
-    if (!rec.on || strncmp(path, rec.root, rec.root_len) != 0)
+    if (!rec.on || rec.ignore_dirs || strncmp(path, rec.root, rec.root_len) != 0)
         return;
     const char *rest = path + rec.root_len;
     while (*rest == '/')
@@ -287,7 +287,7 @@ void recorder_synced_dir_of(const char *path)
 {
     int dir;
     char name[NAME_LEN];
-    if (split(path, &dir, name))
+    if (!rec.ignore_dirs && split(path, &dir, name))
         (void)note(REC_SYNC_DIR, -1, dir);
 }
 
@@ -425,9 +425,12 @@ struct recorder_counts recorder_counts(void)
         case REC_SYNC_DIR:
             result.syncs++;
             break;
+        case REC_RENAME:
+            result.renames++;
+            result.names++;
+            break;
         case REC_NAME:
         case REC_REMOVE:
-        case REC_RENAME:
         case REC_MKDIR:
             result.names++;
         }
@@ -438,6 +441,26 @@ bool recorder_is_sync(size_t event)
 {
     return event < rec.count &&
            (rec.event[event].kind == REC_SYNC || rec.event[event].kind == REC_SYNC_DIR);
+}
+
+bool recorder_is_name(size_t event)
+{
+    return event < rec.count &&
+           (rec.event[event].kind == REC_NAME || rec.event[event].kind == REC_REMOVE ||
+            rec.event[event].kind == REC_RENAME);
+}
+
+bool recorder_is_gone(size_t event)
+{
+    return event < rec.count &&
+           (rec.event[event].kind == REC_REMOVE || rec.event[event].kind == REC_RENAME);
+}
+
+void recorder_ignore_dirs(bool on)
+{
+    recorder_lock();
+    rec.ignore_dirs = on;
+    recorder_unlock();
 }
 
 /* ---- replaying ---- */

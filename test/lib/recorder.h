@@ -46,12 +46,18 @@ size_t recorder_now(void); /* how many events there are so far */
 
 /* What happened, for a summary. */
 struct recorder_counts {
-    size_t writes, syncs, sizes, names, bytes;
+    size_t writes, syncs, sizes, names, renames, bytes;
 };
 struct recorder_counts recorder_counts(void);
 
 /* Is the event a sync?  Just before and after them the cuts are of most interest. */
 bool recorder_is_sync(size_t event);
+bool recorder_is_name(size_t event); /* a name came, went or changed */
+bool recorder_is_gone(size_t event); /* a name went, perhaps for another */
+
+/* While on, nothing is noted of directories that are synced: the process died
+ * before it came to that. */
+void recorder_ignore_dirs(bool on);
 
 struct replay;
 struct replay *replay_new(void); /* of what was recorded until recorder_stop() */
