@@ -81,7 +81,9 @@ const struct command commands[] = {
             "counts as another run with the same id.\n\nBytes are kept, so a run that was sent "
             "over several lines is printed over several lines, which\n`rundlet import` and jq read "
             "as well. With --lines each run is on one line, its line breaks\nbetween tokens "
-            "being spaces.\n\nEnds with 1 when damaged runs had to be left out.",
+            "being spaces.\n\nWithout an index, as in a backup, it goes by the log alone: a run "
+            "that was "
+            "stored twice is printed\ntwice. Ends with 1 when damaged runs had to be left out.",
         .options =
             {
                 {"--trace=", "ID", "Runs of this trace."},
