@@ -116,6 +116,28 @@ const struct command commands[] = {
         .run = command_reindex,
     },
     {
+        .name = "pack",
+        .usage = "ls | info N | cat N",
+        .line = "Look at the containers that the runs are stored in.",
+        .more =
+            "`pack ls` prints every container, oldest first, a JSON object a line: packs, and "
+            "segments that\nare not sealed yet. `pack info N` prints one pack with its sections "
+            "and blocks, and whether they\nhad to be made anew because of damage. `pack cat N` "
+            "prints its runs as they were sent, in the\norder in which they lie there; with "
+            "--trace or --id only that part of the file is read.\n\nN is the number as `pack ls` "
+            "prints it, the name of the file, or a decimal number. Reads the data\ndirectory, also "
+            "beside a running server. Ends with 1 when something is damaged: what is sound is\n"
+            "printed, and stderr says what was left out.",
+        .options =
+            {
+                {"--trace=", "ID", "pack cat: the runs of this trace."},
+                {"--id=", "ID", "pack cat: this run."},
+            },
+        .least_words = 1,
+        .most_words = 2,
+        .run = command_pack,
+    },
+    {
         .name = "version",
         .usage = "",
         .line = "Print which Rundlet this is.",
