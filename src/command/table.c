@@ -138,6 +138,35 @@ const struct command commands[] = {
         .run = command_pack,
     },
     {
+        .name = "backup",
+        .usage = "DEST",
+        .line = "Copy the stored runs to another directory; again later, only what is new.",
+        .more =
+            "May be done beside a running server: what was acknowledged before it began is in it. "
+            "The copy is a\ndata directory, without an index: `rundlet verify --data DEST` checks "
+            "it, `rundlet restore DEST`\nbrings it back, `rundlet serve --data DEST` serves it. "
+            "Containers are copied oldest first, each\nunder a temporary name until it is on disk "
+            "and was read back, so a backup that was interrupted is\nsound, and is simply made "
+            "again.\n\nA container that is damaged is told of, and never takes the place of one "
+            "that DEST has; the rest is\ncopied, and the command ends with 1. What DEST has "
+            "already "
+            "is not read again: that is what\n`verify` is for. A DEST that is in use, or holds "
+            "containers of another data directory, is refused.",
+        .least_words = 1,
+        .most_words = 1,
+        .run = command_backup,
+    },
+    {
+        .name = "restore",
+        .usage = "SRC",
+        .line = "Copy a backup to a new data directory, and build its index.",
+        .more = "SRC is a backup, or a data directory that is not in use. The data directory must "
+                "not exist, or be\nempty: nothing is overwritten.",
+        .least_words = 1,
+        .most_words = 1,
+        .run = command_restore,
+    },
+    {
         .name = "version",
         .usage = "",
         .line = "Print which Rundlet this is.",

@@ -1,5 +1,5 @@
-// cli_packs.mjs - containers on the command line: pack ls, info and cat; verify
-// over packs.
+// cli_packs.mjs - containers on the command line: pack ls, info and cat; backup
+// and restore; verify over packs.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -323,6 +323,285 @@ describe('packs on the command line', () => {
                 assert.equal(sums.runs, 240);
                 assert.equal(sums.damaged, 1);
             }
+        });
+    });
+
+    describe('backup and restore', () => {
+        const backup = async (data, dest, code = 0) =>
+            objects((await does(code, ['backup', dest, '--data', data])).stdout)[0];
+        const filesOf = async (dir) => {
+            const all = {};
+            for (const kind of ['segments', 'packs'])
+                for (const name of (await readdir(join(dir, kind))).sort())
+                    all[`${kind}/${name}`] = await readFile(join(dir, kind, name));
+            return all;
+        };
+
+        it('beside a server that takes in runs, whatever was acknowledged is in it', async () => {
+            const server = await Server.start({ flags: SEALING });
+            const stored = [];
+            let going = true;
+            const writers = [0, 1, 2].map(async () => {
+                while (going) {
+                    const batch = Array.from({ length: 5 }, () => make(uuid(), 8000));
+                    await store(server, batch);
+                    stored.push(...batch);
+                }
+            });
+            const dest = fresh('dest');
+            let last = null;
+            for (let round = 0; round < 5; round++) {
+                const before = stored.length;
+                await until('more runs', () => stored.length >= before + 60);
+                const known = stored.slice();
+                last = await backup(server.data, dest);
+                const back = fresh('back');
+                const made = await does(0, ['restore', dest, '--data', back]);
+                const sums = objects(made.stdout)[0];
+                assert.equal(sums.containers, last.containers);
+                assert.ok(sums.runs >= known.length);
+                const there = new Set(await exported(back));
+                for (const r of known) assert.ok(there.has(r.text), r.id);
+                const found = await verified(back, '--index');
+                assert.equal(found.damaged, 0);
+                assert.equal(found.not_indexed, 0);
+                await rm(back, { recursive: true });
+            }
+            going = false;
+            await Promise.all(writers);
+            assert.ok(last.kept > 0);
+
+            // Served, it answers.
+            await sealed(server);
+            await backup(server.data, dest);
+            assert.deepEqual(await readdir(join(dest, 'segments')), []);
+            const copy = await Server.start({ data: dest });
+            const asked = stored[Math.floor(stored.length / 2)];
+            const answer = await copy.get(`/runs/${asked.id}/inputs`);
+            assert.equal(answer.status, 200);
+            assert.ok(asked.text.includes(answer.text));
+            await copy.close();
+            await server.close();
+        });
+
+        it('the second copies only what is new', async () => {
+            const server = await Server.start({ flags: SEALING });
+            const dest = fresh('dest');
+            const trace = uuid();
+            const some = () => Array.from({ length: 20 }, () => make(trace, 20_000));
+            await store(server, some());
+            await store(server, some());
+            await store(server, some());
+            await sealed(server, 1);
+            const first = await backup(server.data, dest);
+            assert.equal(first.kept, 0);
+            assert.equal(first.copied, first.containers);
+            assert.equal(first.last_sequence, 3);
+            const before = await filesOf(dest);
+            const times = {};
+            for (const name of Object.keys(before))
+                times[name] = (await stat(join(dest, name))).ino;
+
+            const again = await backup(server.data, dest);
+            assert.deepEqual(again, { ...first, copied: 0, kept: first.containers, bytes: 0 });
+
+            await store(server, some());
+            const { copied, kept, last_sequence } = await backup(server.data, dest);
+            assert.deepEqual({ copied, kept, last_sequence }, {
+                copied: 1,
+                kept: first.containers,
+                last_sequence: 4,
+            });
+            for (const name of Object.keys(before))
+                assert.equal((await stat(join(dest, name))).ino, times[name]);
+            await sealed(server, first.containers + 1);
+            await backup(server.data, dest);
+            const now = await filesOf(dest);
+            assert.deepEqual(now, await filesOf(server.data));
+            assert.deepEqual(
+                Object.keys(now).filter((name) => name.endsWith('.seg')),
+                [],
+            );
+            await server.close();
+        });
+
+        it('a segment is copied to its last whole record, whatever is behind', async () => {
+            const data = fresh();
+            const some = Array.from({ length: 30 }, () => make(uuid(), 1000));
+            const input = some.map((r) => `${r.text}\n`).join('');
+            await does(0, ['import', '-', '--data', data], { input });
+            const path = join(data, 'segments', '0000000000000001.seg');
+            const whole = await readFile(path);
+            const torn = Buffer.concat([whole, whole.subarray(64, 64 + 500), Buffer.alloc(65536)]);
+            await writeFile(path, torn);
+            const dest = fresh('dest');
+            const made = await backup(data, dest);
+            assert.equal(made.bytes, whole.length);
+            assert.deepEqual(await readFile(join(dest, 'segments', '0000000000000001.seg')), whole);
+            assert.deepEqual(await exported(dest), some.map((r) => r.text).sort());
+            assert.deepEqual(await readFile(path), torn, 'the source is only read');
+        });
+
+        it('killed in the middle, it leaves a prefix, and goes on', async () => {
+            const data = fresh();
+            // Several containers, one as large as the machine needs to be caught at.
+            for (let i = 0; i < 6; i++) {
+                const input = Array.from({ length: 120 }, () => `${make(uuid(), 20_000).text}\n`);
+                await does(
+                    0,
+                    ['import', '-', '--data', data, '--segment-size', '1MiB'],
+                    { input: input.join('') },
+                );
+            }
+            const all = await filesOf(data);
+            let caught = 0;
+            const dest = fresh('dest');
+            for (let round = 0; round < 40; round++) {
+                const child = spawn(binary, ['backup', dest, '--data', data], {
+                    env: bareEnvironment(),
+                    stdio: 'ignore',
+                });
+                const ended = new Promise((resolve) =>
+                    child.on('close', (code, signal) => resolve({ code, signal })),
+                );
+                // Killed when it has made so many files.
+                const wanted = round % 8;
+                const timer = setInterval(() => {
+                    const made = existsSync(join(dest, 'segments'));
+                    if (!made) return;
+                    readdir(join(dest, 'segments')).then(
+                        (names) => names.length >= wanted && child.kill('SIGKILL'),
+                        () => {},
+                    );
+                }, 1);
+                const { signal } = await ended;
+                clearInterval(timer);
+                if (signal !== 'SIGKILL') continue;
+                caught++;
+                const there = await filesOf(dest);
+                const whole = Object.keys(there).filter((name) => !name.endsWith('.tmp'));
+                assert.deepEqual(
+                    whole,
+                    Object.keys(all).slice(0, whole.length),
+                    'a prefix of the log',
+                );
+                for (const name of whole) assert.deepEqual(there[name], all[name], name);
+                if (round % 8 === 7) await rm(dest, { recursive: true });
+            }
+            assert.ok(caught > 0, 'none was killed in time');
+            await mkdir(join(dest, 'packs'), { recursive: true });
+            await writeFile(join(dest, 'packs', '0000000000000007.tmp'), 'left by a killed one');
+            const made = await backup(data, dest);
+            assert.equal(made.containers, Object.keys(all).length);
+            assert.deepEqual(await filesOf(dest), all);
+            assert.deepEqual(await exported(dest), await exported(data));
+        });
+
+        it('bits that flip in it are found by verify, and restored runs are the rest', async () => {
+            const dest = fresh('dest');
+            await backup(big, dest);
+            assert.equal((await verified(dest)).damaged, 0);
+            await flip(packOf(dest), 128 + 1000);
+            const said = objects((await does(1, ['verify', '--data', dest])).stdout);
+            assert.ok(said.length > 1);
+            const back = fresh();
+            const made = await command(['restore', dest, '--data', back]);
+            assert.ok(made.code === 1 || made.code === 3, String(made.stderr));
+            assert.match(String(made.stderr), /0000000000000001\.pack: damaged/);
+            const rest = await does(1, ['export', '--data', back]);
+            assert.equal(lines(rest.stdout).length, said.at(-1).runs);
+        });
+
+        it('a damaged pack of the source never takes the place of a good one', async () => {
+            const data = await copyOfBig();
+            const dest = fresh('dest');
+            await backup(data, dest);
+            const good = await readFile(packOf(dest));
+            await flip(packOf(data), -100); // in the foot
+            const made = await does(1, ['backup', dest, '--data', data]);
+            assert.match(String(made.stderr), /0000000000000001\.pack: damaged/);
+            assert.equal(objects(made.stdout)[0].kept, 1);
+            assert.deepEqual(await readFile(packOf(dest)), good);
+            // To where there is none, it is copied as it is.
+            const other = fresh('dest');
+            const second = await does(1, ['backup', other, '--data', data]);
+            assert.equal(objects(second.stdout)[0].copied, 1);
+            assert.deepEqual(await readFile(packOf(other)), await readFile(packOf(data)));
+            // Unless nothing can be had of it.
+            const none = fresh('dest');
+            await writeFile(packOf(data), randomBytes(100_000));
+            const third = await does(1, ['backup', none, '--data', data]);
+            assert.equal(objects(third.stdout)[0].containers, 0);
+            assert.deepEqual(await readdir(join(none, 'packs')), []);
+        });
+
+        it('what it must not be copied to is refused, and nothing is changed', async () => {
+            const server = await Server.start({ flags: SEALING });
+            const other = await Server.start();
+            await store(server, [make(uuid(), 100)]);
+            await store(other, [make(uuid(), 100)]);
+            const refused = async (dest, why, data = server.data) => {
+                const made = await does(1, ['backup', dest, '--data', data]);
+                assert.match(String(made.stderr), why);
+                assert.equal(made.stdout.length, 0);
+            };
+            await refused(server.data, /is the data directory itself/);
+            await refused(join(server.data, '..', 'data'), /is the data directory itself/);
+            await refused(join(server.data, 'backup'), /inside of the data directory/);
+            await refused(join(server.data, 'packs'), /inside of the data directory/);
+            assert.ok(!existsSync(join(server.data, 'backup')));
+            await refused(other.data, /is in use by another rundlet \(pid \d+/);
+            await other.stop();
+            const before = await filesOf(other.data);
+            await refused(other.data, /another data directory/);
+            assert.deepEqual(await filesOf(other.data), before);
+
+            const dest = fresh('dest');
+            await backup(server.data, dest);
+            await refused(dest, /another data directory/, other.data);
+            await sealed(server);
+            await refused(dest, /another data directory/, other.data);
+            await backup(server.data, dest);
+            await refused(dest, /another data directory/, other.data);
+            await refused(dest, /another data directory/, big);
+            await does(3, ['backup', fresh(), '--data', fresh('nothing')]);
+            await other.discard();
+            await server.close();
+        });
+
+        it('restore overwrites nothing, and wants something to restore', async () => {
+            const dest = fresh('dest');
+            await backup(big, dest);
+            const full = fresh();
+            await mkdir(full);
+            await writeFile(join(full, 'a file'), 'mine');
+            const made = await does(1, ['restore', dest, '--data', full]);
+            assert.match(String(made.stderr), /is not empty, and nothing is overwritten/);
+            assert.deepEqual(await readdir(full), ['a file']);
+            await does(1, ['restore', dest, '--data', big]);
+            await does(3, ['restore', full, '--data', fresh()]);
+            await does(3, ['restore', fresh('nothing'), '--data', fresh()]);
+
+            const server = await Server.start({ data: dest });
+            const data = fresh();
+            const busy = await does(1, ['restore', dest, '--data', data]);
+            assert.match(String(busy.stderr), /is in use by another rundlet/);
+            assert.ok(!existsSync(data));
+            await server.close();
+
+            await mkdir(data);
+            const sums = objects((await does(0, ['restore', dest, '--data', data])).stdout)[0];
+            assert.deepEqual(sums, { runs: 240, containers: 1 });
+            assert.deepEqual(await exported(data), runs.map((r) => r.text).sort());
+            assert.equal((await verified(data, '--index')).damaged, 0);
+        });
+
+        it('help and usage name all of them', async () => {
+            const text = String((await does(0, ['help'])).stdout);
+            for (const name of ['pack ls | info N | cat N', 'backup DEST', 'restore SRC'])
+                assert.ok(text.includes(name), name);
+            await does(2, ['backup']);
+            await does(2, ['restore', 'a', 'b']);
         });
     });
 });
