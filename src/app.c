@@ -53,11 +53,20 @@ static int path_of(const struct config *config, const char *name, char *room, si
     return 0;
 }
 
-struct str app_holder(const struct config *config, char *room, unsigned size)
+/* Where the lock of a directory is. */
+static int lock_path(const char *dir, char *room, size_t size, struct err *err)
+{
+    int len = snprintf(room, size, "%s/lock", dir);
+    if (len < 0 || (size_t)len >= size)
+        return err_set(err, ERR_INVALID, "the path of the data directory is too long");
+    return 0;
+}
+
+static struct str holder_of(const char *dir, char *room, unsigned size)
 {
     char path[4200];
     struct str none = {0};
-    if (path_of(config, "lock", path, sizeof path, NULL))
+    if (lock_path(dir, path, sizeof path, NULL))
         return none;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -71,33 +80,76 @@ struct str app_holder(const struct config *config, char *room, unsigned size)
     return len > 0 ? (struct str){room, (size_t)len} : none;
 }
 
-static int take_lock(struct app *app, struct err *err)
+struct str app_holder(const struct config *config, char *room, unsigned size)
 {
-    char path[4200], holder[256];
-    if (path_of(app->config, "lock", path, sizeof path, err))
-        return ERR_INVALID;
-    app->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (app->lock_fd < 0)
-        return err_sys(err, errno, "open %s", path);
-    if (flock(app->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        struct str who = app_holder(app->config, holder, sizeof holder);
-        return err_set(err, ERR_CONFLICT,
-                       "%.80s is in use by another rundlet (%.*s): stop it, or choose another "
-                       "--data",
-                       app->config->data, STR_FMT(who));
-    }
-    return app_announce(app, "", err);
+    return holder_of(config->data, room, size);
 }
 
-int app_announce(struct app *app, const char *url, struct err *err)
+static int in_use(const char *dir, struct err *err)
+{
+    char holder[256];
+    struct str who = holder_of(dir, holder, sizeof holder);
+    return err_set(err, ERR_CONFLICT,
+                   "%.80s is in use by another rundlet (%.*s): stop it, or choose another "
+                   "directory",
+                   dir, STR_FMT(who));
+}
+
+/* Write down who holds the lock. */
+static int announce(int fd, const char *dir, const char *url, struct err *err)
 {
     char line[256];
     int len = snprintf(line, sizeof line, "pid %ld%s%s\n", (long)getpid(), url[0] ? ", " : "", url);
     if (len < 0 || (size_t)len >= sizeof line)
         len = sizeof line - 1;
-    if (ftruncate(app->lock_fd, 0) != 0 || pwrite(app->lock_fd, line, (size_t)len, 0) != len)
-        return err_sys(err, errno, "write the lock file of %.80s", app->config->data);
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, line, (size_t)len, 0) != len)
+        return err_sys(err, errno, "write the lock file of %.80s", dir);
     return 0;
+}
+
+int app_lock(const char *dir, int *lock, struct err *err)
+{
+    char path[4200];
+    if (make_dir(dir, err) || lock_path(dir, path, sizeof path, err))
+        return (int)err->code;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_sys(err, errno, "open %s", path);
+    int r = flock(fd, LOCK_EX | LOCK_NB) != 0 ? in_use(dir, err) : announce(fd, dir, "", err);
+    if (r)
+        close(fd);
+    else
+        *lock = fd;
+    return r;
+}
+
+int app_lock_shared(const char *dir, int *lock, struct err *err)
+{
+    char path[4200];
+    if (lock_path(dir, path, sizeof path, err))
+        return ERR_INVALID;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0)
+        return err_sys(err, errno, "open %s", path);
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
+        close(fd);
+        return in_use(dir, err);
+    }
+    *lock = fd;
+    return 0;
+}
+
+void app_unlock(int lock)
+{
+    if (lock >= 0)
+        close(lock);
+}
+
+int app_announce(struct app *app, const char *url, struct err *err)
+{
+    return announce(app->lock_fd, app->config->data, url, err);
 }
 
 static int open_store(struct app *app, struct err *err)
@@ -271,7 +323,7 @@ int app_open(const struct config *config, enum app_use use, unsigned loop_count,
     app->budget.limit = config->inflight_max;
     app->answers.limit = config->answers_max;
     atomic_init(&app->generation, 1);
-    if (use != APP_READ && (make_dir(config->data, err) || take_lock(app, err)))
+    if (use != APP_READ && app_lock(config->data, &app->lock_fd, err))
         goto fail;
     if (open_store(app, err) || open_index(app, err) || open_cache(app, err) ||
         open_loops(app, loop_count, err))
@@ -329,7 +381,6 @@ void app_close(struct app *app)
         loop_close(app->loops[i]);
     free(app->loops);
     buf_unref(app->spare.buf);
-    if (app->lock_fd >= 0)
-        close(app->lock_fd);
+    app_unlock(app->lock_fd);
     free(app);
 }

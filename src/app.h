@@ -66,5 +66,12 @@ uint64_t app_index_mark(const struct config *config);
 /* Who holds the data directory: "pid 123, http://127.0.0.1:8000", or empty. */
 struct str app_holder(const struct config *config, char *room, unsigned size);
 
+/* Hold a directory - which is made, if need be - as app_open() does: nobody else
+ * writes it.  Shared: nobody writes it; one without a lock file has no lock,
+ * and `*lock` stays as it was. */
+int app_lock(const char *dir, int *lock, struct err *err);
+int app_lock_shared(const char *dir, int *lock, struct err *err);
+void app_unlock(int lock); /* -1 is fine */
+
 /* Write down, beside the lock, where this process serves. */
 int app_announce(struct app *app, const char *url, struct err *err);

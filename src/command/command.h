@@ -72,6 +72,9 @@ int command_import(const struct config *config, const struct command_args *args)
 int command_export(const struct config *config, const struct command_args *args);
 int command_verify(const struct config *config, const struct command_args *args);
 int command_reindex(const struct config *config, const struct command_args *args);
+int command_pack(const struct config *config, const struct command_args *args);
+int command_backup(const struct config *config, const struct command_args *args);
+int command_restore(const struct config *config, const struct command_args *args);
 int command_version(const struct config *config, const struct command_args *args);
 int command_help(const struct config *config, const struct command_args *args);
 int command_docs(const struct config *config, const struct command_args *args);

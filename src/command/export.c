@@ -3,7 +3,8 @@
  * The log is walked, oldest first.  It may hold a run more than once: a batch
  * that was sent again with others in it is stored whole.  The index knows
  * which copy is the run, so the others are left out; a run that the index does
- * not know yet is printed.
+ * not know yet is printed.  Without an index, as in a backup or where damage
+ * forbids to make one, all copies are printed: importing them is no harm.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +12,13 @@
 
 #include "base/arena.h"
 #include "base/text.h"
+#include "command/as_sent.h"
 #include "command/command.h"
 #include "command/local.h"
 #include "command/talk.h"
 #include "config.h"
 #include "index/index.h"
+#include "store/containers.h"
 #include "store/store.h"
 #include "wire/rfc3339.h"
 
@@ -23,9 +26,10 @@ enum { STEP = 1000 /* runs of a record that are looked at together */ };
 
 struct export
 {
-    struct app *app;
-    struct out out;
-    bool by_trace, lines, times;
+    struct app *app;     /* NULL: the index cannot be opened */
+    struct store *store; /* then; else the app's */
+    struct as_sent to;
+    bool by_trace;
     struct uuid trace;
     int64_t since_us, until_us;
     uint64_t damaged;
@@ -53,8 +57,8 @@ static bool read_args(const struct command_args *args, struct export *export)
     const char *until = command_value(args, "--until=");
     export->since_us = INT64_MIN;
     export->until_us = INT64_MAX;
-    export->lines = command_has(args, "--lines");
-    export->times = command_has(args, "--times");
+    export->to.lines = command_has(args, "--lines");
+    export->to.times = command_has(args, "--times");
     if (trace) {
         export->by_trace = true;
         if (!uuid_parse((struct str){trace, strlen(trace)}, &export->trace)) {
@@ -72,58 +76,6 @@ static bool wanted(const struct export *export, const struct run *run)
            (!export->by_trace || uuid_compare(run->trace, export->trace) == 0);
 }
 
-static void add(struct export *export, struct str json)
-{
-    if (export->lines)
-        out_add_one_line(&export->out, json);
-    else
-        out_add(&export->out, json);
-}
-
-static void add_time(struct export *export, struct str name, int64_t us)
-{
-    char time[RFC3339_SIZE];
-    add(export, STR("\""));
-    add(export, name);
-    add(export, STR("\":\""));
-    add(export, rfc3339_write(us, time));
-    add(export, STR("\","));
-}
-
-/* The members behind the opening brace; before them, with --times, the times
- * that were not sent. */
-static void add_members(struct export *export, const struct run *run, struct str members)
-{
-    if (export->times && !run_field(run, RUN_START_TIME).at)
-        add_time(export, run_field_name(RUN_START_TIME), run->start_us);
-    if (export->times && !run_field(run, RUN_END_TIME).at)
-        add_time(export, run_field_name(RUN_END_TIME), run->end_us);
-    add(export, members);
-}
-
-/* The object as sent; with the id in front when none was sent, or in the place
- * of a null. */
-static void print(struct export *export, const struct run *run)
-{
-    char text[] = "{\"id\":\"00000000-0000-0000-0000-000000000000\",";
-    struct str id = run_field(run, RUN_ID), raw = run->raw;
-    uuid_write(run->id, text + strlen("{\"id\":\""));
-    if (!id.at) {
-        add(export, (struct str){text, sizeof text - 1});
-        add_members(export, run, (struct str){raw.at + 1, raw.len - 1});
-    } else if (id.at[0] == '"') {
-        add(export, STR("{"));
-        add_members(export, run, (struct str){raw.at + 1, raw.len - 1});
-    } else {
-        size_t before = (size_t)(id.at - raw.at), quoted = UUID_TEXT + 2;
-        add(export, STR("{"));
-        add_members(export, run, (struct str){raw.at + 1, before - 1});
-        add(export, (struct str){text + strlen("{\"id\":"), quoted});
-        add(export, (struct str){id.at + id.len, raw.len - before - id.len});
-    }
-    out_add(&export->out, STR("\n"));
-}
-
 static void damaged(void *context, struct str file, uint64_t offset, const char *why, bool lost)
 {
     struct export *export = context;
@@ -131,6 +83,17 @@ static void damaged(void *context, struct str file, uint64_t offset, const char 
         return; /* `rundlet verify` tells */
     talk("%.*s: damaged at %llu: %s; left out", STR_FMT(file), (unsigned long long)offset, why);
     export->damaged++;
+}
+
+static void leave_out(const struct record *record, struct place first, uint32_t i, const char *why)
+{
+    char room[CONTAINER_NAME], text[UUID_TEXT];
+    struct str file = container_name(first.container, record->parts != NULL, room);
+    struct uuid id = record_id(record, i); /* if it can still be believed at all */
+    bool known = !uuid_is_zero(id);
+    uuid_write(id, text);
+    talk("%.*s: run %u%s%.*s: %s; left out", STR_FMT(file), first.ordinal + i, known ? ", " : "",
+         known ? UUID_TEXT : 0, text, why);
 }
 
 /* Runs [from, from + count) of a record. */
@@ -145,8 +108,7 @@ static int print_some(struct export *export, const struct record *record, struct
     for (uint32_t i = from; i < from + count; i++) {
         struct err bad = {0};
         if (record_run(record, i, &runs[n], &bad)) {
-            talk("%016llx.seg: run %u: %s; left out", (unsigned long long)first.container,
-                 first.ordinal + i, bad.text);
+            leave_out(record, first, i, bad.text);
             export->damaged++;
         } else if (wanted(export, &runs[n])) {
             ids[n] = runs[n].id;
@@ -154,7 +116,9 @@ static int print_some(struct export *export, const struct record *record, struct
         }
     }
     int r = 0;
-    if (n > 0) {
+    for (size_t i = 0; i < n && !export->app; i++)
+        as_sent_print(&export->to, &runs[i]);
+    if (n > 0 && export->app) {
         struct index_find find = {
             .op = {.loop = local_loop(export->app), .done = local_done},
             .ids = ids,
@@ -167,7 +131,7 @@ static int print_some(struct export *export, const struct record *record, struct
             const struct index_row *row = &find.rows[i];
             if (!row->found || (row->place.container == places[i].container &&
                                 row->place.ordinal == places[i].ordinal))
-                print(export, &runs[i]);
+                as_sent_print(&export->to, &runs[i]);
         }
     }
     arena_free(arena);
@@ -180,11 +144,23 @@ static int visit(void *context, const struct record *record, struct place first,
     struct export *export = context;
     (void)sequence;
     int r = 0;
-    for (uint32_t i = 0; i < record->count && !r && !export->out.sys; i += STEP) {
+    for (uint32_t i = 0; i < record->count && !r && !export->to.out.sys; i += STEP) {
         uint32_t left = record->count - i;
         r = print_some(export, record, first, i, left < STEP ? left : STEP, err);
     }
-    return r ? r : export->out.sys ? -1 : 0;
+    return r ? r : export->to.out.sys ? -1 : 0;
+}
+
+static int open_it(struct export *export, const struct config *config, struct err *err)
+{
+    int r = local_open(config, APP_READ, &export->app, err);
+    if (r && local_log(config, &export->store, NULL) == 0) {
+        talk("%s; without it, a run that was stored twice is printed twice", err->text);
+        return 0;
+    }
+    if (!r)
+        export->store = export->app->store;
+    return r;
 }
 
 int command_export(const struct config *config, const struct command_args *args)
@@ -193,11 +169,13 @@ int command_export(const struct config *config, const struct command_args *args)
     if (!read_args(args, &export))
         return COMMAND_USAGE;
     struct err err = {0};
-    int r = local_open(config, APP_READ, &export.app, &err);
+    int r = open_it(&export, config, &err);
     if (!r)
-        r = store_walk(export.app->store, 0, visit, damaged, &export, &err);
+        r = store_walk(export.store, 0, visit, damaged, &export, &err);
+    if (!export.app)
+        store_close(export.store);
     app_close(export.app);
     if (r > 0)
         talk("%s", err.text);
-    return out_end(&export.out, r ? COMMAND_FAILED : export.damaged ? COMMAND_NO : COMMAND_OK);
+    return out_end(&export.to.out, r ? COMMAND_FAILED : export.damaged ? COMMAND_NO : COMMAND_OK);
 }

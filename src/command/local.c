@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "config.h"
 #include "loop/loop.h"
+#include "store/store.h"
 
 int local_open(const struct config *config, enum app_use use, struct app **result, struct err *err)
 {
@@ -21,6 +22,26 @@ int local_open(const struct config *config, enum app_use use, struct app **resul
                        "%.100s holds no runs: name the directory that does with --data",
                        config->data);
     return app_open(config, use, 1, result, err);
+}
+
+int local_log(const struct config *config, struct store **result, struct err *err)
+{
+    struct text segments = {0}, packs = {0};
+    text_addf(&segments, "%s/segments", config->data);
+    text_addf(&packs, "%s/packs", config->data);
+    int r = store_open(
+        &(struct store_config){
+            .dir = text_str(&segments),
+            .packs = text_str(&packs),
+            .disk = &disk_real,
+            .segment_size = config->segment_size,
+            .read_only = true,
+            .durable_sequence = app_index_mark(config),
+        },
+        result, err);
+    text_free(&segments);
+    text_free(&packs);
+    return r;
 }
 
 struct loop *local_loop(const struct app *app)

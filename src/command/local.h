@@ -13,9 +13,14 @@
 
 struct config;
 struct loop;
+struct store;
 
 /* ERR_NOT_FOUND, and the way out of it, when that is no directory to read from. */
 int local_open(const struct config *config, enum app_use use, struct app **result, struct err *err);
+
+/* Only its log, to read: when the index cannot be opened, or is not to be. */
+int local_log(const struct config *config, struct store **result, struct err *err);
+
 struct loop *local_loop(const struct app *app);
 
 /* An operation for local_wait(): (struct op){.loop = local_loop(app), .done = local_done}. */

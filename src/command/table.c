@@ -81,7 +81,9 @@ const struct command commands[] = {
             "counts as another run with the same id.\n\nBytes are kept, so a run that was sent "
             "over several lines is printed over several lines, which\n`rundlet import` and jq read "
             "as well. With --lines each run is on one line, its line breaks\nbetween tokens "
-            "being spaces.\n\nEnds with 1 when damaged runs had to be left out.",
+            "being spaces.\n\nWithout an index, as in a backup, it goes by the log alone: a run "
+            "that was "
+            "stored twice is printed\ntwice. Ends with 1 when damaged runs had to be left out.",
         .options =
             {
                 {"--trace=", "ID", "Runs of this trace."},
@@ -112,6 +114,57 @@ const struct command commands[] = {
         .line = "Build the index anew from the stored runs.",
         .more = "No server may be running on the data directory.",
         .run = command_reindex,
+    },
+    {
+        .name = "pack",
+        .usage = "ls | info N | cat N",
+        .line = "Look at the containers that the runs are stored in.",
+        .more =
+            "`pack ls` prints every container, oldest first, a JSON object a line: packs, and "
+            "segments that\nare not sealed yet. `pack info N` prints one pack with its sections "
+            "and blocks, and whether they\nhad to be made anew because of damage. `pack cat N` "
+            "prints its runs as they were sent, in the\norder in which they lie there; with "
+            "--trace or --id only that part of the file is read.\n\nN is the number as `pack ls` "
+            "prints it, the name of the file, or a decimal number. Reads the data\ndirectory, also "
+            "beside a running server. Ends with 1 when something is damaged: what is sound is\n"
+            "printed, and stderr says what was left out.",
+        .options =
+            {
+                {"--trace=", "ID", "pack cat: the runs of this trace."},
+                {"--id=", "ID", "pack cat: this run."},
+            },
+        .least_words = 1,
+        .most_words = 2,
+        .run = command_pack,
+    },
+    {
+        .name = "backup",
+        .usage = "DEST",
+        .line = "Copy the stored runs to another directory; again later, only what is new.",
+        .more =
+            "May be done beside a running server: what was acknowledged before it began is in it. "
+            "The copy is a\ndata directory, without an index: `rundlet verify --data DEST` checks "
+            "it, `rundlet restore DEST`\nbrings it back, `rundlet serve --data DEST` serves it. "
+            "Containers are copied oldest first, each\nunder a temporary name until it is on disk "
+            "and was read back, so a backup that was interrupted is\nsound, and is simply made "
+            "again.\n\nA container that is damaged is told of, and never takes the place of one "
+            "that DEST has; the rest is\ncopied, and the command ends with 1. What DEST has "
+            "already "
+            "is not read again: that is what\n`verify` is for. A DEST that is in use, or holds "
+            "containers of another data directory, is refused.",
+        .least_words = 1,
+        .most_words = 1,
+        .run = command_backup,
+    },
+    {
+        .name = "restore",
+        .usage = "SRC",
+        .line = "Copy a backup to a new data directory, and build its index.",
+        .more = "SRC is a backup, or a data directory that is not in use. The data directory must "
+                "not exist, or be\nempty: nothing is overwritten.",
+        .least_words = 1,
+        .most_words = 1,
+        .run = command_restore,
     },
     {
         .name = "version",

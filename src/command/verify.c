@@ -20,6 +20,8 @@
 #include "command/talk.h"
 #include "config.h"
 #include "index/index.h"
+#include "store/containers.h"
+#include "store/pack_file.h"
 #include "store/store.h"
 #include "wire/json_string.h"
 
@@ -31,6 +33,7 @@ struct verify {
     struct app *app; /* for the index; NULL: it cannot be opened, and need not be */
     bool each;       /* look for each run in the index */
     bool served;     /* another process is writing */
+    bool packed;     /* the record that is looked at lies in a pack */
     uint64_t mark;   /* up to here the log is in the index */
     struct out out;
     struct progress progress;
@@ -62,9 +65,9 @@ static void report(struct verify *verify, struct str file, const char *place, ui
 static void report_run(struct verify *verify, struct place place, const struct uuid *id,
                        const char *why)
 {
-    char file[40];
-    int len = snprintf(file, sizeof file, "%016" PRIx64 ".seg", place.container);
-    report(verify, (struct str){file, (size_t)len}, "run", place.ordinal, id, why);
+    char room[CONTAINER_NAME];
+    report(verify, container_name(place.container, verify->packed, room), "run", place.ordinal, id,
+           why);
 }
 
 static void damaged(void *context, struct str file, uint64_t offset, const char *why, bool lost)
@@ -139,6 +142,7 @@ static int visit(void *context, const struct record *record, struct place first,
 {
     struct verify *verify = context;
     bool indexed = verify->app && sequence <= verify->mark;
+    verify->packed = record->parts != NULL;
     verify->records++;
     verify->behind += indexed ? 0 : record->count;
     int r = 0;
@@ -149,26 +153,6 @@ static int visit(void *context, const struct record *record, struct place first,
     }
     progress_show(&verify->progress, "%" PRIu64 " runs, %" PRIu64 " MB", verify->runs,
                   verify->bytes / 1000000);
-    return r;
-}
-
-static int open_log(struct verify *verify, struct err *err)
-{
-    struct text segments = {0}, packs = {0};
-    text_addf(&segments, "%s/segments", verify->config->data);
-    text_addf(&packs, "%s/packs", verify->config->data);
-    int r = store_open(
-        &(struct store_config){
-            .dir = text_str(&segments),
-            .packs = text_str(&packs),
-            .disk = &disk_real,
-            .segment_size = verify->config->segment_size,
-            .read_only = true,
-            .durable_sequence = app_index_mark(verify->config),
-        },
-        &verify->store, err);
-    text_free(&segments);
-    text_free(&packs);
     return r;
 }
 
@@ -213,9 +197,44 @@ static void compare_counts(struct verify *verify)
     text_free(&why);
 }
 
+/* What no walk of the records needs. */
+static void check_rest(struct verify *verify, struct pack_file *file)
+{
+    char room[CONTAINER_NAME];
+    struct err bad = {0};
+    struct str name = container_name(file->number, true, room);
+    uint64_t traces_at = file->pack->sections[PACK_TRACES].at;
+    if (pack_file_head(file, &bad) == ERR_CORRUPT)
+        damaged(verify, name, 0, bad.text, false);
+    if (pack_file_load(file, PACK_TRACES, &bad) == 0 && file->pack->rebuilt[0])
+        damaged(verify, name, traces_at, file->pack->rebuilt, false);
+}
+
+/* A pack that cannot be opened, or not without being made anew, was told of. */
+static int check_packs(struct verify *verify, struct err *err)
+{
+    struct text segments = {0}, packs = {0};
+    struct containers list = {0};
+    text_addf(&segments, "%s/segments", verify->config->data);
+    text_addf(&packs, "%s/packs", verify->config->data);
+    int r = containers_list(text_str(&segments), text_str(&packs), &list, err);
+    for (size_t i = 0; i < list.count && !r; i++) {
+        struct pack_file file;
+        if (!list.at[i].pack || pack_file_open(&disk_real, text_str(&packs), list.at[i].number,
+                                               PACK_STRICT, &file, NULL))
+            continue;
+        check_rest(verify, &file);
+        pack_file_close(&file);
+    }
+    containers_free(&list);
+    text_free(&segments);
+    text_free(&packs);
+    return r;
+}
+
 static int check(struct verify *verify, struct err *err)
 {
-    int r = open_log(verify, err);
+    int r = local_log(verify->config, &verify->store, err);
     if (!r && open_index(verify, err)) {
         if (verify->each)
             r = err_wrap(err, "with the index");
@@ -226,6 +245,8 @@ static int check(struct verify *verify, struct err *err)
     }
     if (!r)
         r = store_walk(verify->store, 0, visit, damaged, verify, err);
+    if (!r)
+        r = check_packs(verify, err);
     if (!r && verify->app)
         compare_counts(verify);
     if (r == ERR_CORRUPT) { /* so bad that it cannot be opened */

@@ -235,6 +235,27 @@ static int load_section(struct pack_file *file, enum pack_section_type type, str
     return r;
 }
 
+static bool same_summary(const struct pack_summary *a, const struct pack_summary *b)
+{
+    return a->number == b->number && a->id == b->id &&
+           a->previous_sequence == b->previous_sequence && a->last_sequence == b->last_sequence &&
+           a->stream_size == b->stream_size && a->raw_size == b->raw_size &&
+           a->first_start_us == b->first_start_us && a->last_start_us == b->last_start_us &&
+           a->created_us == b->created_us && a->runs == b->runs && a->records == b->records;
+}
+
+int pack_file_head(const struct pack_file *file, struct err *err)
+{
+    char bytes[PACK_HEAD];
+    struct pack_summary head;
+    int r = read_all(file->disk, file->fd, bytes, sizeof bytes, 0, err);
+    if (!r)
+        r = pack_read_summary(bytes, false, &head, err);
+    if (!r && !file->pack->rebuilt[0] && !same_summary(&head, &file->pack->summary))
+        r = err_set(err, ERR_CORRUPT, "the head is not of this pack");
+    return about(r, file->number, err);
+}
+
 int pack_file_load(struct pack_file *file, enum pack_section_type type, struct err *err)
 {
     if (pack_loaded(file->pack, type))

@@ -52,6 +52,9 @@ int pack_file_take(struct pack_file *file, uint64_t size, struct err *err);
 int pack_file_summary(const struct disk *disk, struct str dir, uint64_t number,
                       struct pack_summary *result, struct err *err);
 
+/* Does the head say what the foot does?  Reading needs only the foot. */
+int pack_file_head(const struct pack_file *file, struct err *err);
+
 /* Load a further section, while nobody else uses the pack: one that is damaged
  * makes it be rebuilt. */
 int pack_file_load(struct pack_file *file, enum pack_section_type type, struct err *err);

@@ -57,12 +57,15 @@ describe('the command line', () => {
                     'export',
                     'verify',
                     'reindex',
+                    'pack',
+                    'backup',
+                    'restore',
                     'version',
                     'help',
                 ])
                     assert.match(text, new RegExp(`\\b${name}\\b`));
             }
-            for (const name of ['serve', 'get', 'search', 'import', 'export', 'verify', 'reindex'])
+            for (const name of ['serve', 'get', 'import', 'verify', 'reindex', 'pack', 'backup', 'restore'])
                 assert.match(
                     String((await does(0, ['help', name])).stdout),
                     new RegExp(`rundlet ${name}`),
