@@ -42,6 +42,7 @@ static const char *const names[WHATS] = {
 struct level {
     size_t runs;
     double p50[WHATS], p99[WHATS], rate[WHATS];
+    double cpu_us[WHATS]; /* of the server, an answer */
     double index_b, pack_b, rss_mb, filled_s;
 };
 
@@ -54,7 +55,8 @@ struct bench {
     struct program server;
     struct client client;
     bool own_ids;
-    size_t runs; /* in the server */
+    size_t runs;  /* in the server */
+    double cpu_s; /* of the server, when something began to be timed */
     struct sample sample;
     struct text body;
 };
@@ -70,13 +72,21 @@ static double ask_ms(struct bench *bench, const struct load_request *request, in
     return took;
 }
 
-static void keep(struct level *level, enum what what, struct figures *took)
+/* What is timed, from now on. */
+static void begin(struct bench *bench, struct figures *took, size_t most)
 {
-    double sum = 0;
+    figures_new(took, most);
+    bench->cpu_s = program_cpu_s(&bench->server);
+}
+
+static void end(struct bench *bench, struct level *level, enum what what, struct figures *took)
+{
+    double sum = 0, cpu_s = program_cpu_s(&bench->server) - bench->cpu_s;
     for (size_t i = 0; i < took->count; i++)
         sum += took->at[i];
     level->p50[what] = figures_part(took, 0.5);
     level->p99[what] = figures_part(took, 0.99);
+    level->cpu_us[what] = cpu_s / (double)took->count * 1e6;
     level->rate[what] = sum > 0 ? (double)took->count / sum * 1e3 : 0;
     figures_free(took);
 }
@@ -110,9 +120,11 @@ static void fill(struct bench *bench, struct level *level)
     struct figures took;
     double began = now_s(), tenth = (double)level->runs * 0.9;
     load_post(&request, &shape, FILL_RUNS);
-    figures_new(&took, level->runs / FILL_RUNS + 1);
+    begin(bench, &took, level->runs / FILL_RUNS + 1);
     while (bench->runs < level->runs) {
         struct answer answer;
+        if (took.count == 0)
+            bench->cpu_s = program_cpu_s(&bench->server);
         load_renew(&request);
         double from = now_s();
         client_fetch(&bench->client, &request, &answer, &bench->body);
@@ -124,7 +136,7 @@ static void fill(struct bench *bench, struct level *level)
         bench->runs += FILL_RUNS;
     }
     level->filled_s = now_s() - began;
-    keep(level, FILL, &took);
+    end(bench, level, FILL, &took);
     load_free(&request);
 }
 
@@ -147,32 +159,30 @@ static void measure_inserts(struct bench *bench, struct level *level)
     struct load_request request;
     struct figures took;
     load_post(&request, &shape, INSERT_RUNS);
-    figures_new(&took, INSERTS);
+    begin(bench, &took, INSERTS);
     for (size_t i = 0; i < INSERTS; i++) {
         load_renew(&request);
         figures_add(&took, ask_ms(bench, &request, 201));
     }
     bench->runs += (size_t)INSERTS * INSERT_RUNS;
-    keep(level, INSERT, &took);
+    end(bench, level, INSERT, &took);
     load_free(&request);
 }
 
 /* ---- out ---- */
 
-static void measure_gets(struct bench *bench, struct level *level, size_t first)
+/* Each of the level's runs. */
+static void measure_gets(struct bench *bench, struct level *level, enum what what, size_t first)
 {
-    struct figures cold, hot;
-    figures_new(&cold, ASKED);
-    figures_new(&hot, ASKED);
+    struct figures took;
+    begin(bench, &took, ASKED);
     for (size_t i = 0; i < ASKED; i++) {
         struct load_request get;
         load_get(&get, "/runs/%.*s", ID, bench->sample.id[first + i]);
-        figures_add(&cold, ask_ms(bench, &get, 200));
-        figures_add(&hot, ask_ms(bench, &get, 200));
+        figures_add(&took, ask_ms(bench, &get, 200));
         load_free(&get);
     }
-    keep(level, GET_COLD, &cold);
-    keep(level, GET_HOT, &hot);
+    end(bench, level, what, &took);
 }
 
 static void measure_searches(struct bench *bench, struct level *level, size_t first)
@@ -180,7 +190,7 @@ static void measure_searches(struct bench *bench, struct level *level, size_t fi
     struct load_request get;
     struct figures took;
     struct answer answer;
-    figures_new(&took, ASKED);
+    begin(bench, &took, ASKED);
     for (size_t i = 0; i < ASKED; i++) {
         load_get(&get, "/runs/search?trace_id=%.*s", ID, bench->sample.trace[first + i]);
         figures_add(&took, ask_ms(bench, &get, 200));
@@ -191,24 +201,24 @@ static void measure_searches(struct bench *bench, struct level *level, size_t fi
         }
         load_free(&get);
     }
-    keep(level, TRACE, &took);
+    end(bench, level, TRACE, &took);
 
-    figures_new(&took, PAGES);
+    begin(bench, &took, PAGES);
     for (size_t i = 0; i < PAGES; i++) {
         load_get(&get, "/runs/search?name=Chat%%20model%%20%zu&limit=%zu", i % NAMES,
                  50 - i / NAMES);
         figures_add(&took, ask_ms(bench, &get, 200));
         load_free(&get);
     }
-    keep(level, NEWEST, &took);
+    end(bench, level, NEWEST, &took);
 
-    figures_new(&took, PAGES);
+    begin(bench, &took, PAGES);
     for (size_t i = 0; i < PAGES; i++) {
         load_get(&get, "/runs/search?name=model%%20%016llx", (unsigned long long)random_u64());
         figures_add(&took, ask_ms(bench, &get, 200));
         load_free(&get);
     }
-    keep(level, NOTHING, &took);
+    end(bench, level, NOTHING, &took);
 }
 
 /* ---- all of it ---- */
@@ -230,7 +240,8 @@ static void measure_level(struct bench *bench, struct level *level, size_t numbe
     measure_inserts(bench, level);
     wait_until_sealed(bench);
     program_beside_us(&bench->server, true);
-    measure_gets(bench, level, number * ASKED);
+    measure_gets(bench, level, GET_COLD, number * ASKED);
+    measure_gets(bench, level, GET_HOT, number * ASKED);
     measure_searches(bench, level, number * ASKED);
     program_beside_us(&bench->server, false);
     client_close(&bench->client);
@@ -275,6 +286,9 @@ static void print_table(const struct level *levels, size_t count)
         for (size_t l = 0; l < count; l++)
             values[l] = levels[l].p99[what];
         print_line("  p99", values, count, false);
+        for (size_t l = 0; l < count; l++)
+            values[l] = levels[l].cpu_us[what];
+        print_line("  CPU of the server, us", values, count, false);
         if (what > INSERT)
             continue;
         for (size_t l = 0; l < count; l++)

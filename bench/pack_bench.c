@@ -10,8 +10,8 @@
  *
  * The limit of a read is one block: read with one call and unpacked as far as
  * the run, in this process, and bare HTTP with as many bytes from memory, in
- * turns with the server.  Of a whole trace it is the read and unpacking of its
- * part of the pack.  Rates are of CPU time, in bytes of the runs' objects.
+ * turns with the server.  Of a whole trace it is the same with all of its part of
+ * the pack.  Rates are of CPU time, in bytes of the runs' objects.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -191,7 +191,7 @@ static void bare_zstd(struct bench *bench, struct str packs, uint64_t number, st
 {
     struct pack_file file;
     struct err err = {0};
-    or_die(pack_file_open(&disk_real, packs, number, true, &file, &err), &err);
+    or_die(pack_file_open(&disk_real, packs, number, PACK_STRICT, &file, &err), &err);
     size_t size = (size_t)file.pack->summary.stream_size;
     char *stream = malloc(size + 1);
     if (!stream)
@@ -284,10 +284,11 @@ static void open_packs(struct bench *bench)
         struct err err = {0};
         struct pack_file *file = &bench->packs[bench->pack_count];
         int r = pack_file_open(&disk_real, (struct str){dir, strlen(dir)}, bench->pack_count + 1,
-                               true, file, &err);
+                               PACK_STRICT, file, &err);
         if (r == ERR_NOT_FOUND)
             break;
         or_die(r, &err);
+        or_die(pack_file_load(file, PACK_RUNS, &err), &err);
         or_die(pack_file_load(file, PACK_IDS, &err), &err);
         or_die(pack_file_load(file, PACK_TRACES, &err), &err);
     }
@@ -317,7 +318,7 @@ static void print_stored(struct bench *bench, const char *target)
 {
     static const char *const names[PACK_SECTIONS] = {
         [PACK_BLOCKS] = "blocks", [PACK_RUNS] = "runs",     [PACK_RECORDS] = "records",
-        [PACK_IDS] = "ids",       [PACK_TRACES] = "traces",
+        [PACK_IDS] = "ids",       [PACK_TRACES] = "traces", [PACK_FENCES] = "fences",
     };
     uint64_t stored = 0, raw = 0, sections[PACK_SECTIONS] = {0}, all = 0, blocks = 0;
     for (unsigned p = 0; p < bench->pack_count; p++) {
@@ -415,15 +416,24 @@ static void forget_packs(const struct bench *bench)
         (void)posix_fadvise(bench->packs[p].fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
-static double bare_ms(struct client *bare, size_t size)
+/* `size` bytes from memory; kept in `body` unless that is NULL. */
+static double bare_ms(struct client *bare, size_t size, struct text *body)
 {
-    struct load_request bytes;
-    struct answer answer;
-    load_get(&bytes, "/bytes/%zu", size);
-    double from = now_s();
-    client_ask(bare, &bytes, &answer);
-    double took = (now_s() - from) * 1e3;
-    load_free(&bytes);
+    enum { AT_ONCE = 4 << 20 };
+    double took = 0;
+    for (size_t part; size > 0; size -= part) {
+        struct load_request bytes;
+        struct answer answer;
+        part = size < AT_ONCE ? size : AT_ONCE;
+        load_get(&bytes, "/bytes/%zu", part);
+        double from = now_s();
+        if (body)
+            client_fetch(bare, &bytes, &answer, body);
+        else
+            client_ask(bare, &bytes, &answer);
+        took += (now_s() - from) * 1e3;
+        load_free(&bytes);
+    }
     return took;
 }
 
@@ -456,7 +466,7 @@ static void measure_gets(struct bench *bench, const char *name, const char *targ
             forget_packs(bench);
         double here = read_here(bench, bench->where[from_disk ? n : other]);
         figures_add(&block, here);
-        figures_add(&limit, here + bare_ms(&bare, answer.size));
+        figures_add(&limit, here + bare_ms(&bare, answer.size, NULL));
         load_free(&get);
     }
     client_close(&client);
@@ -527,8 +537,8 @@ static double read_trace_here(struct bench *bench, struct uuid trace)
 static void measure_traces(struct bench *bench)
 {
     struct trace traces[TRACES];
-    struct client client;
-    struct text body = {0};
+    struct client client, bare;
+    struct text body = {0}, bytes = {0};
     struct figures took, limit, reads, read_bytes, sizes;
     size_t count = pick_traces(&bench->corpus, traces), runs = 0;
     figures_new(&took, count);
@@ -537,6 +547,7 @@ static void measure_traces(struct bench *bench)
     figures_new(&read_bytes, count);
     figures_new(&sizes, count);
     client_open(&client, bench->server.port);
+    client_open(&bare, bench->bare.port);
     for (size_t i = 0; i < count; i++) {
         struct load_request get;
         struct answer answer;
@@ -553,14 +564,17 @@ static void measure_traces(struct bench *bench)
                     (program_metric(&bench->server, "store_read_bytes_total") - bytes_before) /
                         1e3);
         figures_add(&sizes, (double)answer.size / 1e6);
-        figures_add(&limit, read_trace_here(bench, traces[i].id));
+        figures_add(&limit,
+                    read_trace_here(bench, traces[i].id) + bare_ms(&bare, answer.size, &bytes));
         if (corpus_check_page(&bench->corpus, text_str(&body)) != traces[i].runs)
             die("a trace of %zu runs does not come back whole", traces[i].runs);
         runs += traces[i].runs;
         load_free(&get);
     }
     client_close(&client);
+    client_close(&bare);
     text_free(&body);
+    text_free(&bytes);
     char name[64];
     snprintf(name, sizeof name, "whole trace, %zu runs, by search", count ? runs / count : 0);
     print_figures(name, &took, &limit, "");
