@@ -6,8 +6,7 @@
  * hundred names, go in over HTTP, 10 000 at a time from one client.  At each
  * level all is sealed first, then inserts, gets and searches are timed, one at
  * a time; "client" sends v4 ids of its own.  What is cold was never asked for
- * before.  Takes about as many gigabytes as there are million runs for each
- * two, and removes them.
+ * before.  Takes half a gigabyte of disk for each million runs, and removes it.
  */
 #include <stdio.h>
 #include <stdlib.h>
