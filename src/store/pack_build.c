@@ -16,7 +16,7 @@
 #include "run/record.h"
 #include "store/pack_layout.h"
 
-enum { SMALL_BLOCK = PACK_BLOCK / 8 };
+enum { SMALL_BLOCK = PACK_BLOCK / 8, GOOD_BLOCK = PACK_BLOCK / 4 };
 
 struct builder {
     const struct pack_build *build;
@@ -174,14 +174,18 @@ static bool begins_trace(const struct pack_build *build, uint32_t i)
     return i == 0 || uuid_compare(build->inputs[i - 1]->trace, build->inputs[i]->trace) != 0;
 }
 
-/* A trace that would be cut by the end of the block begins the next one: what
- * it repeats is then in the same block, and one read brings it.  Blocks that
- * are hardly begun are not left so small. */
+/* Between traces: does the next one begin a block?  One that would be cut by
+ * the end of this one does: what it repeats is then in the same block, and one
+ * read brings it; only blocks that are hardly begun are not left so small.  And
+ * it does when this one is large enough: traces have little in common, and who
+ * reads a run unpacks what is before it. */
 static int make_room(struct builder *b, uint32_t i, struct err *err)
 {
     uint64_t size = 0, room = PACK_BLOCK - b->filled;
     if (b->filled < SMALL_BLOCK)
         return 0;
+    if (b->filled >= GOOD_BLOCK)
+        return end_block(b, err);
     do
         size += pack_item_size(b->build->inputs[i]);
     while (size <= room && ++i < b->build->count && !begins_trace(b->build, i));
