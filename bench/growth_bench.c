@@ -41,7 +41,8 @@ static const char *const names[WHATS] = {
 struct level {
     size_t runs;
     double p50[WHATS], p99[WHATS], rate[WHATS];
-    double cpu_us[WHATS]; /* of the server, an answer */
+    double cpu_us[WHATS];                    /* of the server, an answer */
+    double index_us[WHATS], store_us[WHATS]; /* one read of each */
     double index_b, pack_b, rss_mb, filled_s;
 };
 
@@ -54,8 +55,8 @@ struct bench {
     struct program server;
     struct client client;
     bool own_ids;
-    size_t runs;  /* in the server */
-    double cpu_s; /* of the server, when something began to be timed */
+    size_t runs;                    /* in the server */
+    double cpu_s, index_s, store_s; /* of the server, when something began to be timed */
     struct sample sample;
     struct text body;
 };
@@ -75,6 +76,8 @@ static double ask_ms(struct bench *bench, const struct load_request *request, in
 static void begin(struct bench *bench, struct figures *took, size_t most)
 {
     figures_new(took, most);
+    bench->index_s = program_metric(&bench->server, "index_read_seconds_sum");
+    bench->store_s = program_metric(&bench->server, "store_read_seconds_sum");
     bench->cpu_s = program_cpu_s(&bench->server);
 }
 
@@ -85,7 +88,11 @@ static void end(struct bench *bench, struct level *level, enum what what, struct
         sum += took->at[i];
     level->p50[what] = figures_part(took, 0.5);
     level->p99[what] = figures_part(took, 0.99);
+    double index_s = program_metric(&bench->server, "index_read_seconds_sum") - bench->index_s;
+    double store_s = program_metric(&bench->server, "store_read_seconds_sum") - bench->store_s;
     level->cpu_us[what] = cpu_s / (double)took->count * 1e6;
+    level->index_us[what] = index_s / (double)took->count * 1e6;
+    level->store_us[what] = store_s / (double)took->count * 1e6;
     level->rate[what] = sum > 0 ? (double)took->count / sum * 1e3 : 0;
     figures_free(took);
 }
@@ -288,6 +295,14 @@ static void print_table(const struct level *levels, size_t count)
         for (size_t l = 0; l < count; l++)
             values[l] = levels[l].cpu_us[what];
         print_line("  CPU of the server, us", values, count, false);
+        for (size_t l = 0; l < count; l++)
+            values[l] = levels[l].index_us[what];
+        if (what > INSERT && what != GET_HOT)
+            print_line("  reading the index, mean us", values, count, false);
+        for (size_t l = 0; l < count; l++)
+            values[l] = levels[l].store_us[what];
+        if (what > INSERT && what < NOTHING && what != GET_HOT)
+            print_line("  reading the store, mean us", values, count, false);
         if (what > INSERT)
             continue;
         for (size_t l = 0; l < count; l++)
