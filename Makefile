@@ -6,6 +6,7 @@
 #   make test        every test there is     make fuzz    FUZZ_SECONDS for each parser
 #   make install     PREFIX, DESTDIR         make bench   the figures in docs
 #   make docs        docs/operations.md      make format  clang-format, in place
+#   make bench-growth  the same with ten million runs, in minutes and gigabytes
 #
 #   make PROFILE=asan check                  make CC=clang check
 ifeq ($(origin CC),default)
@@ -15,6 +16,7 @@ PROFILE      ?= release
 OUT          := build/$(notdir $(firstword $(CC)))-$(PROFILE)
 JOBS         ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 15
+GROWTH_RUNS  ?= 10000000
 PREFIX       ?= /usr/local
 LLHTTP       ?= /usr/share/llhttp
 CLANG        := $(findstring clang,$(CC))
@@ -185,7 +187,13 @@ fuzz: test-fuzz
 # http_bench is a server, the floor for wrk; the others measure by themselves.
 bench: build/rundlet $(BENCH)
 	@scripts/deps bench
-	@for b in $(filter-out %/http_bench,$(BENCH)); do echo "== $$b"; RUNDLET=build/rundlet $$b || exit 1; done
+	@for b in $(filter-out %/http_bench %/growth_bench,$(BENCH)); do \
+	  echo "== $$b"; RUNDLET=build/rundlet $$b || exit 1; done
+
+# Needs GROWTH_RUNS * 0.5 KB of disk for a while.
+bench-growth: build/rundlet $(OUT)/bench/growth_bench
+	@RUNDLET=build/rundlet $(OUT)/bench/growth_bench server $(GROWTH_RUNS)
+	@RUNDLET=build/rundlet $(OUT)/bench/growth_bench client $(GROWTH_RUNS)
 
 gate: layers headers format-check docs-check
 	@$(MAKE) $(SUB) CC=gcc PROFILE=release build/rundlet tidy check
@@ -224,7 +232,7 @@ $(OUT)/%.tidy: $(OUT)/%.o .clang-tidy
 	@touch $@
 
 .PHONY: all run docs install clean check check-build crash-build fuzz-build test test-build \
-        test-release test-asan test-tsan test-fuzz fuzz bench gate layers headers format-check \
+        test-release test-asan test-tsan test-fuzz fuzz bench bench-growth gate layers headers format-check \
         docs-check format tidy
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -214,10 +214,26 @@ static void sleep_ms(long ms)
 
 void program_serve(struct program *program, const char *rundlet)
 {
-    char log[300];
+    static const char *const none[] = {NULL};
+    program_serve_with(program, rundlet, NULL, none);
+}
+
+void program_serve_with(struct program *program, const char *rundlet, const char *dir,
+                        const char *const *options)
+{
+    enum { WORDS = 32, OWN = 6 };
+    char log[300], own[sizeof program->dir];
     *program = (struct program){0};
-    snprintf(program->dir, sizeof program->dir, "%s/data-%u", bench.dir, ++bench.serial);
-    snprintf(log, sizeof log, "%s.log", program->dir);
+    snprintf(own, sizeof own, "%.200s/data-%u", bench.dir, ++bench.serial);
+    snprintf(program->dir, sizeof program->dir, "%s", dir ? dir : own);
+    snprintf(log, sizeof log, "%s.log", own);
+    const char *words[WORDS] = {rundlet,    "serve",       "--data", program->dir,
+                                "--listen", "127.0.0.1:0", NULL};
+    for (size_t i = 0; options[i]; i++) {
+        if (OWN + i + 1 >= WORDS)
+            die("too many options");
+        words[OWN + i] = options[i];
+    }
     pid_t pid = fork();
     if (pid < 0)
         die("fork: %s", strerror(errno));
@@ -227,8 +243,7 @@ void program_serve(struct program *program, const char *rundlet)
             _exit(127);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         signal(SIGPIPE, SIG_DFL);
-        execl(rundlet, rundlet, "serve", "--data", program->dir, "--listen", "127.0.0.1:0",
-              (char *)NULL);
+        execv(rundlet, (char *const *)(uintptr_t)words);
         _exit(127);
     }
     started(program, pid);
@@ -373,9 +388,31 @@ void program_stop(struct program *program)
     for (size_t i = 0; i < PROGRAMS_MAX; i++)
         if (bench.running[i] == program->pid)
             bench.running[i] = 0;
-    if (program->dir[0])
+    if (program->dir[0] && !program->keeps_dir)
         remove_tree(program->dir);
     *program = (struct program){0};
+}
+
+double program_metric(const struct program *program, const char *name)
+{
+    struct client client;
+    struct load_request get;
+    struct answer answer;
+    struct text body = {0};
+    char line[128];
+    client_open(&client, program->port);
+    load_get(&get, "/metrics");
+    client_fetch(&client, &get, &answer, &body);
+    client_close(&client);
+    text_add_char(&body, '\0');
+    int len = snprintf(line, sizeof line, "\nrundlet_%s ", name);
+    const char *at = strstr(body.at, line);
+    if (!at)
+        die("there is no metric %s", name);
+    double value = strtod(at + len, NULL);
+    text_free(&body);
+    load_free(&get);
+    return value;
 }
 
 /* ---- requests ---- */
@@ -442,6 +479,17 @@ static void add_run(struct load_request *request, const struct run_shape *shape,
         add_field(text, "metadata", shape->field_size);
     }
     text_add_char(text, '}');
+}
+
+void load_body(struct load_request *request, const char *type, struct str body)
+{
+    *request = (struct load_request){0};
+    text_addf(&request->bytes,
+              "POST /runs HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+              "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+              type, body.len);
+    request->body_at = request->bytes.len;
+    text_add(&request->bytes, body);
 }
 
 void load_post(struct load_request *request, const struct run_shape *shape, size_t runs)
@@ -545,11 +593,13 @@ static void read_head(const char *head, size_t len, struct answer *answer)
             answer->size = strtoul(line + 15, NULL, 10);
             sized = true;
         }
+        if (strncasecmp(line, "transfer-encoding: chunked", 26) == 0)
+            answer->chunked = true;
         if (strncasecmp(line, "x-cache: hit", 12) == 0)
             answer->hit = true;
         line = end + 1;
     }
-    if (!sized)
+    if (!sized && !answer->chunked)
         die("the answer has no length:\n%.*s", (int)len, head);
 }
 
@@ -620,12 +670,43 @@ void client_ask(struct client *client, const struct load_request *request, struc
     size_t got = 0;
     send_all(client->fd, &request->bytes);
     receive_head(client, answer, &got);
+    if (answer->chunked)
+        die("the answer comes in chunks");
     while (got < answer->size) {
         ssize_t n = recv(client->fd, NULL, answer->size - got, MSG_TRUNC);
         if (n <= 0)
             die("the answer was cut short");
         got += (size_t)n;
     }
+}
+
+/* At least one byte more. */
+static void receive_more(struct client *client, struct text *body)
+{
+    enum { PIECE = 256 << 10 };
+    ssize_t n = recv(client->fd, text_room(body, PIECE), PIECE, 0);
+    if (n <= 0)
+        die("the answer was cut short");
+    body->len += (size_t)n;
+}
+
+/* What is in `body` and is still to come are chunks: put what is in them together. */
+static void receive_chunks(struct client *client, struct answer *answer, struct text *body)
+{
+    size_t at = 0, size = 1;
+    while (size > 0) {
+        const char *line;
+        while (!(line = memmem(body->at + at, body->len - at, "\r\n", 2)))
+            receive_more(client, body);
+        size = strtoul(body->at + at, NULL, 16);
+        at = (size_t)(line + 2 - body->at);
+        while (body->len - at < size + 2)
+            receive_more(client, body);
+        memmove(body->at + answer->size, body->at + at, size);
+        answer->size += size;
+        at += size + 2;
+    }
+    body->len = answer->size;
 }
 
 void client_fetch(struct client *client, const struct load_request *request, struct answer *answer,
@@ -635,6 +716,11 @@ void client_fetch(struct client *client, const struct load_request *request, str
     send_all(client->fd, &request->bytes);
     const char *first = receive_head(client, answer, &got);
     body->len = 0;
+    if (answer->chunked) {
+        text_add(body, (struct str){first, got});
+        receive_chunks(client, answer, body);
+        return;
+    }
     text_room(body, answer->size + 1);
     text_add(body, (struct str){first, got});
     while (body->len < answer->size) {
@@ -706,6 +792,8 @@ static bool sender_receive(struct sender *sender)
         if (head == 0)
             continue;
         read_head(sender->head, head, &sender->answer);
+        if (sender->answer.chunked)
+            die("the answer comes in chunks");
         sender->reading_body = true;
         sender->left = sender->answer.size - (sender->head_len - head);
     }
@@ -767,7 +855,9 @@ void load_run(const struct load *load, struct load_result *result)
                 window = now;
                 in_window = 0;
             }
-            sender->over = now - start >= load->seconds;
+            sender->over =
+                now - start >= load->seconds ||
+                (load->answers_max > 0 && result->answers + under_way > load->answers_max);
             if (sender->over)
                 under_way--;
             else

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "base/str.h"
 #include "base/text.h"
 
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -44,10 +45,14 @@ struct program {
     unsigned port;
     clockid_t cpu;
     char dir[256];
+    bool keeps_dir; /* program_stop() leaves it: for another to go on with */
 };
 
 /* Run "<rundlet> serve" on an empty directory and a free port, until it listens. */
 void program_serve(struct program *program, const char *rundlet);
+/* The same on `dir` (NULL: an empty one), with further options, the last NULL. */
+void program_serve_with(struct program *program, const char *rundlet, const char *dir,
+                        const char *const *options);
 /* A child of this process that answers GET /bytes/{n} with n bytes from memory:
  * what HTTP alone costs. */
 void program_bare_http(struct program *program);
@@ -57,6 +62,8 @@ double program_memory_mb(const struct program *program, const char *field); /* "
  * take turns go round in 20 us there and in up to 80 across two, as the kernel
  * happens to place them; that says nothing of the server.  False: anywhere again. */
 void program_beside_us(const struct program *program, bool beside);
+/* What /metrics says under that name, labels included, less "rundlet_". */
+double program_metric(const struct program *program, const char *name);
 void program_stop(struct program *program); /* as SIGTERM does; its directory is removed */
 
 /* ---- requests ---- */
@@ -88,6 +95,8 @@ struct run_shape {
 void load_post(struct load_request *request, const struct run_shape *shape, size_t runs);
 void load_get(struct load_request *request, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* A body as it is, without holes. */
+void load_body(struct load_request *request, const char *type, struct str body);
 void load_renew(struct load_request *request);
 /* The id that run `n` was last sent with; 36 letters.  Only with own_id. */
 const char *load_id(const struct load_request *request, size_t n);
@@ -98,8 +107,9 @@ void load_free(struct load_request *request);
 
 struct answer {
     int status;
-    bool hit;    /* X-Cache: HIT */
-    size_t size; /* of the body */
+    bool hit;     /* X-Cache: HIT */
+    bool chunked; /* it came in chunks: only client_fetch() takes those */
+    size_t size;  /* of the body */
 };
 
 /* One connection, one request at a time, waiting. */
@@ -120,6 +130,7 @@ struct load {
     unsigned port;
     size_t clients;
     double seconds, window_s;
+    size_t answers_max;            /* end earlier, with so many; 0: do not */
     int status;                    /* every answer must have it */
     struct load_request *requests; /* one for each client */
     bool renew;                    /* between two sendings */

@@ -35,6 +35,15 @@ static inline int uuid_compare(struct uuid a, struct uuid b)
     return memcmp(a.byte, b.byte, sizeof a.byte);
 }
 
+/* The first eight bytes; in the same order as the ids. */
+static inline uint64_t uuid_prefix(struct uuid id)
+{
+    uint64_t prefix = 0;
+    for (int i = 0; i < 8; i++)
+        prefix = prefix << 8 | id.byte[i];
+    return prefix;
+}
+
 static inline bool uuid_is_zero(struct uuid id)
 {
     static const struct uuid zero;

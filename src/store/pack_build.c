@@ -16,7 +16,7 @@
 #include "run/record.h"
 #include "store/pack_layout.h"
 
-enum { SMALL_BLOCK = PACK_BLOCK / 8 };
+enum { SMALL_BLOCK = PACK_BLOCK / 8, GOOD_BLOCK = PACK_BLOCK / 4 };
 
 struct builder {
     const struct pack_build *build;
@@ -30,21 +30,53 @@ struct builder {
     struct text rows[PACK_SECTIONS];
 };
 
+/* A run on its way to its place.  What decides most comparisons is here: the
+ * inputs are too many to lie in the processor's cache. */
+struct sorted {
+    struct str project;
+    uint64_t trace; /* its first bytes */
+    struct pack_input *in;
+};
+
+static int compare_projects(struct str x, struct str y)
+{
+    if (x.at == y.at && x.len == y.len)
+        return 0; /* the same, not only alike: mostly so */
+    size_t shorter = x.len < y.len ? x.len : y.len;
+    int r = shorter ? memcmp(x.at, y.at, shorter) : 0;
+    return r ? r : (x.len > y.len) - (x.len < y.len);
+}
+
 static int by_place_in_stream(const void *a, const void *b)
 {
-    const struct pack_input *x = *(struct pack_input *const *)a;
-    const struct pack_input *y = *(struct pack_input *const *)b;
-    size_t shorter = x->project.len < y->project.len ? x->project.len : y->project.len;
-    int r = shorter ? memcmp(x->project.at, y->project.at, shorter) : 0;
-    if (!r)
-        r = (x->project.len > y->project.len) - (x->project.len < y->project.len);
-    if (!r)
-        r = uuid_compare(x->trace, y->trace);
+    const struct sorted *s = a, *t = b;
+    int r = compare_projects(s->project, t->project);
+    if (r || s->trace != t->trace)
+        return r ? r : s->trace > t->trace ? 1 : -1;
+    const struct pack_input *x = s->in, *y = t->in;
+    r = uuid_compare(x->trace, y->trace);
     if (!r)
         r = (x->start_us > y->start_us) - (x->start_us < y->start_us);
     if (!r)
         r = uuid_compare(x->id, y->id);
     return r ? r : (x->ordinal > y->ordinal) - (x->ordinal < y->ordinal);
+}
+
+static int sort_inputs(const struct pack_build *build, struct err *err)
+{
+    uint32_t count = build->count;
+    struct sorted *sorted = malloc(((size_t)count + 1) * sizeof *sorted);
+    if (!sorted)
+        return err_set(err, ERR_BUSY, "no memory to sort %u runs", count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct pack_input *in = build->inputs[i];
+        sorted[i] = (struct sorted){in->project, uuid_prefix(in->trace), in};
+    }
+    qsort(sorted, count, sizeof *sorted, by_place_in_stream);
+    for (uint32_t i = 0; i < count; i++)
+        build->inputs[i] = sorted[i].in;
+    free(sorted);
+    return 0;
 }
 
 static int emit(struct builder *b, struct str bytes, uint64_t made_of, struct err *err)
@@ -174,14 +206,18 @@ static bool begins_trace(const struct pack_build *build, uint32_t i)
     return i == 0 || uuid_compare(build->inputs[i - 1]->trace, build->inputs[i]->trace) != 0;
 }
 
-/* A trace that would be cut by the end of the block begins the next one: what
- * it repeats is then in the same block, and one read brings it.  Blocks that
- * are hardly begun are not left so small. */
+/* Between traces: does the next one begin a block?  One that would be cut by
+ * the end of this one does: what it repeats is then in the same block, and one
+ * read brings it; only blocks that are hardly begun are not left so small.  And
+ * it does when this one is large enough: traces have little in common, and who
+ * reads a run unpacks what is before it. */
 static int make_room(struct builder *b, uint32_t i, struct err *err)
 {
     uint64_t size = 0, room = PACK_BLOCK - b->filled;
     if (b->filled < SMALL_BLOCK)
         return 0;
+    if (b->filled >= GOOD_BLOCK)
+        return end_block(b, err);
     do
         size += pack_item_size(b->build->inputs[i]);
     while (size <= room && ++i < b->build->count && !begins_trace(b->build, i));
@@ -290,8 +326,9 @@ int pack_build(const struct pack_build *build, struct err *err)
                 : err_set(err, ERR_BUSY, "no memory for a pack of %u runs", build->count);
     if (r)
         goto out;
-    if (build->count > 0)
-        qsort(build->inputs, build->count, sizeof *build->inputs, by_place_in_stream);
+    r = sort_inputs(build, err);
+    if (r)
+        goto out;
     sum_up(&b);
     char head[PACK_HEAD];
     pack_write_summary(head, false, &b.summary, 0, (struct str){0});

@@ -24,8 +24,10 @@ struct pack_origin pack_origin(const struct pack_item *item, uint64_t at)
     };
 }
 
-/* An origin, where it stands in the stream's order, and its row in the runs. */
+/* An origin, and its row in the runs.  What decides most comparisons is here:
+ * the origins are too many to lie in the processor's cache. */
 struct sorted {
+    uint64_t key; /* the ordinal, or the first bytes of the id */
     const struct pack_origin *origin;
     uint32_t row;
 };
@@ -33,12 +35,14 @@ struct sorted {
 static int by_ordinal(const void *a, const void *b)
 {
     const struct sorted *x = a, *y = b;
-    return (x->origin->ordinal > y->origin->ordinal) - (x->origin->ordinal < y->origin->ordinal);
+    return (x->key > y->key) - (x->key < y->key);
 }
 
 static int by_id(const void *a, const void *b)
 {
     const struct sorted *x = a, *y = b;
+    if (x->key != y->key)
+        return x->key > y->key ? 1 : -1;
     int r = uuid_compare(x->origin->id, y->origin->id);
     return r ? r : (x->row > y->row) - (x->row < y->row);
 }
@@ -54,6 +58,8 @@ static char *row(struct text *rows, size_t size)
 
 static void derive_runs(struct sorted *sorted, uint32_t count, struct text *rows)
 {
+    for (uint32_t i = 0; i < count; i++)
+        sorted[i].key = sorted[i].origin->ordinal;
     qsort(sorted, count, sizeof *sorted, by_ordinal);
     for (uint32_t i = 0; i < count; i++) {
         const struct pack_origin *o = sorted[i].origin;
@@ -89,6 +95,8 @@ static void derive_records(const struct sorted *sorted, uint32_t count, struct t
 
 static void derive_ids(struct sorted *sorted, uint32_t count, struct text *rows)
 {
+    for (uint32_t i = 0; i < count; i++)
+        sorted[i].key = uuid_prefix(sorted[i].origin->id);
     qsort(sorted, count, sizeof *sorted, by_id);
     for (uint32_t i = 0; i < count; i++)
         memcpy(row(rows, sizeof(struct uuid)), sorted[i].origin->id.byte, sizeof(struct uuid));
