@@ -440,6 +440,10 @@ int pack_open(struct str tail, uint64_t size, struct pack **result, uint64_t *ne
             stored = (struct str){tail.at + (section->at - begins), (size_t)section->stored};
         r = pack_load(pack, needed[i], stored, err);
     }
+    const struct pack_section *runs = &pack->sections[PACK_RUNS];
+    if (!r && runs->stored > 0 && runs->at >= begins)
+        r = pack_load(pack, PACK_RUNS,
+                      (struct str){tail.at + (runs->at - begins), (size_t)runs->stored}, err);
 
 out:
     if (r || *need) {

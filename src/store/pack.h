@@ -27,7 +27,7 @@ struct frame_opener;
 enum {
     PACK_HEAD = 128,           /* bytes at the beginning */
     PACK_FOOT = 128,           /* likewise at the end */
-    PACK_TAIL = 16 << 10,      /* so much of the end is worth reading at once */
+    PACK_TAIL = 64 << 10,      /* so much of the end is worth reading at once */
     PACK_BLOCK = 2 << 20,      /* most bytes of a block that we write, unpacked */
     PACK_BLOCK_MAX = 16 << 20, /* of one that we read */
     PACK_PAGE = 4096,          /* bytes of a page of the runs */
@@ -102,7 +102,7 @@ struct pack_trace {
 
 /* Open a pack by the last bytes of its `size`.  When `tail` is too short for
  * what must be known, `*need` says how many there have to be, and nothing is
- * opened; else it is 0. */
+ * opened; else it is 0.  If the runs are in it as well, they are loaded. */
 int pack_open(struct str tail, uint64_t size, struct pack **result, uint64_t *need,
               struct err *err);
 void pack_free(struct pack *pack); /* NULL is fine */

@@ -270,12 +270,13 @@ static int add_pages(struct builder *b, struct text *directory, struct err *err)
 
 static int add_end(struct builder *b, struct err *err)
 {
-    static const enum pack_section_type order[] = {PACK_TRACES, PACK_IDS, PACK_RECORDS, PACK_FENCES,
-                                                   PACK_BLOCKS};
+    static const enum pack_section_type order[] = {PACK_TRACES, PACK_IDS,    PACK_RECORDS,
+                                                   PACK_RUNS,   PACK_FENCES, PACK_BLOCKS};
     struct text directory = {0};
-    int r = add_pages(b, &directory, err);
+    int r = 0;
     for (size_t i = 0; i < sizeof order / sizeof *order && !r; i++)
-        r = add_section(b, order[i], &directory, err);
+        r = order[i] == PACK_RUNS ? add_pages(b, &directory, err)
+                                  : add_section(b, order[i], &directory, err);
     char foot[PACK_FOOT];
     pack_write_summary(foot, true, &b->summary, b->at, text_str(&directory));
     if (!r)

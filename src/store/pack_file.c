@@ -33,6 +33,10 @@ struct pack_scratch {
     struct text block;  /* room for one, unpacked */
     struct text stored; /* for what was read of the file */
     char page[PACK_PAGE];
+
+    /* What is in `block`: who reads a trace step by step finds it again. */
+    uint64_t pack, at; /* id of the pack, and where in it the block begins */
+    size_t unpacked;   /* bytes from its beginning on; 0: nothing */
 };
 
 /* Bytes of the stream that are wanted at `to`. */
@@ -295,41 +299,76 @@ static uint64_t end_of(const struct pack_block *block)
     return block->stream_at + block->size;
 }
 
-/* Give every piece what it wants of one block.  The first of `pieces` is the
- * first that ends behind the block's beginning. */
-static int take_block(const struct pack *pack, uint32_t number, struct str stored,
-                      struct pack_scratch *scratch, const struct piece *pieces, size_t count,
-                      struct err *err)
+/* How much of a block, from its beginning on, do the pieces want? */
+static size_t wanted_of(const struct pack_block *block, const struct piece *pieces, size_t count)
 {
-    const struct pack_block *block = &pack->blocks[number];
-    const struct piece *p = pieces;
-    if (count == 1 || pieces[1].at >= end_of(block)) {
-        if (p->at <= block->stream_at && p->at + p->size >= end_of(block))
-            return pack_unpack(pack, number, stored, scratch->opener,
-                               p->to + (block->stream_at - p->at), block->size, err);
-    }
     uint64_t last = block->stream_at;
     for (size_t i = 0; i < count && pieces[i].at < end_of(block); i++) {
         uint64_t end = pieces[i].at + pieces[i].size;
         last = end > last ? end : last;
     }
     last = last < end_of(block) ? last : end_of(block);
-    char *room = text_room(&scratch->block, block->size);
-    int r = pack_unpack(pack, number, stored, scratch->opener, room,
-                        (size_t)(last - block->stream_at), err);
-    for (size_t i = 0; !r && i < count && pieces[i].at < last; i++) {
-        p = &pieces[i];
+    return (size_t)(last - block->stream_at);
+}
+
+/* Give every piece what it wants of a block, of which `size` bytes are at `bytes`. */
+static void copy_out(const struct pack_block *block, const char *bytes, size_t size,
+                     const struct piece *pieces, size_t count)
+{
+    uint64_t last = block->stream_at + size;
+    for (size_t i = 0; i < count && pieces[i].at < last; i++) {
+        const struct piece *p = &pieces[i];
         uint64_t from = p->at > block->stream_at ? p->at : block->stream_at;
         uint64_t to = p->at + p->size < last ? p->at + p->size : last;
         if (from < to)
-            memcpy(p->to + (from - p->at), room + (from - block->stream_at), to - from);
+            memcpy(p->to + (from - p->at), bytes + (from - block->stream_at), to - from);
     }
-    return r;
+}
+
+/* Is all of the block wanted, and by one piece only? */
+static bool is_whole(const struct pack_block *block, const struct piece *pieces, size_t count)
+{
+    return pieces[0].at <= block->stream_at && pieces[0].at + pieces[0].size >= end_of(block) &&
+           (count == 1 || pieces[1].at >= end_of(block));
+}
+
+/* What the pieces want of a block, given its stored bytes. */
+static int take_block(const struct pack *pack, uint32_t number, struct str stored,
+                      struct pack_scratch *scratch, const struct piece *pieces, size_t count,
+                      struct err *err)
+{
+    const struct pack_block *block = &pack->blocks[number];
+    if (is_whole(block, pieces, count))
+        return pack_unpack(pack, number, stored, scratch->opener,
+                           pieces[0].to + (block->stream_at - pieces[0].at), block->size, err);
+    size_t size = wanted_of(block, pieces, count);
+    char *room = text_room(&scratch->block, block->size);
+    scratch->unpacked = 0;
+    int r = pack_unpack(pack, number, stored, scratch->opener, room, size, err);
+    if (r)
+        return r;
+    scratch->pack = pack->summary.id;
+    scratch->at = block->at;
+    scratch->unpacked = size;
+    copy_out(block, room, size, pieces, count);
+    return 0;
+}
+
+/* The same out of the scratch, when it is there. */
+static bool find_block(const struct pack *pack, uint32_t number, const struct pack_scratch *scratch,
+                       const struct piece *pieces, size_t count)
+{
+    const struct pack_block *block = &pack->blocks[number];
+    size_t size = wanted_of(block, pieces, count);
+    if (scratch->pack != pack->summary.id || scratch->at != block->at || scratch->unpacked < size)
+        return false;
+    copy_out(block, scratch->block.at, size, pieces, count);
+    return true;
 }
 
 /* Of the blocks behind `b` that are wanted, how far is one call to read? */
-static uint32_t stretch(const struct pack *pack, uint32_t b, const struct piece *pieces,
-                        size_t count)
+static uint32_t end_of_stretch(const struct pack *pack, uint32_t b, const struct piece *pieces,
+                               size_t count)
 {
     uint32_t last = b;
     uint64_t begin = pack->blocks[b].at;
@@ -360,36 +399,53 @@ static int read_blocks(const struct pack_file *file, struct pack_scratch *scratc
     return r;
 }
 
+/* Stored bytes of blocks that were read together. */
+struct stretch {
+    uint32_t end; /* the first block that is not in it; 0: nothing is */
+    uint64_t at;  /* in the file */
+};
+
+/* Have block `b` in the scratch, with those behind it that are wanted too. */
+static int read_stretch(const struct pack_file *file, struct pack_scratch *scratch, uint32_t b,
+                        const struct piece *pieces, size_t count, struct stretch *stretch,
+                        struct err *err)
+{
+    if (b < stretch->end)
+        return 0;
+    uint32_t last = end_of_stretch(file->pack, b, pieces, count);
+    int r = read_blocks(file, scratch, b, last, err);
+    if (r && last > b) { /* what cannot be read is perhaps not wanted */
+        last = b;
+        r = read_blocks(file, scratch, b, last, err);
+    }
+    *stretch = (struct stretch){r ? 0 : last + 1, file->pack->blocks[b].at};
+    return r;
+}
+
 /* `pieces` ascend by where they begin, none is empty, all are inside the stream. */
 static int read_pieces(const struct pack_file *file, struct pack_scratch *scratch,
                        const struct piece *pieces, size_t count, struct err *err)
 {
     const struct pack *pack = file->pack;
-    uint32_t b = 0, read_to = 0; /* read_to: the first block that is not in the scratch */
-    uint64_t read_at = 0;
-    size_t first = 0; /* the first piece that is not whole yet */
-    while (first < count) {
-        uint32_t begins = pack_block_at(pack, pieces[first].at);
+    struct stretch stretch = {0};
+    uint32_t b = 0;
+    while (count > 0) {
+        uint32_t begins = pack_block_at(pack, pieces[0].at);
         b = begins > b ? begins : b;
         const struct pack_block *block = &pack->blocks[b];
-        if (b >= read_to) {
-            uint32_t last = stretch(pack, b, pieces + first, count - first);
-            int r = read_blocks(file, scratch, b, last, err);
-            if (r && last > b) { /* what cannot be read is perhaps not wanted */
-                last = b;
-                r = read_blocks(file, scratch, b, last, err);
-            }
+        if (!find_block(pack, b, scratch, pieces, count)) {
+            int r = read_stretch(file, scratch, b, pieces, count, &stretch, err);
             if (r)
                 return r;
-            read_at = block->at;
-            read_to = last + 1;
+            struct str stored = {scratch->stored.at + (block->at - stretch.at), block->stored};
+            r = take_block(pack, b, stored, scratch, pieces, count, err);
+            if (r)
+                return r;
         }
-        struct str stored = {scratch->stored.at + (block->at - read_at), block->stored};
-        int r = take_block(pack, b, stored, scratch, pieces + first, count - first, err);
-        if (r)
-            return r;
-        while (first < count && pieces[first].at + pieces[first].size <= end_of(block))
-            first++;
+        while (count > 0 && pieces[0].at + pieces[0].size <= end_of(block)) {
+            pieces++; /* it is whole */
+            count--;
+        }
         b++;
     }
     return 0;

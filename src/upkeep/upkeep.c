@@ -17,7 +17,9 @@
 enum {
     LOOK_MS = 1000,   /* between two looks */
     RETRY_MS = 30000, /* after a failure */
-    NICENESS = 19
+    /* A tenth of a core when all are busy: so that a server which always is still
+     * gets its segments sealed. */
+    NICENESS = 10
 };
 
 struct upkeep {

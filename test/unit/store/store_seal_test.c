@@ -755,6 +755,25 @@ TEST(sequences_go_on_behind_a_damaged_pack)
     }
 }
 
+/* Found out while it is read: of so many runs no reader holds all rows. */
+TEST(a_pack_whose_rows_turn_out_damaged_is_mended_on_the_way)
+{
+    struct desk d;
+    struct err err = {0};
+    struct pack_file file;
+    begin(&d);
+    put(&d, 5000, 1);
+    put(&d, 5000, 1);
+    CHECK(seal_next(&d) == 0 && d.first[1].container == 2);
+    drop_all(&d);
+    CHECK(pack_file_open(&disk_real, d.config.packs, 1, PACK_STRICT, &file, &err) == 0);
+    CHECK(!pack_loaded(file.pack, PACK_RUNS));
+    flip(file_of(&d, 1, "pack"), file.pack->sections[PACK_RUNS].at + 2 * PACK_PAGE + 50, 0);
+    pack_file_close(&file);
+    check_all(&d);
+    end(&d);
+}
+
 TEST(sequences_go_on_behind_what_the_index_had_of_a_damaged_pack)
 {
     struct desk d;
