@@ -26,7 +26,7 @@
 #include "store/segment_read.h"
 
 enum {
-    FILES_OPEN = 128,     /* kept open */
+    FILES_OPEN = 256,     /* kept open */
     CLOSE_MAX = 4,        /* closed at once */
     MAPS_KEPT = 64 << 20, /* bytes of marks and sections kept */
     ALIGN = 8

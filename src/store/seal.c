@@ -182,8 +182,6 @@ static int read_tables(struct sealing *s, struct err *err)
     struct stat st;
     if (s->segment.disk->fstat(s->segment.fd, &st) < 0)
         return err_sys(err, errno, "stat");
-    /* All of it will be read, in an order that the kernel cannot guess. */
-    (void)posix_fadvise(s->segment.fd, 0, 0, POSIX_FADV_WILLNEED);
     int r = segment_walk_start(&walk, &s->segment, (uint64_t)st.st_size, err);
     s->last_sequence = s->segment.previous_sequence;
     while (!r) {
@@ -236,6 +234,9 @@ static int write_bytes(void *context, struct str bytes, uint64_t made_of, struct
         r = disk_write(s->seal->disk, s->fd, &iov, 1, s->at, err);
     if (r)
         return r;
+    /* Begin to write it now: the sync at the end then has little left to do, and
+     * does not hold up those of the log.  Only a wish. */
+    (void)sync_file_range(s->fd, (off_t)s->at, (off_t)bytes.len, SYNC_FILE_RANGE_WRITE);
     s->at += bytes.len;
     return pace(s, made_of, err);
 }

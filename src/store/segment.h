@@ -24,7 +24,7 @@ enum {
     SEGMENT_HEAD = 64,          /* bytes */
     SEGMENT_RECORD = 80,        /* bytes of a record before its table */
     SEGMENT_POST = 1,           /* the kind of every record so far */
-    SEGMENT_ORDINALS = 1 << 17, /* a segment that has so many runs is full: what sealing needs
+    SEGMENT_ORDINALS = 1 << 16, /* a segment that has so many runs is full: what sealing needs
                                  * for each has to be bounded */
     SEGMENT_NAME = 20,          /* letters of "0123456789abcdef.seg" */
     SEGMENT_PATH = 4096,        /* most bytes of a path, with its NUL */
