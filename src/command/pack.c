@@ -101,7 +101,9 @@ static void list_one(struct look *look, const struct container *container)
         add_summary(&text, &summary, size);
     else
         text_addf(&text, ",\"file_bytes\":%" PRIu64, size);
-    if (err.code) {
+    if (err.code == ERR_UNAVAILABLE) {
+        add_string(&text, "newer", err.text);
+    } else if (err.code) {
         add_string(&text, "damage", err.text);
         look->damaged = true;
     }

@@ -42,6 +42,7 @@ static void next(struct journey *j);
 static void end(struct journey *j)
 {
     struct recover *recover = j->recover;
+    store_walk_end(recover->store);
     arena_free(j->arena);
     free(j);
     op_finish(&recover->op);

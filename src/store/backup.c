@@ -428,12 +428,16 @@ static int here_already(struct journey *j, const struct part *from, const char *
 }
 
 static int copy_records(struct journey *j, const struct segment_file *file, uint64_t size,
-                        bool damaged, struct err *err)
+                        uint64_t sequence, bool damaged, struct err *err)
 {
     char path[PACK_PATH], tmp[PACK_PATH];
     const struct container *known = containers_find(&j->to.list, file->number);
     struct part from = {file->fd, size};
-    bool there = known && known->pack, longer = false;
+    bool there = false, longer = false;
+    struct pack_summary pack;
+    if (known && known->pack) /* of the same records, or more */
+        there = pack_file_summary(j->disk, j->to.packs, file->number, &pack, NULL) == 0 &&
+                pack.last_sequence >= sequence;
     int fd = -1, r = segment_path(j->to.segments, file->number, path, err);
     if (!r)
         r = seal_tmp_path(j->to.packs, file->number, tmp, err);
@@ -483,7 +487,7 @@ static int copy_open_segment(struct journey *j, const struct segment_file *file,
     bool damaged = marks.damaged || size > end.end;
     if (damaged)
         tell(j, file->number, false, end.end, "there are damaged records");
-    r = copy_records(j, file, size, damaged, err);
+    r = copy_records(j, file, size, end.sequence, damaged, err);
     if (!r)
         reach(j, end.sequence);
     return r;
@@ -647,7 +651,7 @@ static int copy_pack(struct journey *j, uint64_t number, bool *there, struct err
         if (!r)
             r = drop_segment(j, number, &why);
     }
-    if (r == ERR_CORRUPT) {
+    if (r == ERR_CORRUPT || r == ERR_UNAVAILABLE) { /* or of a newer program */
         leave_out(j, number, true, 0, why.text);
         return 0;
     }

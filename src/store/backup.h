@@ -7,7 +7,7 @@
  * copied again.  Another process may write `from` all the while.
  *
  * Threads  one for a `to`, whose lock the caller holds; blocks for long
- * Errors   ERR_CONFLICT `to` holds what is not of `from`: nothing was changed;
+ * Errors   ERR_CONFLICT `to` holds what is not of `from`: nothing was copied;
  *          ERR_FULL, ERR_IO, ERR_BUSY not to the end; ERR_NOT_FOUND `from` is
  *          no data directory.  Damage in `from` is told, and no error
  * Sources  docs/design/durability.md, Backup

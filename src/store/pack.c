@@ -342,6 +342,12 @@ int pack_load(struct pack *pack, enum pack_section_type type, struct str stored,
     return pack_take(pack, type, rows, section->size, err);
 }
 
+void pack_unload(struct pack *pack, enum pack_section_type type)
+{
+    free(pack->sections[type].rows);
+    pack->sections[type].rows = NULL;
+}
+
 /* ---- opening ---- */
 
 /* How large may it be, by what else is known?  Before memory is asked for. */

@@ -120,6 +120,8 @@ int pack_rebuild(struct str file, const char *why, struct pack **result, struct 
 bool pack_loaded(const struct pack *pack, enum pack_section_type type);
 int pack_load(struct pack *pack, enum pack_section_type type, struct str stored, struct err *err);
 
+void pack_unload(struct pack *pack, enum pack_section_type type); /* while nobody else uses it */
+
 uint32_t pack_count(const struct pack *pack, enum pack_section_type type); /* of a loaded one */
 struct pack_run pack_run(const struct pack *pack, uint32_t row);
 struct pack_record pack_record(const struct pack *pack, uint32_t row);

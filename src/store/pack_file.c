@@ -26,6 +26,7 @@
 enum {
     GAP = 64 << 10,    /* unwanted bytes between blocks that are cheaper read than skipped */
     STRETCH = 4 << 20, /* most bytes of one call */
+    PIECE = 4 << 10,   /* of a file that may be readable only in parts */
 };
 
 struct pack_scratch {
@@ -84,13 +85,19 @@ static int about(int r, uint64_t number, struct err *err)
 
 /* ---- opening ---- */
 
+/* What cannot be read of the medium is damaged, like what reads wrong. */
 static int read_all(const struct disk *disk, int fd, char *bytes, size_t size, uint64_t at,
                     struct err *err)
 {
     size_t got = 0;
-    int r = disk_read(disk, fd, bytes, size, at, &got, err);
+    struct err bad = {0};
+    int r = disk_read(disk, fd, bytes, size, at, &got, &bad);
     if (!r && got < size)
-        r = err_set(err, ERR_CORRUPT, "the file ends at %" PRIu64, at + got);
+        r = err_set(&bad, ERR_CORRUPT, "the file ends at %" PRIu64, at + got);
+    if (r == ERR_IO && bad.sys == EIO)
+        r = bad.code = ERR_CORRUPT;
+    if (r && err)
+        *err = bad;
     return r;
 }
 
@@ -139,6 +146,21 @@ int pack_file_take(struct pack_file *file, uint64_t size, struct err *err)
     return r;
 }
 
+/* All of it; zeros where it cannot be read. */
+static int read_pieces_of(const struct pack_file *file, char *bytes, size_t size, struct err *err)
+{
+    int r = 0;
+    for (size_t at = 0; at < size && !r; at += PIECE) {
+        size_t n = size - at < PIECE ? size - at : PIECE;
+        r = read_all(file->disk, file->fd, bytes + at, n, at, err);
+        if (r == ERR_CORRUPT) {
+            memset(bytes + at, 0, n);
+            r = 0;
+        }
+    }
+    return r;
+}
+
 static int rebuild(struct pack_file *file, const char *why, struct err *err)
 {
     struct stat st;
@@ -149,7 +171,7 @@ static int rebuild(struct pack_file *file, const char *why, struct err *err)
     if (!bytes)
         return err_set(err, ERR_BUSY, "no memory for a pack of %zu bytes", size);
     struct pack *pack = NULL;
-    int r = read_all(file->disk, file->fd, bytes, size, 0, err);
+    int r = read_pieces_of(file, bytes, size, err);
     if (!r)
         r = pack_rebuild((struct str){bytes, size}, why, &pack, err);
     free(bytes);

@@ -1,8 +1,9 @@
-/* pack_file.h - a pack in a file: opened, its runs read, its records walked.
+/* pack_file.h - a pack in a file: opened, its runs read, all of it checked.
  *
- * Threads  a `struct pack_file` may be read by any number at once; a scratch and
- *          a walk belong to one thread.  Everything blocks
- * Errors   ERR_NOT_FOUND no such file, or no such run in it; ERR_CORRUPT;
+ * Threads  a `struct pack_file` may be read by any number at once; a scratch
+ *          belongs to one thread.  Everything blocks
+ * Errors   ERR_NOT_FOUND no such file, or no such run in it; ERR_CORRUPT, also
+ *          what the medium cannot read; ERR_UNAVAILABLE a newer program is needed;
  *          ERR_BUSY no memory; ERR_IO
  * Sources  docs/design/pack-format.md, Damage
  */

@@ -33,17 +33,20 @@ struct search {
     int tries;          /* see LONG_TRIES */
 };
 
-/* Take the frame at `at`, when there is one of a block's size, behind the stream. */
-static size_t take_frame(struct search *s, size_t at)
+/* Take the frame at `at`, when there is one of a block's size, behind the stream.
+ * Its length; *good: it could be unpacked.  0: no frame begins there. */
+static size_t take_frame(struct search *s, size_t at, bool *good)
 {
     size_t size = 0;
+    *good = false;
     struct str rest = {s->file.at + at, s->file.len - at};
     size_t length = frame_measure(rest, &size);
     if (length == 0 || size == 0 || size > PACK_BLOCK_MAX)
         return 0;
     struct str frame = {rest.at, length};
     if (frame_open(s->opener, frame, text_room(&s->stream, size), size, NULL))
-        return 0;
+        return length;
+    *good = true;
     s->stream.len += size;
     char *row = text_room(&s->blocks, ROW_BLOCK);
     put_u64(row, at);
@@ -97,12 +100,12 @@ static bool take_item(struct search *s, size_t used, size_t *next, struct pack_i
     if (used > 0 || s->tries == LONG_TRIES)
         return false;
     while (s->stream.len < item->size) {
-        size_t length = take_frame(s, *next);
-        if (length == 0) {
+        bool good;
+        *next += take_frame(s, *next, &good);
+        if (!good) {
             s->tries++;
             return false;
         }
-        *next += length;
     }
     return s->stream.len == item->size && !pack_read_item(unread(s, used), item, NULL);
 }
@@ -114,11 +117,11 @@ static void take_block(struct search *s)
     size_t blocks = s->blocks.len, origins = s->origins.len, used = 0;
     struct pack_summary before = s->found;
     s->stream.len = 0;
-    size_t length = take_frame(s, s->at), next = s->at + length;
-    bool good = length > 0;
+    bool good;
+    size_t length = take_frame(s, s->at, &good), next = s->at + length;
     while (good && used < s->stream.len) {
         struct pack_item item;
-        good = take_item(s, used, &next, &item);
+        good = take_item(s, used, &next, &item) && s->found.runs < PACK_RUNS_MAX;
         if (good) {
             add_origin(s, &item, s->found.stream_size + used);
             used += item.size;
@@ -134,7 +137,7 @@ static void take_block(struct search *s)
     uint64_t id = s->found.id;
     s->found = before;
     s->found.id = id;
-    s->at += length > 0 ? length : 1; /* a sound frame holds no other */
+    s->at += length > 0 ? length : 1; /* in a frame there is no other */
 }
 
 /* The foot, else the head, says what no item does. */

@@ -37,8 +37,10 @@ struct known {
     uint64_t number;
     bool sealed;   /* it is a pack */
     bool replaced; /* it is not in the list any more: the last reader frees it */
-    unsigned pins; /* readers at work, and 1 for being the last */
-    uint64_t used; /* when it was last asked for, in pins */
+    bool mended;   /* its sections are damaged, which was told: it is read as its blocks say */
+    int64_t seal_from_us; /* of a segment: not to be sealed before */
+    unsigned pins;        /* readers at work, and 1 for being the last */
+    uint64_t used;        /* when it was last asked for, in pins */
 
     struct segment_file file; /* of a segment; file.fd < 0: not open */
     uint64_t end;             /* valid when scanned */
@@ -316,15 +318,26 @@ void reader_seal(struct reader *reader, uint64_t number)
     close_all(reader, &closing);
 }
 
-uint64_t reader_next_segment(struct reader *reader, uint64_t after)
+uint64_t reader_next_segment(struct reader *reader, int64_t now_us)
 {
     uint64_t number = 0;
     pthread_mutex_lock(&reader->lock);
-    for (size_t i = find(reader, after + 1); i < reader->count && number == 0; i++)
-        if (!reader->known[i]->sealed && reader->known[i] != reader->written)
-            number = reader->known[i]->number;
+    for (size_t i = 0; i < reader->count && number == 0; i++) {
+        const struct known *known = reader->known[i];
+        if (!known->sealed && known != reader->written && known->seal_from_us <= now_us)
+            number = known->number;
+    }
     pthread_mutex_unlock(&reader->lock);
     return number;
+}
+
+void reader_put_off(struct reader *reader, uint64_t number, int64_t until_us)
+{
+    pthread_mutex_lock(&reader->lock);
+    size_t i = find(reader, number);
+    assert(is_known(reader, i, number));
+    reader->known[i]->seal_from_us = until_us;
+    pthread_mutex_unlock(&reader->lock);
 }
 
 uint64_t reader_next(struct reader *reader, uint64_t after, bool *sealed)
@@ -529,10 +542,17 @@ static int read_segment(struct reader *reader, struct known *known, const struct
 
 /* ---- packs ---- */
 
-static void tell_rebuilt(const struct pack_file *file)
+/* The first time.  Only its way to the runs is kept. */
+static void note_rebuilt(struct known *known, struct pack_file *file)
 {
     if (!file->pack->rebuilt[0])
         return;
+    pack_unload(file->pack, PACK_RECORDS);
+    pack_unload(file->pack, PACK_IDS);
+    pack_unload(file->pack, PACK_TRACES);
+    if (known->mended)
+        return;
+    known->mended = true;
     metric_add(METRIC_STORE_CORRUPT, 1);
     log_event(LOG_ERROR, "pack_damaged", LOG_N("container", file->number),
               LOG_C("reason", file->pack->rebuilt));
@@ -543,24 +563,24 @@ static int open_pack(struct reader *reader, struct known *known, struct err *err
 {
     pthread_mutex_lock(&reader->lock);
     bool open = is_open(known);
+    enum pack_open how = known->mended ? PACK_REBUILD : PACK_MEND;
     pthread_mutex_unlock(&reader->lock);
     if (open)
         return 0;
     struct pack_file file;
-    int r = pack_file_open(reader->disk, reader->packs, known->number, PACK_MEND, &file, err);
+    int r = pack_file_open(reader->disk, reader->packs, known->number, how, &file, err);
     if (r)
         return r;
     pthread_mutex_lock(&reader->lock);
     bool first = !is_open(known);
     if (first) {
+        note_rebuilt(known, &file);
         known->pack = file;
         reader->open++;
         reader->maps += pack_memory(file.pack);
     }
     pthread_mutex_unlock(&reader->lock);
-    if (first)
-        tell_rebuilt(&file);
-    else /* another thread was faster */
+    if (!first) /* another thread was faster */
         pack_file_close(&file);
     return 0;
 }
@@ -576,8 +596,9 @@ static int mend_pack(struct reader *reader, uint64_t number, struct err *err)
         free(mended);
         return r;
     }
-    tell_rebuilt(&mended->pack);
+    note_rebuilt(mended, &mended->pack);
     pthread_mutex_lock(&reader->lock);
+    mended->used = ++reader->now;
     reader->open++;
     reader->maps += pack_memory(mended->pack.pack);
     put_pack(reader, mended, &closing);
@@ -664,6 +685,8 @@ static int read_container(struct reader *reader, const struct wanted *wanted, si
     int r = sealed ? read_pack(reader, known, wanted, count, arena, runs, &mend, err)
                    : read_segment(reader, known, wanted, count, arena, runs, err);
     unpin(reader, known);
+    if (r == ERR_UNAVAILABLE) /* of a newer program: trying again is of no use to anybody */
+        r = err->code = ERR_IO;
     if (mend)
         *again = mend_pack(reader, number, NULL) == 0;
     else if (r == ERR_NOT_FOUND && !sealed)

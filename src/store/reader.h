@@ -39,8 +39,11 @@ void reader_rest(struct reader *reader); /* no segment is written any more */
  * that was not known yet. */
 void reader_seal(struct reader *reader, uint64_t number);
 
-/* The first segment of a greater number that is not written any more; 0: none. */
-uint64_t reader_next_segment(struct reader *reader, uint64_t after);
+/* The first segment that is not written any more and not put off; 0: none. */
+uint64_t reader_next_segment(struct reader *reader, int64_t now_us);
+
+/* It is not to be sealed before that. */
+void reader_put_off(struct reader *reader, uint64_t number, int64_t until_us);
 
 /* The first container of a greater number; 0: none. */
 uint64_t reader_next(struct reader *reader, uint64_t after, bool *sealed);

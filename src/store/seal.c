@@ -191,6 +191,8 @@ static int read_tables(struct sealing *s, struct err *err)
         if (r || (why && why[0] == '\0'))
             break;
         r = why ? err_set(err, ERR_CORRUPT, "%s", why) : add_record(s, &head, walk.at, err);
+        if (!r)
+            r = pace(s, 0, err);
         if (r) {
             (void)err_wrap(err, "at %" PRIu64, walk.at);
             break;

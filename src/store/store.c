@@ -56,9 +56,6 @@ struct store {
     struct walk_stop stopped;
 
     /* Of the one that seals. */
-    uint64_t damaged;    /* the segments up to here that are not sealed are damaged */
-    uint64_t failed;     /* those up to here failed for another reason */
-    int64_t retry_at_us; /* and are tried again from then on */
     struct left {
         uint64_t number, sequence; /* of its last record */
     } * left;                      /* segments whose packs are there; oldest first */
@@ -174,7 +171,7 @@ static int remove_segment(struct store *store, uint64_t number, struct err *err)
     return r;
 }
 
-/* The sequence of the last record that is whole. */
+/* The sequence of the last record that is whole; 0: none is, or it is not there. */
 static int end_of_segment(struct store *store, uint64_t number, uint64_t *sequence, struct err *err)
 {
     struct segment_file file;
@@ -185,8 +182,8 @@ static int end_of_segment(struct store *store, uint64_t number, uint64_t *sequen
     const char *why = NULL;
     *sequence = 0;
     int r = segment_open(store->disk, store->config.dir, number, false, &file, &incomplete, err);
-    if (r || incomplete)
-        return r == ERR_CORRUPT ? 0 : r;
+    if (r || incomplete) /* beside a server it may be gone by now */
+        return r == ERR_CORRUPT || r == ERR_NOT_FOUND ? 0 : r;
     if (store->disk->fstat(file.fd, &st) < 0)
         r = err_sys(err, errno, "segment %016" PRIx64 ".seg: stat", number);
     else
@@ -201,30 +198,50 @@ static int end_of_segment(struct store *store, uint64_t number, uint64_t *sequen
     return r;
 }
 
+/* How far does a pack go that is damaged?  0: nothing of it can be read. */
+static int end_of_pack(struct store *store, uint64_t number, uint64_t *sequence, struct err *err)
+{
+    struct pack_summary summary = {0};
+    struct pack_file pack;
+    int r = pack_file_summary(store->disk, store->config.packs, number, &summary, err);
+    if (r == ERR_CORRUPT) {
+        r = pack_file_open(store->disk, store->config.packs, number, PACK_MEND, &pack, err);
+        if (!r) {
+            summary = pack.pack->summary;
+            pack_file_close(&pack);
+        }
+    }
+    *sequence = r ? 0 : summary.last_sequence;
+    return r == ERR_CORRUPT ? 0 : r;
+}
+
 /* Both a segment and its pack are there when a sealing, or a backup of it, was
  * cut short.  The pack was whole when it got its name; if it still is to the
- * last byte, and has all that the segment has, it is the one. */
-static int choose(struct store *store, uint64_t number, bool *pack_is_good, struct err *err)
+ * last byte, and has all that the segment has, it is the one.  A damaged one
+ * gives way only to a segment that goes as far. */
+static int choose(struct store *store, uint64_t number, bool *pack_is_it, struct err *err)
 {
     struct pack_file pack;
-    uint64_t sequence = 0;
+    uint64_t segment_ends = 0, pack_ends = 0;
     char path[PACK_PATH];
+    bool whole = false;
     int r = pack_file_open(store->disk, store->config.packs, number, PACK_STRICT, &pack, err);
     if (!r) {
         r = pack_file_check(&pack, NULL, NULL, err);
-        if (!r)
-            r = end_of_segment(store, number, &sequence, err);
-        uint64_t last = pack.pack->summary.last_sequence;
+        whole = r == 0;
         pack_file_close(&pack);
-        if (!r && last >= sequence) {
-            *pack_is_good = true;
-            return add_left(store, number, last, err);
-        }
     }
-    *pack_is_good = false;
     if (r && r != ERR_CORRUPT)
         return r;
-    if (store->config.read_only)
+    r = end_of_segment(store, number, &segment_ends, err);
+    if (!r)
+        r = end_of_pack(store, number, &pack_ends, err);
+    if (r)
+        return r;
+    *pack_is_it = whole ? pack_ends >= segment_ends : pack_ends > segment_ends;
+    if (*pack_is_it && whole)
+        return add_left(store, number, pack_ends, err);
+    if (*pack_is_it || store->config.read_only)
         return 0;
     r = pack_path(store->config.packs, number, path, err);
     if (!r && store->disk->unlink(path) < 0)
@@ -260,32 +277,24 @@ static int choose_all(struct store *store, struct numbers *segments, struct numb
     return 0;
 }
 
-/* Sequences go on behind the newest pack. */
-static int follow_pack(struct store *store, uint64_t number, struct err *err)
+/* Nothing is written at the moment: sequences go on behind the newest container. */
+static int follow(struct store *store, struct walk_container newest, struct err *err)
 {
-    struct pack_summary summary = {0};
-    int r = pack_file_summary(store->disk, store->config.packs, number, &summary, err);
-    if (r == ERR_CORRUPT) { /* neither head nor foot: what is in it, and what the index had of it */
-        struct pack_file pack;
-        r = pack_file_open(store->disk, store->config.packs, number, PACK_MEND, &pack, err);
-        if (r)
-            return r;
-        summary = pack.pack->summary;
-        pack_file_close(&pack);
-        if (summary.last_sequence < store->config.durable_sequence)
-            summary.last_sequence = store->config.durable_sequence;
-    }
-    store->last.sequence = summary.last_sequence;
+    uint64_t sequence = 0;
+    int r = newest.sealed ? end_of_pack(store, newest.number, &sequence, err)
+                          : end_of_segment(store, newest.number, &sequence, err);
+    /* What is damaged may have gone further, and the index may know. */
+    store->last.sequence =
+        sequence < store->config.durable_sequence ? store->config.durable_sequence : sequence;
     return r;
 }
 
 /* The segment of the greatest number that was ever begun is the one that is
- * written, unless it has become a pack, which beside a server may be just now.
- * Repair its end. */
+ * written, unless it has become a pack, which beside a server may be just now.  One
+ * that had is not written again.  Repair its end. */
 static int take_last(struct store *store, struct numbers *segments, struct numbers *packs,
-                     struct segment_file *file, bool *found, struct err *err)
+                     uint64_t newest_pack, struct segment_file *file, bool *found, struct err *err)
 {
-    uint64_t newest_pack = packs->count > 0 ? packs->at[packs->count - 1] : 0;
     bool repair = !store->config.read_only;
     *found = false;
     while (segments->count > 0 && segments->at[segments->count - 1] > newest_pack && !*found) {
@@ -344,24 +353,21 @@ static int recover(struct store *store, struct err *err)
     int r = list(store, store->dir, &segments, NULL, err);
     if (!r && store->packs_fd >= 0)
         r = list(store, store->packs_dir, NULL, &packs, err);
-    if (!r)
-        r = choose_all(store, &segments, &packs, err);
-    if (r)
-        goto out;
     uint64_t newest_pack = packs.count > 0 ? packs.at[packs.count - 1] : 0;
     uint64_t newest = segments.count > 0 ? segments.at[segments.count - 1] : 0;
     store->next_number = (newest > newest_pack ? newest : newest_pack) + 1;
-    r = take_last(store, &segments, &packs, &file, &found, err);
+    if (!r)
+        r = choose_all(store, &segments, &packs, err);
+    if (!r)
+        r = take_last(store, &segments, &packs, newest_pack, &file, &found, err);
     if (!r)
         r = add_containers(store, &segments, &packs, err);
     if (!r && found)
         r = add_last(store, &file, err);
-    else if (!r && packs.count > 0)
-        r = follow_pack(store, packs.at[packs.count - 1], err);
     else if (found)
         store->disk->close(file.fd);
-
-out:
+    else if (!r && store->older_count > 0)
+        r = follow(store, store->older[store->older_count - 1], err);
     free(segments.at);
     free(packs.at);
     store->next_sequence = store->last.sequence + 1;
@@ -493,7 +499,7 @@ static bool must_roll(const struct store *store, uint64_t size, uint64_t runs)
     if (last->end == SEGMENT_HEAD)
         return false; /* empty: there is no better one */
     return size > STORE_GROUP_MAX || last->end + size > store->config.segment_size ||
-           last->ordinal + runs > UINT32_MAX || last->ordinal >= SEGMENT_ORDINALS;
+           last->ordinal + runs > SEGMENT_ORDINALS;
 }
 
 int store_reserve(struct store *store, struct store_record *records, size_t count, struct err *err)
@@ -669,6 +675,11 @@ static struct walk_log log_of(const struct store *store)
     };
 }
 
+void store_walk_end(struct store *store)
+{
+    walk_stop_end(&store->stopped);
+}
+
 int store_walk(struct store *store, uint64_t after_sequence, store_visit_fn *visit,
                store_damaged_fn *damaged, void *context, struct err *err)
 {
@@ -732,9 +743,7 @@ int store_seal(struct store *store, store_pace_fn *pace, void *context, struct s
                struct err *err)
 {
     assert(store->packs_fd >= 0 && !store->config.read_only);
-    bool retry = clock_mono_us() >= store->retry_at_us;
-    uint64_t after = retry || store->failed < store->damaged ? store->damaged : store->failed;
-    uint64_t number = reader_next_segment(store->reader, after);
+    uint64_t number = reader_next_segment(store->reader, clock_mono_us());
     if (number == 0)
         return err_set(err, ERR_NOT_FOUND, "no segment is to be sealed");
     struct seal seal = {
@@ -749,12 +758,15 @@ int store_seal(struct store *store, store_pace_fn *pace, void *context, struct s
         .context = context,
     };
     int r = seal_segment(&seal, err);
-    if (r == ERR_CORRUPT)
-        store->damaged = number;
-    if (r == ERR_IO) {
-        store->failed = number;
-        store->retry_at_us = clock_mono_us() + SEAL_RETRY_US;
+    if (r == ERR_NOT_FOUND) { /* it is known, and not there */
+        r = ERR_CORRUPT;
+        if (err)
+            err->code = ERR_CORRUPT;
     }
+    if (r == ERR_CORRUPT)
+        reader_put_off(store->reader, number, INT64_MAX);
+    else if (r == ERR_IO)
+        reader_put_off(store->reader, number, clock_mono_us() + SEAL_RETRY_US);
     if (!r)
         r = add_left(store, number, seal.last_sequence, err);
     if (r)

@@ -37,7 +37,9 @@ enum {
     STORE_GROUP_MAX =
         48 << 20, /* bytes of one group; a larger single record gets a segment of its own */
     STORE_GROUP_RECORDS = 4096,
-    STORE_READ_COST = 16 << 10 /* bytes that reading a run may need besides its own */
+    /* Bytes that reading a run may need besides its own.  What reading threads keep
+     * to unpack with is theirs: a few megabytes each. */
+    STORE_READ_COST = 16 << 10
 };
 
 struct store_config {
@@ -105,6 +107,9 @@ typedef void store_damaged_fn(void *context, struct str file, uint64_t offset, c
                               bool lost);
 int store_walk(struct store *store, uint64_t after_sequence, store_visit_fn *visit,
                store_damaged_fn *damaged, void *context, struct err *err);
+
+/* A walk that was stopped is not gone on with: let go of what it holds. */
+void store_walk_end(struct store *store);
 
 struct store_size {
     uint64_t segments, bytes;

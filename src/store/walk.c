@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "store/containers.h"
 #include "store/pack_walk.h"
 
 struct journey {
@@ -28,18 +28,12 @@ void walk_stop_end(struct walk_stop *stop)
     *stop = (struct walk_stop){0};
 }
 
-static struct str name_of(uint64_t number, bool packed, char room[PACK_NAME + 1])
-{
-    int len = snprintf(room, PACK_NAME + 1, "%016" PRIx64 "%s", number, packed ? ".pack" : ".seg");
-    return (struct str){room, (size_t)len};
-}
-
 /* Something is wrong here: tell and go on, or give up if runs are lost. */
 static int tell(const struct journey *j, uint64_t number, bool packed, uint64_t at, const char *why,
                 bool lost, struct err *err)
 {
-    char room[PACK_NAME + 1];
-    struct str name = name_of(number, packed, room);
+    char room[CONTAINER_NAME];
+    struct str name = container_name(number, packed, room);
     if (!j->damaged && !lost)
         return 0;
     if (!j->damaged)
@@ -152,8 +146,10 @@ static int open_pack(struct journey *j, uint64_t number, struct pack_walk **resu
     int r = pack_file_open(j->log->disk, j->log->packs, number, PACK_MEND, &file, &bad);
     if (!r)
         r = pack_walk_start(&file, &walk, &bad);
-    if (r == ERR_CORRUPT)
-        return tell(j, number, true, 0, bad.text, true, err);
+    /* One of a newer program is passed over by who wants to be told; its runs are
+     * missing to others. */
+    if (r == ERR_CORRUPT || (r == ERR_UNAVAILABLE && j->damaged))
+        return tell(j, number, true, 0, container_why(bad.text), true, err);
     if (r) {
         if (err)
             *err = bad;
@@ -163,7 +159,8 @@ static int open_pack(struct journey *j, uint64_t number, struct pack_walk **resu
     const char *why;
     bool lost;
     for (uint32_t i = 0; !r && pack_walk_damage(walk, &i, &at, &why, &lost);)
-        r = tell(j, number, true, at, why, lost, err);
+        if (j->damaged || pack_walk_pack(walk)->incomplete) /* else it costs who needs the runs */
+            r = tell(j, number, true, at, container_why(why), lost, err);
     const struct pack *pack = pack_walk_pack(walk);
     if (!r && pack->summary.number != 0) /* else it does not know what was before it */
         r = check_link(j, number, true, pack->summary.previous_sequence, err);
@@ -172,6 +169,31 @@ static int open_pack(struct journey *j, uint64_t number, struct pack_walk **resu
         return r;
     }
     *result = walk;
+    return 0;
+}
+
+/* Has the pack nothing that is asked for?  Then it need not be unpacked. */
+static bool is_before(struct journey *j, uint64_t number)
+{
+    struct pack_summary summary;
+    if (j->after == 0 || pack_file_summary(j->log->disk, j->log->packs, number, &summary, NULL) ||
+        summary.last_sequence > j->after)
+        return false;
+    j->number = number;
+    j->packed = j->known = true;
+    j->sequence = summary.last_sequence;
+    return true;
+}
+
+/* Who is not told of damage must not take what is left for all there was. */
+static int check_whole(const struct journey *j, uint64_t number, const struct record *record,
+                       struct place first, struct err *err)
+{
+    for (uint32_t i = 0; !j->damaged && i < record->count; i++)
+        if (!record->parts[i].entry)
+            return err_set(err, ERR_CORRUPT,
+                           "pack %016" PRIx64 ".pack: run %" PRIu32 " is lost in a damaged block",
+                           number, first.ordinal + i);
     return 0;
 }
 
@@ -187,6 +209,8 @@ static int walk_pack(struct journey *j, uint64_t number, struct err *err)
         j->stop->pack = NULL;
     }
     walk_stop_end(j->stop);
+    if (!walk && is_before(j, number))
+        return 0;
     if (!walk)
         r = open_pack(j, number, &walk, err);
     j->number = number;
@@ -195,8 +219,11 @@ static int walk_pack(struct journey *j, uint64_t number, struct err *err)
     if (!walk)
         return r;
     j->sequence = pack_walk_pack(walk)->summary.last_sequence;
-    while (!r && pack_walk_next(walk, j->after, &record, &first, &sequence))
-        r = j->visit(j->context, &record, first, sequence, err);
+    while (!r && pack_walk_next(walk, j->after, &record, &first, &sequence)) {
+        r = check_whole(j, number, &record, first, err);
+        if (!r)
+            r = j->visit(j->context, &record, first, sequence, err);
+    }
     if (r)
         *j->stop = (struct walk_stop){.number = number, .pack = walk, .sequence = sequence};
     else

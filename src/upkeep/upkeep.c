@@ -71,13 +71,14 @@ static void rest_here(struct op *op)
     store_rest(hop->store, &hop->rest);
 }
 
-static void rest_if_idle(struct upkeep *upkeep)
+/* False: it failed, which was told. */
+static bool rest_if_idle(struct upkeep *upkeep)
 {
     struct store_size size;
     store_sizes(upkeep->config.store, &size);
     int64_t before_us = clock_mono_us() - (int64_t)upkeep->config.idle_ms * 1000;
     if (size.appended_us == 0 || size.appended_us > before_us)
-        return;
+        return true;
     struct hop hop = {
         .op = {.loop = upkeep->config.writer, .done = rest_here},
         .store = upkeep->config.store,
@@ -85,8 +86,10 @@ static void rest_if_idle(struct upkeep *upkeep)
     };
     op_finish(&hop.op);
     enum err_code code = wait_for(upkeep, &hop.rest.op);
-    if (code && code != ERR_BUSY && code != ERR_NOT_FOUND)
-        log_event(LOG_WARN, "segment_not_finished", LOG_C("reason", hop.rest.op.err.text));
+    if (!code || code == ERR_BUSY || code == ERR_NOT_FOUND)
+        return true;
+    log_event(LOG_WARN, "segment_not_finished", LOG_C("reason", hop.rest.op.err.text));
+    return false;
 }
 
 /* Called by the store after each block: not faster than the rate. */
@@ -126,27 +129,35 @@ static enum err_code seal(struct upkeep *upkeep)
     return ERR_OK;
 }
 
-/* Remove the segments whose packs are there.  If the index is behind, later. */
-static enum err_code drop_left(struct upkeep *upkeep)
+/* Remove the segments whose packs are there.  False: later; the index is behind,
+ * or it failed, which was told. */
+static bool drop_left(struct upkeep *upkeep)
 {
     struct store *store = upkeep->config.store;
     if (!store_left(store))
-        return ERR_NOT_FOUND;
+        return true;
     struct index_durable durable = {.op = {.loop = upkeep->loop, .done = arrived}};
     upkeep->config.index->ops->durable(upkeep->config.index, &durable);
-    enum err_code code = wait_for(upkeep, &durable.op);
-    if (code) {
+    if (wait_for(upkeep, &durable.op)) {
         log_event(LOG_WARN, "index_not_synced", LOG_C("reason", durable.op.err.text));
-        return code;
+        return false;
     }
     while (store_left(store) && store_left(store) <= durable.sequence) {
         struct err err = {0};
         if (store_drop_left(store, &err)) {
             log_event(LOG_WARN, "segment_not_removed", LOG_C("reason", err.text));
-            return err.code;
+            return false;
         }
     }
-    return store_left(store) ? ERR_UNAVAILABLE : ERR_OK;
+    return store_left(store) == 0;
+}
+
+/* Each kind of work has its own pause after a failure, so that one which cannot
+ * be done does not keep the others from being done. */
+static void try_at(int64_t *from_us, bool done)
+{
+    if (!done)
+        *from_us = clock_mono_us() + RETRY_MS * 1000LL;
 }
 
 static void *run(void *arg)
@@ -155,15 +166,21 @@ static void *run(void *arg)
     pthread_setname_np(pthread_self(), "upkeep");
     /* Of this thread alone, in Linux; if it is refused we are only less polite. */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
-    int64_t look_ms = upkeep->config.idle_ms < LOOK_MS ? (int64_t)upkeep->config.idle_ms : LOOK_MS;
-    int64_t pause_ms = look_ms;
-    while (sleep_until(upkeep, clock_mono_us() + pause_ms * 1000)) {
-        rest_if_idle(upkeep);
-        enum err_code code = drop_left(upkeep);
-        if (code == ERR_OK || code == ERR_NOT_FOUND)
+    int64_t look_us =
+        1000 * (int64_t)(upkeep->config.idle_ms < LOOK_MS ? upkeep->config.idle_ms : LOOK_MS);
+    int64_t rest_from_us = 0, drop_from_us = 0, seal_from_us = 0, pause_us = look_us;
+    while (sleep_until(upkeep, clock_mono_us() + pause_us)) {
+        int64_t now_us = clock_mono_us();
+        enum err_code code = ERR_NOT_FOUND;
+        if (now_us >= rest_from_us)
+            try_at(&rest_from_us, rest_if_idle(upkeep));
+        if (now_us >= drop_from_us)
+            try_at(&drop_from_us, drop_left(upkeep));
+        if (now_us >= seal_from_us)
             code = seal(upkeep);
-        bool next = code == ERR_OK || code == ERR_CORRUPT || code == ERR_IO;
-        pause_ms = next ? 0 : code == ERR_NOT_FOUND ? look_ms : RETRY_MS;
+        bool next = code == ERR_OK || code == ERR_CORRUPT || code == ERR_IO; /* perhaps there is */
+        try_at(&seal_from_us, next || code == ERR_NOT_FOUND);
+        pause_us = next ? 0 : look_us;
     }
     return NULL;
 }

@@ -49,6 +49,11 @@ void store_forget(struct store *store)
     note('f');
 }
 
+void store_walk_end(struct store *store)
+{
+    (void)store;
+}
+
 void store_append(struct store *store, struct store_append *append)
 {
     (void)store;

@@ -15,6 +15,7 @@
 #include "lib/scratch.h"
 #include "store/pack_file.h"
 #include "store/reader.h"
+#include "store/segment.h"
 #include "store/store.h"
 
 enum { MOST = 300, SMALL = 4096 };
@@ -771,6 +772,75 @@ TEST(a_pack_whose_rows_turn_out_damaged_is_mended_on_the_way)
     flip(file_of(&d, 1, "pack"), file.pack->sections[PACK_RUNS].at + 2 * PACK_PAGE + 50, 0);
     pack_file_close(&file);
     check_all(&d);
+    end(&d);
+}
+
+/* What recovery does at each start, with the index up to the end of the log. */
+TEST(a_walk_behind_the_newest_pack_does_not_mind_its_damage)
+{
+    struct desk d;
+    struct err err = {0};
+    begin_packed(&d);
+    flip(file_of(&d, newest(&d), "pack"), PACK_HEAD + 20, 0);
+    reopen(&d);
+    struct walker w = {.desk = &d};
+    CHECK(store_walk(d.store, d.sequence[19], visit, NULL, &w, &err) == 0 && w.seen == 0);
+    CHECK(store_walk(d.store, 0, visit, NULL, &w, &err) == ERR_CORRUPT);
+    CHECK(strstr(err.text, "lost"));
+    put(&d, 1, 10);
+    CHECK(read_one(&d, 20, &err) == 0);
+    end(&d);
+}
+
+/* As a backup may have it: the segment is of before, the pack of after. */
+TEST(a_damaged_pack_does_not_give_way_to_a_segment_that_has_less)
+{
+    struct desk d;
+    size_t size;
+    char path[400];
+    begin(&d);
+    put_many(&d, 20);
+    CHECK(rest(&d) == 0);
+    CHECK(seal_all(&d) == newest(&d));
+    snprintf(path, sizeof path, "%s", file_of(&d, newest(&d), "seg"));
+    char *bytes = scratch_read(path, &size);
+    scratch_write(path, bytes, SEGMENT_HEAD);
+    free(bytes);
+    flip(file_of(&d, newest(&d), "pack"), 0, 33);
+    reopen(&d);
+    check_all(&d);
+    CHECK(scratch_exists(file_of(&d, newest(&d), "pack")));
+    end(&d);
+}
+
+TEST(a_segment_that_was_a_pack_once_is_not_written_again)
+{
+    struct desk d;
+    begin(&d);
+    put_many(&d, 20);
+    CHECK(rest(&d) == 0 && seal_all(&d) == newest(&d));
+    uint64_t last = newest(&d);
+    flip(file_of(&d, last, "pack"), 0, 33);
+    reopen(&d);
+    CHECK(!scratch_exists(file_of(&d, last, "pack")));
+    put(&d, 1, 10);
+    CHECK(newest(&d) == last + 1 && d.sequence[20] > d.sequence[19]);
+    check_all(&d);
+    CHECK(seal_next(&d) == 0 && scratch_exists(file_of(&d, last, "pack")));
+    check_all(&d);
+    end(&d);
+}
+
+TEST(a_segment_whose_file_is_gone_does_not_keep_others_from_being_sealed)
+{
+    struct desk d;
+    struct err err = {0};
+    struct store_sealed sealed;
+    begin(&d);
+    put_many(&d, 20);
+    CHECK(newest(&d) > 3 && unlink(file_of(&d, 1, "seg")) == 0);
+    CHECK(store_seal(d.store, NULL, NULL, &sealed, &err) == ERR_CORRUPT);
+    CHECK(store_seal(d.store, NULL, NULL, &sealed, &err) == 0 && sealed.number == 2);
     end(&d);
 }
 
