@@ -203,7 +203,7 @@ static int print_some(struct cat *cat, const struct pack_run *wanted, uint32_t c
     uint64_t at = wanted[0].at, end = at;
     for (uint32_t i = 0; i < count; i++) /* in a forged pack they may lie one in another */
         end = wanted[i].at + wanted[i].size > end ? wanted[i].at + wanted[i].size : end;
-    char *room = malloc((size_t)(end - at));
+    char *room = malloc((size_t)(end - at) + 1);
     if (!room)
         return err_set(err, ERR_BUSY, "no memory for %" PRIu64 " bytes", end - at);
     int r = pack_file_part(&cat->file, cat->scratch, at, (size_t)(end - at), room, &bad);
