@@ -14,7 +14,6 @@
  */
 #include "store/backup.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -172,30 +171,6 @@ static int make_dirs(struct journey *j, struct err *err)
         return err_sys(err, errno, "open the directory %.100s", path);
     r = sync_dir(j, fd, path, err);
     j->disk->close(fd);
-    return r;
-}
-
-/* What a killed one left. */
-static int remove_left(struct journey *j, struct err *err)
-{
-    char path[PACK_PATH + 256];
-    DIR *dir = opendir(j->to.packs_path);
-    if (!dir)
-        return err_sys(err, errno, "list %.100s", j->to.packs_path);
-    int r = 0;
-    while (!r) {
-        errno = 0;
-        const struct dirent *entry = readdir(dir);
-        if (!entry) {
-            if (errno)
-                r = err_sys(err, errno, "list %.100s", j->to.packs_path);
-            break;
-        }
-        snprintf(path, sizeof path, "%s/%s", j->to.packs_path, entry->d_name);
-        if (seal_tmp_named(entry->d_name) && j->disk->unlink(path) < 0)
-            r = err_sys(err, errno, "remove %.100s", path);
-    }
-    closedir(dir);
     return r;
 }
 
@@ -716,7 +691,7 @@ int backup_make(struct backup *backup, struct err *err)
     if (!r)
         r = check_same(j, &why);
     if (!r)
-        r = remove_left(j, &why);
+        r = containers_clean(j->disk, j->to.packs, &why);
     if (!r)
         r = copy_all(j, &why);
     if (j->segments_fd >= 0)

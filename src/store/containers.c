@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "store/pack_file.h"
+#include "store/seal.h"
 #include "store/segment.h"
 
 struct list {
@@ -33,18 +34,19 @@ static int add(struct list *list, struct container container, struct err *err)
     return 0;
 }
 
-static int list_dir(struct list *list, struct str path, bool packs, struct err *err)
+/* Is told of every name in a directory. */
+typedef int name_fn(void *context, const char *name, struct err *err);
+
+static int each_name(struct str path, name_fn *each, void *context, struct err *err)
 {
-    char name[PACK_PATH];
-    int len = snprintf(name, sizeof name, "%.*s", STR_FMT(path));
-    if (len < 0 || (size_t)len >= sizeof name)
+    char dir_name[PACK_PATH];
+    int len = snprintf(dir_name, sizeof dir_name, "%.*s", STR_FMT(path));
+    if (len < 0 || (size_t)len >= sizeof dir_name)
         return err_set(err, ERR_INVALID, "the data directory's name is too long");
-    DIR *dir = opendir(name);
-    if (!dir && errno == ENOENT && packs)
-        return 0;
+    DIR *dir = opendir(dir_name);
     if (!dir) {
         int sys = errno;
-        err_sys(err, sys, "list %.100s", name);
+        err_sys(err, sys, "list %.100s", dir_name);
         if (sys != ENOENT)
             return ERR_IO;
         if (err)
@@ -53,19 +55,33 @@ static int list_dir(struct list *list, struct str path, bool packs, struct err *
     }
     int r = 0;
     while (!r) {
-        uint64_t number;
         errno = 0;
         const struct dirent *entry = readdir(dir);
         if (!entry) {
             if (errno)
-                r = err_sys(err, errno, "list %.100s", name);
+                r = err_sys(err, errno, "list %.100s", dir_name);
             break;
         }
-        if (packs ? pack_named(entry->d_name, &number) : segment_named(entry->d_name, &number))
-            r = add(list, (struct container){number, !packs, packs}, err);
+        r = each(context, entry->d_name, err);
     }
     closedir(dir);
     return r;
+}
+
+static int add_segment(void *context, const char *name, struct err *err)
+{
+    uint64_t number;
+    return segment_named(name, &number)
+               ? add(context, (struct container){.number = number, .segment = true}, err)
+               : 0;
+}
+
+static int add_pack(void *context, const char *name, struct err *err)
+{
+    uint64_t number;
+    return pack_named(name, &number)
+               ? add(context, (struct container){.number = number, .pack = true}, err)
+               : 0;
 }
 
 static int by_number(const void *a, const void *b)
@@ -78,9 +94,14 @@ int containers_list(struct str segments, struct str packs, struct containers *re
                     struct err *err)
 {
     struct list list = {0};
-    int r = list_dir(&list, segments, false, err);
-    if (!r)
-        r = list_dir(&list, packs, true, err);
+    int r = each_name(segments, add_segment, &list, err);
+    if (!r && packs.len > 0) {
+        struct err none = {0};
+        r = each_name(packs, add_pack, &list, &none);
+        if (r && r != ERR_NOT_FOUND && err)
+            *err = none;
+        r = r == ERR_NOT_FOUND ? 0 : r;
+    }
     if (r) {
         free(list.at);
         return r;
@@ -96,6 +117,27 @@ int containers_list(struct str segments, struct str packs, struct containers *re
     }
     *result = (struct containers){list.at, kept};
     return 0;
+}
+
+struct clean {
+    const struct disk *disk;
+    struct str dir;
+};
+
+static int clean(void *context, const char *name, struct err *err)
+{
+    const struct clean *clean = context;
+    char path[PACK_PATH + 256];
+    if (!seal_tmp_named(name))
+        return 0;
+    snprintf(path, sizeof path, "%.*s/%s", STR_FMT(clean->dir), name);
+    return clean->disk->unlink(path) < 0 ? err_sys(err, errno, "remove %.120s", path) : 0;
+}
+
+int containers_clean(const struct disk *disk, struct str packs, struct err *err)
+{
+    struct clean context = {disk, packs};
+    return each_name(packs, clean, &context, err);
 }
 
 void containers_free(struct containers *containers)

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/disk.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -27,6 +28,8 @@ struct containers {
 /* Those of two directories; one without packs may lack the second. */
 int containers_list(struct str segments, struct str packs, struct containers *result,
                     struct err *err);
+/* Remove what a killed sealing or backup left in a directory of packs. */
+int containers_clean(const struct disk *disk, struct str packs, struct err *err);
 void containers_free(struct containers *containers); /* empty again */
 
 /* The one of that number, or NULL. */

@@ -11,7 +11,6 @@
 #include "store/store.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -25,6 +24,7 @@
 #include "base/clock.h"
 #include "base/metric.h"
 #include "loop/lane.h"
+#include "store/arrange.h"
 #include "store/pack_file.h"
 #include "store/reader.h"
 #include "store/seal.h"
@@ -67,12 +67,6 @@ struct store {
 
 /* ---- opening ---- */
 
-static int compare_numbers(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
 static int add_older(struct store *store, uint64_t number, bool sealed, struct err *err)
 {
     if (store->older_count == store->older_cap) {
@@ -101,67 +95,6 @@ static int add_left(struct store *store, uint64_t number, uint64_t sequence, str
     return 0;
 }
 
-/* Numbers of one kind of container. */
-struct numbers {
-    uint64_t *at;
-    size_t count, cap;
-};
-
-static int add_number(struct numbers *numbers, uint64_t number, struct err *err)
-{
-    if (numbers->count == numbers->cap) {
-        size_t cap = numbers->cap ? 2 * numbers->cap : 64;
-        uint64_t *more = realloc(numbers->at, cap * sizeof *more);
-        if (!more)
-            return err_set(err, ERR_BUSY, "no memory for %zu containers", cap);
-        numbers->at = more;
-        numbers->cap = cap;
-    }
-    numbers->at[numbers->count++] = number;
-    return 0;
-}
-
-/* A file of one of the two directories. */
-static int list_file(struct store *store, const char *dir, const char *name,
-                     struct numbers *segments, struct numbers *packs, struct err *err)
-{
-    char path[PACK_PATH + 256];
-    uint64_t number;
-    if (segments)
-        return segment_named(name, &number) ? add_number(segments, number, err) : 0;
-    if (pack_named(name, &number))
-        return add_number(packs, number, err);
-    if (store->config.read_only || !seal_tmp_named(name))
-        return 0;
-    snprintf(path, sizeof path, "%s/%s", dir, name); /* a killed sealing left it */
-    return store->disk->unlink(path) < 0 ? err_sys(err, errno, "remove %s", name) : 0;
-}
-
-/* The numbers in a directory, ascending; one of `segments` and `packs` is NULL. */
-static int list(struct store *store, const char *path, struct numbers *segments,
-                struct numbers *packs, struct err *err)
-{
-    DIR *dir = opendir(path);
-    if (!dir)
-        return err_sys(err, errno, "list %s", path);
-    int r = 0;
-    while (!r) {
-        errno = 0;
-        const struct dirent *entry = readdir(dir);
-        if (!entry) {
-            if (errno)
-                r = err_sys(err, errno, "list %s", path);
-            break;
-        }
-        r = list_file(store, path, entry->d_name, segments, packs, err);
-    }
-    closedir(dir);
-    struct numbers *numbers = segments ? segments : packs;
-    if (!r && numbers->count > 0)
-        qsort(numbers->at, numbers->count, sizeof *numbers->at, compare_numbers);
-    return r;
-}
-
 static int remove_segment(struct store *store, uint64_t number, struct err *err)
 {
     char path[SEGMENT_PATH];
@@ -171,161 +104,57 @@ static int remove_segment(struct store *store, uint64_t number, struct err *err)
     return r;
 }
 
-/* The sequence of the last record that is whole; 0: none is, or it is not there. */
-static int end_of_segment(struct store *store, uint64_t number, uint64_t *sequence, struct err *err)
-{
-    struct segment_file file;
-    struct segment_walk walk;
-    struct segment_record record;
-    struct stat st;
-    bool incomplete = false;
-    const char *why = NULL;
-    *sequence = 0;
-    int r = segment_open(store->disk, store->config.dir, number, false, &file, &incomplete, err);
-    if (r || incomplete) /* beside a server it may be gone by now */
-        return r == ERR_CORRUPT || r == ERR_NOT_FOUND ? 0 : r;
-    if (store->disk->fstat(file.fd, &st) < 0)
-        r = err_sys(err, errno, "segment %016" PRIx64 ".seg: stat", number);
-    else
-        r = segment_walk_start(&walk, &file, (uint64_t)st.st_size, err);
-    if (!r) {
-        while (!(r = segment_walk_look(&walk, &record, &why, err)) && !why)
-            segment_walk_pass(&walk, &record);
-        *sequence = walk.sequence;
-        segment_walk_end(&walk);
-    }
-    store->disk->close(file.fd);
-    return r;
-}
-
-/* How far does a pack go that is damaged?  0: nothing of it can be read. */
-static int end_of_pack(struct store *store, uint64_t number, uint64_t *sequence, struct err *err)
-{
-    struct pack_summary summary = {0};
-    struct pack_file pack;
-    int r = pack_file_summary(store->disk, store->config.packs, number, &summary, err);
-    if (r == ERR_CORRUPT) {
-        r = pack_file_open(store->disk, store->config.packs, number, PACK_MEND, &pack, err);
-        if (!r) {
-            summary = pack.pack->summary;
-            pack_file_close(&pack);
-        }
-    }
-    *sequence = r ? 0 : summary.last_sequence;
-    return r == ERR_CORRUPT ? 0 : r;
-}
-
-/* Both a segment and its pack are there when a sealing, or a backup of it, was
- * cut short.  The pack was whole when it got its name; if it still is to the
- * last byte, and has all that the segment has, it is the one.  A damaged one
- * gives way only to a segment that goes as far. */
-static int choose(struct store *store, uint64_t number, bool *pack_is_it, struct err *err)
-{
-    struct pack_file pack;
-    uint64_t segment_ends = 0, pack_ends = 0;
-    char path[PACK_PATH];
-    bool whole = false;
-    int r = pack_file_open(store->disk, store->config.packs, number, PACK_STRICT, &pack, err);
-    if (!r) {
-        r = pack_file_check(&pack, NULL, NULL, err);
-        whole = r == 0;
-        pack_file_close(&pack);
-    }
-    if (r && r != ERR_CORRUPT)
-        return r;
-    r = end_of_segment(store, number, &segment_ends, err);
-    if (!r)
-        r = end_of_pack(store, number, &pack_ends, err);
-    if (r)
-        return r;
-    *pack_is_it = whole ? pack_ends >= segment_ends : pack_ends > segment_ends;
-    if (*pack_is_it && whole)
-        return add_left(store, number, pack_ends, err);
-    if (*pack_is_it || store->config.read_only)
-        return 0;
-    r = pack_path(store->config.packs, number, path, err);
-    if (!r && store->disk->unlink(path) < 0)
-        r = err_sys(err, errno, "remove damaged pack %016" PRIx64 ".pack", number);
-    return r;
-}
-
-/* Let every number be in one of the two lists. */
-static int choose_all(struct store *store, struct numbers *segments, struct numbers *packs,
-                      struct err *err)
-{
-    size_t s = 0, p = 0, segments_left = 0, packs_left = 0;
-    while (s < segments->count || p < packs->count) {
-        bool segment =
-            s < segments->count && (p == packs->count || segments->at[s] <= packs->at[p]);
-        bool pack = p < packs->count && (s == segments->count || packs->at[p] <= segments->at[s]);
-        uint64_t number = segment ? segments->at[s] : packs->at[p];
-        s += segment;
-        p += pack;
-        if (segment && pack) {
-            int r = choose(store, number, &pack, err);
-            if (r)
-                return r;
-            segment = !pack;
-        }
-        if (segment)
-            segments->at[segments_left++] = number;
-        else
-            packs->at[packs_left++] = number;
-    }
-    segments->count = segments_left;
-    packs->count = packs_left;
-    return 0;
-}
-
 /* Nothing is written at the moment: sequences go on behind the newest container. */
-static int follow(struct store *store, struct walk_container newest, struct err *err)
+static int follow(struct store *store, const struct arrange *arrange, struct err *err)
 {
-    uint64_t sequence = 0;
-    int r = newest.sealed ? end_of_pack(store, newest.number, &sequence, err)
-                          : end_of_segment(store, newest.number, &sequence, err);
+    uint64_t sequence = 0, had = store->config.durable_sequence;
+    const struct containers *list = &arrange->list;
+    int r = list->count > 0 ? arrange_end(arrange, &list->at[list->count - 1], &sequence, err) : 0;
     /* What is damaged may have gone further, and the index may know. */
-    store->last.sequence =
-        sequence < store->config.durable_sequence ? store->config.durable_sequence : sequence;
+    store->last.sequence = list->count > 0 && sequence < had ? had : sequence;
     return r;
 }
 
 /* The segment of the greatest number that was ever begun is the one that is
- * written, unless it has become a pack, which beside a server may be just now.  One
- * that had is not written again.  Repair its end. */
-static int take_last(struct store *store, struct numbers *segments, struct numbers *packs,
-                     uint64_t newest_pack, struct segment_file *file, bool *found, struct err *err)
+ * written, unless it has become a pack, which beside a server may be just now.
+ * One that had is not written again.  It goes off the list. */
+static int take_last(struct store *store, struct arrange *arrange, struct segment_file *file,
+                     bool *found, struct err *err)
 {
     bool repair = !store->config.read_only;
+    struct containers *list = &arrange->list;
     *found = false;
-    while (segments->count > 0 && segments->at[segments->count - 1] > newest_pack && !*found) {
-        uint64_t number = segments->at[segments->count - 1];
+    while (list->count > 0 && !*found) {
+        struct container *c = &list->at[list->count - 1];
         bool incomplete = false;
+        if (c->pack || c->number <= arrange->newest_pack)
+            return 0;
         int r =
-            segment_open(store->disk, store->config.dir, number, repair, file, &incomplete, err);
-        segments->count--;
-        if (r == ERR_NOT_FOUND && !repair)
-            return add_number(packs, number, err);
+            segment_open(store->disk, store->config.dir, c->number, repair, file, &incomplete, err);
+        if (r == ERR_NOT_FOUND && !repair) {
+            *c = (struct container){.number = c->number, .pack = true};
+            return 0;
+        }
         if (!r && incomplete && repair)
-            r = remove_segment(store, number, err);
+            r = remove_segment(store, c->number, err);
         if (r)
             return r;
+        list->count--;
         *found = !incomplete;
     }
     return 0;
 }
 
-/* All containers but the one that is written, in the order of their numbers. */
-static int add_containers(struct store *store, const struct numbers *segments,
-                          const struct numbers *packs, struct err *err)
+/* All containers but the one that is written. */
+static int add_containers(struct store *store, const struct containers *list, struct err *err)
 {
     int r = 0;
-    for (size_t s = 0, p = 0; !r && (s < segments->count || p < packs->count);) {
-        bool sealed = s == segments->count || (p < packs->count && packs->at[p] < segments->at[s]);
-        uint64_t number = sealed ? packs->at[p++] : segments->at[s++];
-        r = add_older(store, number, sealed, err);
+    for (size_t i = 0; i < list->count && !r; i++) {
+        const struct container *c = &list->at[i];
+        r = add_older(store, c->number, c->pack, err);
         if (!r)
-            r = reader_add(store->reader, number, sealed, NULL, NULL, 0, err);
-        atomic_fetch_add(sealed ? &store->packs : &store->segments, 1);
+            r = reader_add(store->reader, c->number, c->pack, NULL, NULL, 0, err);
+        atomic_fetch_add(c->pack ? &store->packs : &store->segments, 1);
     }
     return r;
 }
@@ -345,31 +174,34 @@ static int add_last(struct store *store, struct segment_file *file, struct err *
     return r;
 }
 
+static int note_left(void *context, uint64_t number, uint64_t sequence, struct err *err)
+{
+    return add_left(context, number, sequence, err);
+}
+
 static int recover(struct store *store, struct err *err)
 {
-    struct numbers segments = {0}, packs = {0};
     struct segment_file file;
     bool found = false;
-    int r = list(store, store->dir, &segments, NULL, err);
-    if (!r && store->packs_fd >= 0)
-        r = list(store, store->packs_dir, NULL, &packs, err);
-    uint64_t newest_pack = packs.count > 0 ? packs.at[packs.count - 1] : 0;
-    uint64_t newest = segments.count > 0 ? segments.at[segments.count - 1] : 0;
-    store->next_number = (newest > newest_pack ? newest : newest_pack) + 1;
+    struct arrange there = {
+        .disk = store->disk,
+        .segments = store->config.dir,
+        .packs = store->config.packs,
+        .read_only = store->config.read_only,
+    };
+    int r = arrange(&there, note_left, store, err);
+    store->next_number = there.newest + 1;
     if (!r)
-        r = choose_all(store, &segments, &packs, err);
+        r = take_last(store, &there, &file, &found, err);
     if (!r)
-        r = take_last(store, &segments, &packs, newest_pack, &file, &found, err);
-    if (!r)
-        r = add_containers(store, &segments, &packs, err);
+        r = add_containers(store, &there.list, err);
     if (!r && found)
         r = add_last(store, &file, err);
     else if (found)
         store->disk->close(file.fd);
-    else if (!r && store->older_count > 0)
-        r = follow(store, store->older[store->older_count - 1], err);
-    free(segments.at);
-    free(packs.at);
+    else if (!r)
+        r = follow(store, &there, err);
+    containers_free(&there.list);
     store->next_sequence = store->last.sequence + 1;
     return r;
 }
