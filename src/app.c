@@ -287,6 +287,7 @@ static int open_commit(struct app *app, struct err *err)
         .op = {.loop = app->commit_loop, .done = recovered},
         .index = app->index,
         .store = app->store,
+        .salvage = app->use == APP_REBUILD,
     };
     recover(&r);
     if (loop_run(app->commit_loop, err))
@@ -296,6 +297,8 @@ static int open_commit(struct app *app, struct err *err)
         return err_wrap(err, "bring the index up to the log");
     }
     app->recovered_runs = r.runs;
+    app->lost_runs = r.lost;
+    app->damaged = r.damaged || r.lost > 0;
     if (r.records)
         log_event(LOG_INFO, "recovered", LOG_N("records", r.records), LOG_N("runs", r.runs));
     app->commit = commit_new(&(struct commit_config){

@@ -25,7 +25,7 @@ struct upkeep;
 
 enum app_use {
     APP_WRITE,   /* holds the lock of the data directory; repairs, recovers, may commit */
-    APP_REBUILD, /* the same, with a new index in place of the old one */
+    APP_REBUILD, /* the same, with a new index of all that is sound in place of the old one */
     APP_READ     /* beside whoever writes: nothing is changed */
 };
 
@@ -47,7 +47,9 @@ struct app {
     unsigned loop_count;
     bool started; /* the threads run */
     struct serve serve;
-    uint64_t recovered_runs;
+    uint64_t recovered_runs; /* at the start */
+    uint64_t lost_runs;      /* with APP_REBUILD: damaged, and not in the index */
+    bool damaged;            /* likewise: they or what said how many there are */
 };
 
 /* Open everything; unless to read, the index is brought up to the log.

@@ -203,13 +203,14 @@ int command_restore(const struct config *config, const struct command_args *args
     progress_end(&progress);
     if (r) {
         talk("%s", err.text);
-        if (r == ERR_CORRUPT && backup.copied > 0)
-            talk("what is sound can be had: `rundlet export --data %s`", config->data);
         return app || backup.copied ? COMMAND_FAILED : status_of(r);
     }
-    text_addf(&text, "{\"runs\":%" PRIu64 ",\"containers\":%" PRIu64 "}", app->recovered_runs,
-              backup.copied);
+    text_addf(&text, "{\"runs\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"containers\":%" PRIu64 "}",
+              app->recovered_runs, app->lost_runs, backup.copied);
     out_text(&out, &text);
+    bool damaged = backup.damage || app->damaged;
+    if (damaged)
+        talk("what is damaged is not in the index; `rundlet verify` names it");
     app_close(app);
-    return out_end(&out, backup.damage ? COMMAND_NO : COMMAND_OK);
+    return out_end(&out, damaged ? COMMAND_NO : COMMAND_OK);
 }

@@ -42,8 +42,12 @@ int command_reindex(const struct config *config, const struct command_args *args
         return COMMAND_FAILED;
     }
     struct text text = {0};
-    text_addf(&text, "{\"runs\":%" PRIu64 "}", app->recovered_runs);
+    text_addf(&text, "{\"runs\":%" PRIu64 ",\"lost\":%" PRIu64 "}", app->recovered_runs,
+              app->lost_runs);
     out_text(&out, &text);
+    bool damaged = app->damaged;
+    if (damaged)
+        talk("what is damaged is not in the index; `rundlet verify` names it");
     app_close(app);
-    return out_end(&out, COMMAND_OK);
+    return out_end(&out, damaged ? COMMAND_NO : COMMAND_OK);
 }

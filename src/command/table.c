@@ -112,7 +112,9 @@ const struct command commands[] = {
         .name = "reindex",
         .usage = "",
         .line = "Build the index anew from the stored runs.",
-        .more = "No server may be running on the data directory.",
+        .more =
+            "No server may be running on the data directory. Runs that are damaged are left out "
+            "and counted;\nit ends with 1 then.",
         .run = command_reindex,
     },
     {

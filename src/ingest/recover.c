@@ -5,6 +5,8 @@
  *   staged()    all of them must fit: they did before
  *   committed() and on with the next ones
  *
+ * What is damaged ends it, or, when what is sound is to be saved, is counted.
+ *
  * Collecting copies the records, since a walk lends them only for a moment; a
  * group is as large as one that is committed.
  */
@@ -24,9 +26,10 @@ enum { GROUP_RECORDS = 1024, GROUP_RUNS = 10000 };
 struct journey {
     struct recover *recover;
     struct arena *arena; /* of this group */
-    struct record records[GROUP_RECORDS];
-    struct index_batch batches[GROUP_RECORDS];
-    size_t count, bytes, runs;
+    struct record *records;
+    struct index_batch *batches;
+    size_t count, cap, bytes, runs;
+    uint64_t reached; /* sequence of the last record that was looked at */
     struct index_mark mark;
     struct index_stage stage;
     struct index_commit commit;
@@ -44,6 +47,8 @@ static void end(struct journey *j)
     struct recover *recover = j->recover;
     store_walk_end(recover->store);
     arena_free(j->arena);
+    free(j->records);
+    free(j->batches);
     free(j);
     op_finish(&recover->op);
 }
@@ -59,7 +64,8 @@ void recover(struct recover *recover)
     j->stage.op = (struct op){.loop = loop, .done = staged};
     j->commit.op = (struct op){.loop = loop, .done = committed};
     j->rollback.op = (struct op){.loop = loop, .done = rolled_back};
-    recover->records = recover->runs = 0;
+    recover->records = recover->runs = recover->lost = 0;
+    recover->damaged = false;
     recover->index->ops->mark(recover->index, &j->mark);
 }
 
@@ -85,19 +91,68 @@ static void marked(struct op *op)
     next(j);
 }
 
-/* Keep a copy of one record; stop the walk when the group is full. */
+static void grow(struct journey *j)
+{
+    if (j->count < j->cap)
+        return;
+    j->cap = j->cap ? 2 * j->cap : GROUP_RECORDS;
+    j->records = realloc(j->records, j->cap * sizeof *j->records);
+    j->batches = realloc(j->batches, j->cap * sizeof *j->batches);
+    if (!j->records || !j->batches)
+        abort();
+}
+
+/* Keep a copy of runs that follow each other in a record. */
+static void keep(struct journey *j, const struct record *record, uint32_t from, uint32_t count,
+                 struct place first, uint64_t sequence)
+{
+    grow(j);
+    j->records[j->count] = count == record->count ? record_copy(record, j->arena)
+                                                  : record_copy_some(record, from, count, j->arena);
+    j->batches[j->count++] = (struct index_batch){.first = {first.container, first.ordinal + from},
+                                                  .sequence = sequence};
+    j->bytes += record_weight(&j->records[j->count - 1]);
+    j->runs += count;
+}
+
+/* Of a record that may be damaged, the runs that are sound. */
+static void keep_sound(struct journey *j, const struct record *record, struct place first,
+                       uint64_t sequence)
+{
+    for (uint32_t i = 0, n; i < record->count; i += n) {
+        struct run run;
+        for (n = 0; i + n < record->count && !record_run(record, i + n, &run, NULL);)
+            n++;
+        if (n > 0) {
+            keep(j, record, i, n, first, sequence);
+            continue;
+        }
+        j->recover->lost++;
+        n = 1;
+    }
+}
+
+/* One record; stop the walk when the group is full. */
 static int collect(void *context, const struct record *record, struct place first,
                    uint64_t sequence, struct err *err)
 {
     struct journey *j = context;
     (void)err;
-    size_t i = j->count++;
-    j->records[i] = record_copy(record, j->arena);
-    j->batches[i] =
-        (struct index_batch){.record = &j->records[i], .first = first, .sequence = sequence};
-    j->bytes += record_weight(record);
-    j->runs += record->count;
-    return j->count == GROUP_RECORDS || j->bytes > STORE_GROUP_MAX || j->runs > GROUP_RUNS ? -1 : 0;
+    j->reached = sequence;
+    if (j->recover->salvage)
+        keep_sound(j, record, first, sequence);
+    else
+        keep(j, record, 0, record->count, first, sequence);
+    return j->count >= GROUP_RECORDS || j->bytes > STORE_GROUP_MAX || j->runs > GROUP_RUNS ? -1 : 0;
+}
+
+static void damaged(void *context, struct str file, uint64_t offset, const char *why, bool lost)
+{
+    struct journey *j = context;
+    (void)file;
+    (void)offset;
+    (void)why;
+    j->recover->damaged |= lost;
 }
 
 static void next(struct journey *j)
@@ -106,12 +161,20 @@ static void next(struct journey *j)
     arena_free(j->arena);
     j->arena = arena_new(1024);
     j->count = j->bytes = j->runs = 0;
-    int r = store_walk(recover->store, recover->sequence, collect, NULL, j, &recover->op.err);
-    if (r > 0 || j->count == 0) {
+    j->reached = recover->sequence;
+    int r = store_walk(recover->store, recover->sequence, collect,
+                       recover->salvage ? damaged : NULL, j, &recover->op.err);
+    struct store_size size;
+    store_sizes(recover->store, &size);
+    if (r == 0 && recover->salvage && j->reached < size.last_sequence)
+        j->reached = size.last_sequence; /* behind what is lost at the end */
+    if (r > 0 || j->reached == recover->sequence) {
         end(j);
         return;
     }
     recover->op.err.code = ERR_OK;
+    for (size_t i = 0; i < j->count; i++)
+        j->batches[i].record = &j->records[i];
     j->stage.batches = j->batches;
     j->stage.count = j->count;
     recover->index->ops->stage(recover->index, &j->stage);
@@ -143,7 +206,7 @@ static void staged(struct op *op)
         j->recover->runs += j->batches[i].added;
         metric_add(METRIC_REPLAYED_RUNS, j->batches[i].added);
     }
-    j->commit.sequence = j->batches[j->count - 1].sequence;
+    j->commit.sequence = j->reached;
     j->recover->index->ops->commit(j->recover->index, &j->commit);
 }
 

@@ -198,6 +198,31 @@ uint64_t record_weight(const struct record *record)
     return weight;
 }
 
+static struct record_part part_of(const struct record *record, uint32_t i)
+{
+    if (record->parts)
+        return record->parts[i];
+    struct record_entry e;
+    const char *entry = record->table.at + (size_t)i * RECORD_ENTRY;
+    int r = record_locate(entry, record->table.len, record->body.len, &e, NULL);
+    assert(r == 0); /* it is sound */
+    (void)r;
+    return (struct record_part){.entry = entry,
+                                .spans = {record->table.at + e.spans_at, e.spans_len},
+                                .raw = {record->body.at + e.body_at, e.body_len}};
+}
+
+struct record record_copy_some(const struct record *record, uint32_t from, uint32_t count,
+                               struct arena *arena)
+{
+    assert(from <= record->count && count <= record->count - from);
+    struct record_part *parts = arena_make(arena, struct record_part, count);
+    for (uint32_t i = 0; i < count; i++)
+        parts[i] = part_of(record, from + i);
+    const struct record some = {.count = count, .received_us = record->received_us, .parts = parts};
+    return record_copy(&some, arena);
+}
+
 static struct str copy(struct buf *buf, struct str s)
 {
     char *to = buf->at + buf->len;
