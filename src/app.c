@@ -314,6 +314,45 @@ static int open_commit(struct app *app, struct err *err)
     return 0;
 }
 
+static int sync_path(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, errno, "open %.100s", path);
+    int r = fsync(fd) == 0 ? 0 : err_sys(err, errno, "sync %.100s", path);
+    close(fd);
+    return r;
+}
+
+int app_mark_partial(const char *dir, bool partial, struct err *err)
+{
+    char path[4200];
+    int len = snprintf(path, sizeof path, "%s/partial", dir);
+    if (len < 0 || (size_t)len >= sizeof path)
+        return err_set(err, ERR_INVALID, "the path of the data directory is too long");
+    if (!partial && unlink(path) != 0)
+        return err_sys(err, errno, "remove %.100s", path);
+    int fd = partial ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (partial && fd < 0)
+        return err_sys(err, errno, "make %.100s", path);
+    if (partial)
+        close(fd);
+    return sync_path(dir, err);
+}
+
+static int check_whole(const struct config *config, struct err *err)
+{
+    char path[4200];
+    if (path_of(config, "partial", path, sizeof path, err))
+        return ERR_INVALID;
+    return access(path, F_OK) != 0
+               ? 0
+               : err_set(err, ERR_CONFLICT,
+                         "a restore to %.80s was cut short, and only a part is there: remove it, "
+                         "and restore again",
+                         config->data);
+}
+
 int app_open(const struct config *config, enum app_use use, unsigned loop_count,
              struct app **result, struct err *err)
 {
@@ -326,7 +365,7 @@ int app_open(const struct config *config, enum app_use use, unsigned loop_count,
     app->budget.limit = config->inflight_max;
     app->answers.limit = config->answers_max;
     atomic_init(&app->generation, 1);
-    if (use != APP_READ && app_lock(config->data, &app->lock_fd, err))
+    if (use != APP_READ && (app_lock(config->data, &app->lock_fd, err) || check_whole(config, err)))
         goto fail;
     if (open_store(app, err) || open_index(app, err) || open_cache(app, err) ||
         open_loops(app, loop_count, err))

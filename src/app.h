@@ -52,6 +52,10 @@ struct app {
     bool damaged;            /* likewise: they or what said how many there are */
 };
 
+/* Put up, or take away, a mark that a data directory is not all there yet; while
+ * it is up only reading is possible. */
+int app_mark_partial(const char *dir, bool partial, struct err *err);
+
 /* Open everything; unless to read, the index is brought up to the log.
  * `loop_count` loops are opened and attached; none runs yet but the commit loop. */
 int app_open(const struct config *config, enum app_use use, unsigned loop_count,

@@ -53,7 +53,7 @@ static bool has_segments(const char *dir)
     struct text path = {0};
     text_addf(&path, "%s/segments", dir);
     text_add_char(&path, '\0');
-    bool there = access(path.at, F_OK) == 0;
+    bool there = access(path.at, F_OK) == 0 || errno != ENOENT;
     text_free(&path);
     return there;
 }
@@ -62,6 +62,26 @@ static bool has_segments(const char *dir)
 static int status_of(int r)
 {
     return r == ERR_CONFLICT || r == ERR_INVALID ? COMMAND_NO : COMMAND_FAILED;
+}
+
+/* Is nothing there, or nothing but what we may have put there before we were
+ * killed?  A new file system has a lost+found. */
+static bool is_ours(const char *name, bool lock)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "lost+found") == 0 ||
+           (lock && strcmp(name, "lock") == 0);
+}
+
+static int is_empty(const char *path, bool lock, bool *empty, struct err *err)
+{
+    DIR *dir = opendir(path);
+    *empty = true;
+    if (!dir)
+        return errno == ENOENT ? 0 : err_sys(err, errno, "list %.100s", path);
+    for (const struct dirent *entry; *empty && (entry = readdir(dir));)
+        *empty = is_ours(entry->d_name, lock);
+    closedir(dir);
+    return 0;
 }
 
 /* ---- backup ---- */
@@ -94,8 +114,13 @@ static int check_apart(const char *data, const char *dest, struct err *err)
     if (!has_segments(data))
         return err_set(err, ERR_NOT_FOUND,
                        "%.100s holds no runs: name the directory that does with --data", data);
+    bool empty = true;
+    int r = has_segments(dest) ? 0 : is_empty(dest, true, &empty, err);
+    if (r || !empty)
+        return r ? r
+                 : err_set(err, ERR_CONFLICT,
+                           "%.100s is not empty, and no backup: name a directory of its own", dest);
     char *from = real_path(data), *to = real_path(dest);
-    int r = 0;
     if (!from || !to)
         r = err_sys(err, errno, "%.100s", from ? dest : data);
     else if (strcmp(from, to) == 0)
@@ -144,24 +169,6 @@ int command_backup(const struct config *config, const struct command_args *args)
 
 /* ---- restore ---- */
 
-/* A new file system has a lost+found. */
-static int check_empty(const char *data, struct err *err)
-{
-    DIR *dir = opendir(data);
-    int r = 0;
-    if (!dir)
-        return errno == ENOENT ? 0 : err_sys(err, errno, "list %.100s", data);
-    for (const struct dirent *entry; !r && (entry = readdir(dir));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            strcmp(entry->d_name, "lost+found") != 0)
-            r = err_set(err, ERR_CONFLICT,
-                        "%.80s is not empty, and nothing is overwritten: name with --data a "
-                        "directory that is, or that does not exist",
-                        data);
-    closedir(dir);
-    return r;
-}
-
 static int copy_back(const char *from, const char *data, struct progress *progress,
                      struct backup *backup, struct err *err)
 {
@@ -169,15 +176,25 @@ static int copy_back(const char *from, const char *data, struct progress *progre
     if (!has_segments(from))
         return err_set(err, ERR_NOT_FOUND,
                        "%.100s holds no runs: name a backup or a data directory", from);
+    bool empty = true;
     int r = app_lock_shared(from, &from_lock, err);
     if (!r)
-        r = check_empty(data, err);
+        r = is_empty(data, false, &empty, err);
+    if (!r && !empty)
+        r = err_set(err, ERR_CONFLICT,
+                    "%.80s is not empty, and nothing is overwritten: name with --data a directory "
+                    "that is, or that does not exist",
+                    data);
     if (!r)
         r = app_lock(data, &lock, err);
+    if (!r)
+        r = app_mark_partial(data, true, err);
     if (!r) {
         r = copy(from, data, progress, backup, err);
+        if (!r)
+            r = app_mark_partial(data, false, err);
         if (r)
-            err_wrap(err, "restore; remove %.60s before you try again", data);
+            err_wrap(err, "remove %.60s before you try again", data);
     }
     app_unlock(lock);
     app_unlock(from_lock);

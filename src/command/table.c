@@ -149,10 +149,10 @@ const struct command commands[] = {
             "it, `rundlet restore DEST`\nbrings it back, `rundlet serve --data DEST` serves it. "
             "Containers are copied oldest first, each\nunder a temporary name until it is on disk "
             "and was read back, so a backup that was interrupted is\nsound, and is simply made "
-            "again.\n\nA container that is damaged is told of, and never takes the place of one "
-            "that DEST has; the rest is\ncopied, and the command ends with 1. What DEST has "
-            "already "
-            "is not read again: that is what\n`verify` is for. A DEST that is in use, or holds "
+            "again.\n\nA container that is damaged is told of, copied where DEST has none, and "
+            "never takes the place\nof one that DEST has; the command then ends with 1. What DEST "
+            "has already is not read again: that is\nwhat `verify` is for. A DEST that is in use, "
+            "or holds "
             "containers of another data directory, is refused.",
         .least_words = 1,
         .most_words = 1,
@@ -163,7 +163,8 @@ const struct command commands[] = {
         .usage = "SRC",
         .line = "Copy a backup to a new data directory, and build its index.",
         .more = "SRC is a backup, or a data directory that is not in use. The data directory must "
-                "not exist, or be\nempty: nothing is overwritten.",
+                "not exist, or be\nempty: nothing is overwritten. Runs that are damaged are left "
+                "out of the index and counted; it ends\nwith 1 then.",
         .least_words = 1,
         .most_words = 1,
         .run = command_restore,

@@ -159,6 +159,11 @@ static void got(struct op *op)
     struct serve_get *get = op_owner(op, struct serve_get, read.op);
     if (op->err.code == ERR_NOT_FOUND)
         op->err.code = ERR_CORRUPT; /* there is a row: that its bytes are missing is no 404 */
+    if (op->err.code == ERR_CORRUPT) {
+        char id[UUID_TEXT];
+        uuid_write(get->id, id);
+        (void)err_wrap(&op->err, "run %.*s", UUID_TEXT, id);
+    }
     if (op->err.code) {
         fail(get, &op->err);
         return;

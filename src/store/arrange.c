@@ -37,13 +37,14 @@ static int end_of_segment(const struct arrange *a, uint64_t number, uint64_t *se
     return r;
 }
 
-/* How far does a pack go that is damaged?  0: nothing of it can be read. */
-static int end_of_pack(const struct arrange *a, uint64_t number, uint64_t *sequence,
+/* How far does a pack go?  0: nothing of it can be read. */
+static int end_of_pack(const struct arrange *a, uint64_t number, uint64_t *sequence, bool *sure,
                        struct err *err)
 {
     struct pack_summary summary = {0};
     struct pack_file pack;
     int r = pack_file_summary(a->disk, a->packs, number, &summary, err);
+    *sure = r == 0;
     if (r == ERR_CORRUPT) {
         r = pack_file_open(a->disk, a->packs, number, PACK_MEND, &pack, err);
         if (!r) {
@@ -65,7 +66,7 @@ static int choose(const struct arrange *a, uint64_t number, bool *pack_is_it, ui
     struct pack_file pack;
     uint64_t segment_ends = 0, pack_ends = 0;
     char path[PACK_PATH];
-    bool whole = false;
+    bool whole = false, sure;
     int r = pack_file_open(a->disk, a->packs, number, PACK_STRICT, &pack, err);
     if (!r) {
         r = pack_file_check(&pack, NULL, NULL, err);
@@ -76,7 +77,7 @@ static int choose(const struct arrange *a, uint64_t number, bool *pack_is_it, ui
         return r;
     r = end_of_segment(a, number, &segment_ends, err);
     if (!r)
-        r = end_of_pack(a, number, &pack_ends, err);
+        r = end_of_pack(a, number, &pack_ends, &sure, err);
     if (r)
         return r;
     *pack_is_it = whole ? pack_ends >= segment_ends : pack_ends > segment_ends;
@@ -90,9 +91,10 @@ static int choose(const struct arrange *a, uint64_t number, bool *pack_is_it, ui
 }
 
 int arrange_end(const struct arrange *arrange, const struct container *container,
-                uint64_t *sequence, struct err *err)
+                uint64_t *sequence, bool *sure, struct err *err)
 {
-    return container->pack ? end_of_pack(arrange, container->number, sequence, err)
+    *sure = false; /* of a segment that was not finished nobody knows */
+    return container->pack ? end_of_pack(arrange, container->number, sequence, sure, err)
                            : end_of_segment(arrange, container->number, sequence, err);
 }
 

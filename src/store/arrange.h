@@ -33,6 +33,6 @@ typedef int arrange_left_fn(void *context, uint64_t number, uint64_t sequence, s
 int arrange(struct arrange *arrange, arrange_left_fn *left, void *context, struct err *err);
 
 /* The sequence of the last record of a container as far as it can be read; 0:
- * there is none, or it is not there. */
+ * there is none, or it is not there.  `*sure`: it had no more. */
 int arrange_end(const struct arrange *arrange, const struct container *container,
-                uint64_t *sequence, struct err *err);
+                uint64_t *sequence, bool *sure, struct err *err);

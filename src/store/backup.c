@@ -26,6 +26,7 @@
 #include "store/pack_file.h"
 #include "store/seal.h"
 #include "store/segment.h"
+#include "store/walk.h"
 
 enum { PIECE = 1 << 20 /* bytes that are read at once */ };
 
@@ -42,6 +43,8 @@ struct journey {
     struct side from, to;
     int segments_fd, packs_fd; /* of `to`, to sync names */
     char *piece, *other;       /* PIECE bytes each */
+    uint64_t ended;            /* sequence of the last record of the container before */
+    bool ended_known;
 };
 
 /* A file that is open, and how many of its bytes count. */
@@ -295,7 +298,10 @@ static int check_same(struct journey *j, struct err *err)
         const struct container *from = containers_find(&j->from.list, to->number);
         struct err why = {0};
         if (!from)
-            r = differs(to->number, "does not exist here", &why);
+            r = err_set(&why, ERR_CONFLICT,
+                        "container %016" PRIx64 " is there and not here: it is the copy of another "
+                        "data directory, or this one has lost it (`rundlet verify` tells)",
+                        to->number);
         else if (to->pack && from->pack)
             r = check_packs(j, to->number, &why);
         else if (to->segment && from->segment)
@@ -465,6 +471,8 @@ static int copy_open_segment(struct journey *j, const struct segment_file *file,
     r = copy_records(j, file, size, end.sequence, damaged, err);
     if (!r)
         reach(j, end.sequence);
+    j->ended = end.sequence;
+    j->ended_known = !r && !damaged;
     return r;
 }
 
@@ -639,10 +647,34 @@ static int copy_pack(struct journey *j, uint64_t number, bool *there, struct err
 
 /* A segment becomes a pack between two looks, and never the other way round;
  * but a pack is removed when it is damaged and its segment is there. */
-static int copy_container(struct journey *j, uint64_t number, bool last, struct err *err)
+/* Each container names the sequence before it, so one that is gone is noticed. */
+static void check_before(struct journey *j, const struct container *container)
 {
+    const struct walk_log log = {
+        .disk = j->disk, .segments = j->from.segments, .packs = j->from.packs};
+    const struct walk_container it = {container->number, container->pack};
+    uint64_t before;
+    if (j->ended_known && walk_sequence_before(&log, it, &before) && before != j->ended)
+        tell(j, container->number, container->pack, 0, "records are missing before it");
+    j->ended_known = false;
+}
+
+static void note_end(struct journey *j, uint64_t number)
+{
+    struct pack_summary summary;
+    j->ended_known = pack_file_summary(j->disk, j->from.packs, number, &summary, NULL) == 0;
+    j->ended = j->ended_known ? summary.last_sequence : 0;
+}
+
+static int copy_container(struct journey *j, const struct container *container, bool last,
+                          struct err *err)
+{
+    uint64_t number = container->number;
     bool there = false;
+    check_before(j, container);
     int r = copy_pack(j, number, &there, err);
+    if (there)
+        note_end(j, number);
     if (!r && !there)
         r = copy_segment(j, number, last, &there, err);
     if (!r && !there)
@@ -656,7 +688,7 @@ static int copy_all(struct journey *j, struct err *err)
 {
     int r = 0;
     for (size_t i = 0; i < j->from.list.count && !r; i++)
-        r = copy_container(j, j->from.list.at[i].number, i + 1 == j->from.list.count, err);
+        r = copy_container(j, &j->from.list.at[i], i + 1 == j->from.list.count, err);
     if (!r)
         r = sync_dir(j, j->packs_fd, j->to.packs_path, err);
     if (!r)
@@ -670,8 +702,11 @@ int backup_make(struct backup *backup, struct err *err)
     struct journey *j = calloc(1, sizeof *j);
     if (!j)
         abort();
-    *j =
-        (struct journey){.backup = backup, .disk = backup->disk, .segments_fd = -1, .packs_fd = -1};
+    *j = (struct journey){.backup = backup,
+                          .disk = backup->disk,
+                          .segments_fd = -1,
+                          .packs_fd = -1,
+                          .ended_known = true};
     backup->of = backup->copied = backup->kept = 0;
     backup->bytes = backup->last_sequence = backup->damage = 0;
     j->piece = malloc(PIECE);

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -554,7 +555,9 @@ static void note_rebuilt(struct known *known, struct pack_file *file)
         return;
     known->mended = true;
     metric_add(METRIC_STORE_CORRUPT, 1);
-    log_event(LOG_ERROR, "pack_damaged", LOG_N("container", file->number),
+    char container[17]; /* as in the name of its file */
+    snprintf(container, sizeof container, "%016" PRIx64, file->number);
+    log_event(LOG_ERROR, "pack_damaged", LOG_C("container", container),
               LOG_C("reason", file->pack->rebuilt));
 }
 

@@ -109,9 +109,12 @@ static int follow(struct store *store, const struct arrange *arrange, struct err
 {
     uint64_t sequence = 0, had = store->config.durable_sequence;
     const struct containers *list = &arrange->list;
-    int r = list->count > 0 ? arrange_end(arrange, &list->at[list->count - 1], &sequence, err) : 0;
+    bool sure = true;
+    int r = 0;
+    if (list->count > 0)
+        r = arrange_end(arrange, &list->at[list->count - 1], &sequence, &sure, err);
     /* What is damaged may have gone further, and the index may know. */
-    store->last.sequence = list->count > 0 && sequence < had ? had : sequence;
+    store->last.sequence = !sure && sequence < had ? had : sequence;
     return r;
 }
 

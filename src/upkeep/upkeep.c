@@ -1,7 +1,9 @@
 /* upkeep.c - see upkeep.h. */
 #include "upkeep/upkeep.h"
 
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -123,7 +125,9 @@ static enum err_code seal(struct upkeep *upkeep)
     metric_add(METRIC_SEALS, 1);
     metric_add(METRIC_SEALED_BYTES, (int64_t)sealed.raw_size);
     metric_time(METRIC_SEAL_SECONDS, (uint64_t)took_us);
-    log_event(LOG_INFO, "sealed", LOG_N("container", sealed.number),
+    char container[17]; /* as in the name of its file */
+    snprintf(container, sizeof container, "%016" PRIx64, sealed.number);
+    log_event(LOG_INFO, "sealed", LOG_C("container", container),
               LOG_N("run_bytes", sealed.raw_size), LOG_N("pack_bytes", sealed.pack_size),
               LOG_N("ms", took_us / 1000));
     return ERR_OK;

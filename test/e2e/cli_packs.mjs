@@ -581,6 +581,49 @@ describe('packs on the command line', () => {
             await server.close();
         });
 
+        it('a restore that was cut short is not served as if it were all', async () => {
+            const dest = fresh('dest');
+            await backup(big, dest);
+            const back = fresh();
+            await does(0, ['restore', dest, '--data', back]);
+            await writeFile(join(back, 'partial'), ''); // what a killed one leaves
+            const said = await does(3, ['serve', '--data', back, '--listen', '127.0.0.1:0']);
+            assert.match(String(said.stderr), /cut short/);
+            await does(3, ['reindex', '--data', back]);
+        });
+
+        it('a directory with other things in it is no place for a backup', async () => {
+            const dest = fresh('other');
+            await mkdir(dest);
+            await writeFile(join(dest, 'thesis.tex'), 'x');
+            const said = await does(1, ['backup', dest, '--data', big]);
+            assert.match(String(said.stderr), /not empty/);
+            assert.deepEqual(await readdir(dest), ['thesis.tex']);
+        });
+
+        it('a container that is missing is told', async () => {
+            const data = fresh();
+            const server = await Server.start({
+                data,
+                flags: ['--segment-size', '1MiB', '--seal-idle', '100ms', '--seal-rate', '0'],
+            });
+            for (let i = 0; i < 6; i++)
+                await server.store([
+                    { trace_id: uuid(), name: 'n', inputs: { t: randomBytes(600_000).toString('hex') } },
+                ]);
+            await sealed(server);
+            await server.close();
+            const packs = (await readdir(join(data, 'packs'))).sort();
+            assert.ok(packs.length > 3);
+            await rm(join(data, 'packs', packs[1]));
+            const said = await does(1, ['backup', fresh('dest'), '--data', data]);
+            assert.match(String(said.stderr), /records are missing before it/);
+            // And one that is gone from the end stops the start: the index knows more.
+            await rm(join(data, 'packs', packs.at(-1)));
+            const start = await does(3, ['serve', '--data', data, '--listen', '127.0.0.1:0']);
+            assert.match(String(start.stderr), /the log ends at/);
+        });
+
         it('restore overwrites nothing, and wants something to restore', async () => {
             const dest = fresh('dest');
             await backup(big, dest);

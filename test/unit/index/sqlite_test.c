@@ -164,6 +164,8 @@ static void add_runs(struct bed *bed, size_t count)
 {
     struct index_batch batch;
     CHECK(stage_runs(bed, count, &batch) == 0);
+    if (bed->calls.err.code)
+        fprintf(stderr, "%s\n", bed->calls.err.text);
     CHECK(batch.verdict == INDEX_ADDED && batch.added == count);
     CHECK(calls_commit(&bed->calls, bed->sequence) == 0);
     bed->runs += count;

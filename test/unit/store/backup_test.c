@@ -393,7 +393,12 @@ TEST(whichever_call_fails_the_copy_is_sound)
             fail(all_calls[c], n);
             int r = backup_make(&backup, &err);
             failed = bad_disk_plan.failed;
-            CHECK(r || told > 0 || !failed);
+            /* Only whether one is missing may be left unsaid: what is copied is all there. */
+            bool silent = !r && told == 0 && failed;
+            CHECK(!silent || all_calls[c] == BAD_OPEN || all_calls[c] == BAD_PREAD ||
+                  all_calls[c] == BAD_FSTAT);
+            if (silent)
+                check_equal(&from, &to);
             CHECK(!r || err.text[0] != '\0');
             CHECK(r == 0 || r == ERR_IO);
             check_after(&from, &to, r, &backup, all_calls[c]);
