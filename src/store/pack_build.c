@@ -322,11 +322,11 @@ int pack_build(const struct pack_build *build, struct err *err)
         .frame = malloc(frame_bound(PACK_BLOCK)),
         .origins = calloc((size_t)build->count + 1, sizeof *b.origins),
     };
-    int r = b.block && b.frame && b.origins
-                ? 0
-                : err_set(err, ERR_BUSY, "no memory for a pack of %u runs", build->count);
-    if (r)
+    int r = 0;
+    if (!b.block || !b.frame || !b.origins) {
+        r = err_set(err, ERR_BUSY, "no memory for a pack of %u runs", build->count);
         goto out;
+    }
     r = sort_inputs(build, err);
     if (r)
         goto out;

@@ -30,8 +30,9 @@ struct seal {
     uint64_t end_sequence; /* the segment ends with this record, or is damaged; 0: not known */
     uint64_t keep_free;    /* bytes of the file system */
 
-    /* Called as the work goes on, with the bytes of runs done since the last
-     * call; may sleep.  False: stop. */
+    /* Called as the work goes on, with the bytes done since the last call: a
+     * quarter of the segment's as they are fetched, then all that are packed.
+     * May sleep.  False: stop. */
     bool (*pace)(void *context, uint64_t bytes);
     void *context;
 

@@ -79,10 +79,12 @@ async function flip(path, at) {
 
 describe('sealing', { concurrency: true }, () => {
     it('SIGTERM in the middle of it: at once, exit 0, and nothing of it stays', async () => {
-        const server = await Server.start({ flags: ['--segment-size', '1MiB', ...SLOW] });
+        // Four seconds to fetch a segment, sixteen to pack it.
+        const flags = ['--segment-size', '1MiB', '--seal-rate', '64KiB'];
+        const server = await Server.start({ flags });
         const runs = await store(server, 40, 100_000);
         for (let round = 0; round < 3; round++) {
-            await until('it seals', 10_000, async () => (await halves(server)).length === 1);
+            await until('it seals', 30_000, async () => (await halves(server)).length === 1);
             const before = await segments(server);
             const began = Date.now();
             assert.deepEqual(await server.stop(), { code: 0, signal: null }, server.tail());
