@@ -645,8 +645,6 @@ static int copy_pack(struct journey *j, uint64_t number, bool *there, struct err
 
 /* ---- all of it ---- */
 
-/* A segment becomes a pack between two looks, and never the other way round;
- * but a pack is removed when it is damaged and its segment is there. */
 /* Each container names the sequence before it, so one that is gone is noticed. */
 static void check_before(struct journey *j, const struct container *container)
 {
@@ -666,6 +664,8 @@ static void note_end(struct journey *j, uint64_t number)
     j->ended = j->ended_known ? summary.last_sequence : 0;
 }
 
+/* A segment becomes a pack between two looks, and never the other way round;
+ * but a pack is removed when it is damaged and its segment is there. */
 static int copy_container(struct journey *j, const struct container *container, bool last,
                           struct err *err)
 {

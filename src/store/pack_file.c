@@ -51,28 +51,12 @@ struct piece {
 
 int pack_path(struct str dir, uint64_t number, char *path, struct err *err)
 {
-    int n = snprintf(path, PACK_PATH, "%.*s/%016" PRIx64 ".pack", STR_FMT(dir), number);
-    if (n < 0 || n >= PACK_PATH)
-        return err_set(err, ERR_INVALID, "the data directory's name is too long");
-    return 0;
+    return numbered_path(dir, number, ".pack", path, err);
 }
 
 bool pack_named(const char *name, uint64_t *number)
 {
-    if (strlen(name) != PACK_NAME || strcmp(name + 16, ".pack") != 0)
-        return false;
-    uint64_t n = 0;
-    for (int i = 0; i < 16; i++) {
-        char c = name[i];
-        if (c >= '0' && c <= '9')
-            n = n << 4 | (uint64_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            n = n << 4 | (uint64_t)(c - 'a' + 10);
-        else
-            return false;
-    }
-    *number = n;
-    return n > 0;
+    return numbered_name(name, ".pack", number);
 }
 
 /* Say which pack it was; the code is kept also where nobody wants the text. */

@@ -17,14 +17,12 @@
 #include "base/str.h"
 #include "run/record.h"
 #include "run/run.h"
+#include "store/numbered.h"
 #include "store/pack.h"
 
 struct arena;
 
-enum {
-    PACK_NAME = 21,   /* letters of "0123456789abcdef.pack" */
-    PACK_PATH = 4096, /* most bytes of a path, with its NUL */
-};
+enum { PACK_PATH = NUMBERED_PATH };
 
 struct pack_file {
     const struct disk *disk;

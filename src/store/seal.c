@@ -57,16 +57,13 @@ struct sealing {
 
 int seal_tmp_path(struct str dir, uint64_t number, char *path, struct err *err)
 {
-    int n = snprintf(path, PACK_PATH, "%.*s/%016" PRIx64 ".tmp", STR_FMT(dir), number);
-    if (n < 0 || n >= PACK_PATH)
-        return err_set(err, ERR_INVALID, "the data directory's name is too long");
-    return 0;
+    return numbered_path(dir, number, ".tmp", path, err);
 }
 
 bool seal_tmp_named(const char *name)
 {
-    return strlen(name) == 20 && strspn(name, "0123456789abcdef") == 16 &&
-           strcmp(name + 16, ".tmp") == 0;
+    uint64_t number;
+    return numbered_name(name, ".tmp", &number);
 }
 
 static int pace(struct sealing *s, uint64_t bytes, struct err *err)

@@ -82,28 +82,12 @@ static const uint32_t record_magic = 0x63657201u;
 
 int segment_path(struct str dir, uint64_t number, char *path, struct err *err)
 {
-    int n = snprintf(path, SEGMENT_PATH, "%.*s/%016" PRIx64 ".seg", STR_FMT(dir), number);
-    if (n < 0 || n >= SEGMENT_PATH)
-        return err_set(err, ERR_INVALID, "the data directory's name is too long");
-    return 0;
+    return numbered_path(dir, number, ".seg", path, err);
 }
 
 bool segment_named(const char *name, uint64_t *number)
 {
-    if (strlen(name) != SEGMENT_NAME || strcmp(name + 16, ".seg") != 0)
-        return false;
-    uint64_t n = 0;
-    for (int i = 0; i < 16; i++) {
-        char c = name[i];
-        if (c >= '0' && c <= '9')
-            n = n << 4 | (uint64_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            n = n << 4 | (uint64_t)(c - 'a' + 10);
-        else
-            return false;
-    }
-    *number = n;
-    return n > 0;
+    return numbered_name(name, ".seg", number);
 }
 
 static void write_head(char *head, const struct segment_file *file)

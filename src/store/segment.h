@@ -17,6 +17,7 @@
 #include "base/disk.h"
 #include "base/str.h"
 #include "run/record.h"
+#include "store/numbered.h"
 
 struct store_record;
 
@@ -26,8 +27,7 @@ enum {
     SEGMENT_POST = 1,           /* the kind of every record so far */
     SEGMENT_ORDINALS = 1 << 16, /* a segment that has so many runs is full: what sealing needs
                                  * for each has to be bounded */
-    SEGMENT_NAME = 20,          /* letters of "0123456789abcdef.seg" */
-    SEGMENT_PATH = 4096,        /* most bytes of a path, with its NUL */
+    SEGMENT_PATH = NUMBERED_PATH,
 
     /* A group of at least this is written past the page cache, in pieces of at
      * most that, at multiples of SEGMENT_BLOCK. */
