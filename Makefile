@@ -58,7 +58,7 @@ COMPILE  = $(CC) $(BASE) $(WARN) $(OPT-$(PROFILE)) -ffile-prefix-map=$(CURDIR)=.
 # libuv is linked in where its archive is there: one library less to start with.
 UV      := $(shell echo 'int main(void) { return 0; }' | $(CC) -x c - -o /dev/null -l:libuv_a.a \
              2>/dev/null && echo -l:libuv_a.a || echo -luv)
-LIBS    := $(UV) -lsqlite3 -lzstd -lz -lxxhash -lutf8proc -lm
+LIBS    := $(UV) -lsqlite3 -lzstd -lz -lxxhash -lutf8proc -lm -ldl
 LINK     = $(CC) -pthread $(LINK-$(PROFILE)) -Wl,--as-needed $(LDFLAGS)
 
 # --- files ------------------------------------------------------------------

@@ -161,8 +161,8 @@ static int open_store(struct app *app, struct err *err)
         return ERR_INVALID;
     if (app->use != APP_READ && (make_dir(segments, err) || make_dir(packs, err)))
         return ERR_IO;
-    return store_open(
-        &(struct store_config){
+    return store_log_open(
+        &(struct store_log_config){
             .dir = {segments, strlen(segments)},
             .packs = {packs, strlen(packs)},
             .disk = &disk_real,

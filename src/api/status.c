@@ -141,7 +141,7 @@ static void metrics(struct http_request *request)
     metric_set(METRIC_ANSWER_BYTES,
                (int64_t)atomic_load_explicit(&api->serve.budget->used, memory_order_relaxed));
     metric_set(METRIC_COMMIT_QUEUE_DEPTH, (int64_t)commit_waiting(api->commit));
-    struct store_size size;
+    struct store_sizes size;
     store_sizes(api->serve.store, &size);
     metric_set(METRIC_SEGMENTS, (int64_t)size.segments);
     metric_set(METRIC_LOG_SIZE_BYTES, (int64_t)size.bytes);

@@ -13,11 +13,16 @@
  * its cache_abandon(), so a cold answer is made once (single flight).  A get
  * joins a flight only if both carry the same `generation`; else it leads alone.
  *
+ * There may be a second level, further away and shared by nodes.  It is asked
+ * when the row is known already, for exactly its version, so nothing it holds or
+ * lost can make an answer old; what comes from there is checked.
+ *
  * Threads  all calls on attached loops; a get's `done` comes home to its loop
  * Memory   values are counted buffers, shared with the readers
  * Sources  docs/design/cache.md
  *
- * Back ends: cache/local.c, cache/none.c.  Both pass test/conform/cache_conform.c.
+ * Back ends: cache/local.c, cache/none.c, and cache/redis.c, which puts a second
+ * level behind one of those.  All pass test/conform/cache_conform.c.
  */
 #pragma once
 
@@ -46,8 +51,16 @@ struct cache_get {
     uint64_t found;      /* out, on a hit: the version it was made from */
 };
 
+/* From the second level.  err.code: ERR_OK, or ERR_NOT_FOUND whatever went wrong. */
+struct cache_recall {
+    struct op op;
+    struct str key;    /* in: borrowed until done */
+    uint64_t version;  /* in: this one */
+    struct buf *value; /* out, on a hit: one reference, the caller's */
+};
+
 struct cache_ops {
-    const char *name; /* "local", "none" */
+    const char *name; /* "local", "none", "redis" */
     int (*attach)(struct cache *cache, struct loop *loop, struct err *err);
     void (*get)(struct cache *cache, struct cache_get *get);
     /* Keep a value (its reference stays the caller's) and end the flight that
@@ -57,6 +70,10 @@ struct cache_ops {
     void (*abandon)(struct cache *cache, struct loop *loop, struct str key, uint64_t generation);
     /* Forget a key; puts with a version below `version` stay ignored. */
     void (*drop)(struct cache *cache, struct loop *loop, struct str key, uint64_t version);
+    void (*recall)(struct cache *cache, struct cache_recall *recall);
+    /* Give a value to the second level, if there is one; nobody waits for it. */
+    void (*share)(struct cache *cache, struct loop *loop, struct str key, uint64_t version,
+                  struct buf *value, uint64_t ttl_ms);
     void (*sizes)(struct cache *cache, uint64_t *entries, uint64_t *bytes); /* any thread */
     void (*close)(struct cache *cache);
 };
@@ -68,3 +85,14 @@ struct cache {
 
 int cache_local_open(size_t bytes, struct cache **result, struct err *err);
 int cache_none_open(struct cache **result, struct err *err);
+
+struct cache_redis_config {
+    const char *url;     /* redis://[user:password@]host[:port][/database] */
+    struct cache *near;  /* the first level, which becomes this one's */
+    const char *secret;  /* of all nodes: values are only taken with a checksum made with it */
+    unsigned timeout_ms; /* of a recall; what is slower is a miss */
+    size_t pending_max;  /* bytes of values on their way to it, on each loop */
+};
+/* Opens whether it can be reached or not.  ERR_INVALID a URL it does not take. */
+int cache_redis_open(const struct cache_redis_config *config, struct cache **result,
+                     struct err *err);

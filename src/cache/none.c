@@ -47,6 +47,23 @@ static void drop(struct cache *cache, struct loop *loop, struct str key, uint64_
     (void)version;
 }
 
+static void recall(struct cache *cache, struct cache_recall *recall)
+{
+    (void)cache;
+    op_fail(&recall->op, ERR_NOT_FOUND, "there is no second level");
+}
+
+static void share(struct cache *cache, struct loop *loop, struct str key, uint64_t version,
+                  struct buf *value, uint64_t ttl_ms)
+{
+    (void)cache;
+    (void)loop;
+    (void)key;
+    (void)version;
+    (void)value;
+    (void)ttl_ms;
+}
+
 static void sizes(struct cache *cache, uint64_t *entries, uint64_t *bytes)
 {
     (void)cache;
@@ -66,6 +83,8 @@ static const struct cache_ops ops = {
     .put = put,
     .abandon = abandon,
     .drop = drop,
+    .recall = recall,
+    .share = share,
     .sizes = sizes,
     .close = close_none,
 };

@@ -29,8 +29,8 @@ int local_log(const struct config *config, struct store **result, struct err *er
     struct text segments = {0}, packs = {0};
     text_addf(&segments, "%s/segments", config->data);
     text_addf(&packs, "%s/packs", config->data);
-    int r = store_open(
-        &(struct store_config){
+    int r = store_log_open(
+        &(struct store_log_config){
             .dir = text_str(&segments),
             .packs = text_str(&packs),
             .disk = &disk_real,

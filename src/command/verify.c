@@ -167,7 +167,7 @@ static int read_mark(struct verify *verify, struct err *err)
 
 static int open_index(struct verify *verify, struct err *err)
 {
-    struct store_size size;
+    struct store_sizes size;
     store_sizes(verify->store, &size);
     for (int try = 1;; try++) {
         int r = local_open(verify->config, APP_READ, &verify->app, err);

@@ -5,16 +5,20 @@
  * when its commit is, with all rows of its batch.
  *
  * Shape    one row per run
- * Threads  stage, commit, rollback, mark on the one commit loop, which they may
- *          block; find, search and durable from any attached loop, never blocking it
+ * An index of one process (SQLite, memory) is behind the log after a crash and
+ * catches up.  A shared one (PostgreSQL) is written by any number of nodes, each
+ * commit whole and durable by itself; it is behind nothing.
+ *
+ * Threads  stage, commit, rollback, mark on the one commit loop, which an index of
+ *          one process may block; the others from any attached loop, never blocking it
  * Memory   results live in the arena the caller passes
  * Errors   ERR_BUSY queue full, ERR_TIMEOUT deadline passed (of a commit: outcome
  *          unknown), ERR_UNAVAILABLE, ERR_FULL, ERR_IO, ERR_CORRUPT.  A failed
  *          fsync ends the process
  * Sources  docs/design/index-schema.md, docs/design/durability.md
  *
- * Back ends: index/sqlite.c (default), index/memory.c (the reference).  Both
- * pass test/conform/index_conform.c.
+ * Back ends: index/sqlite.c (default), index/postgres.c, index/memory.c (the
+ * reference).  All pass test/conform/index_conform.c.
  */
 #pragma once
 
@@ -46,25 +50,33 @@ struct index_batch {
     uint32_t conflict;           /* out: INDEX_CONFLICT: which run of the record */
 };
 
-/* Judge batches in order, each atomically, in the one open transaction (opened
- * by the first stage).  A batch sees the rows of those staged before it.  On an
- * error nothing of this transaction may be committed: roll back.  A run that
- * fails its check (record_run) is an error too. */
+/* Judge batches in order, each atomically, in the open transaction of `writer`
+ * (opened by the first stage).  A batch sees the rows of those staged before it.
+ * On an error nothing of this transaction may be committed: roll back.  A run
+ * that fails its check (record_run) is an error too.
+ *
+ * Transactions of different writers may be open at once; a run that another one
+ * has staged makes this one wait for its end.  One stage at a time in a process. */
 struct index_stage {
     struct op op;
+    unsigned writer; /* in: below index->writers */
     struct index_batch *batches;
     size_t count;
 };
 
 /* Make what was staged visible, together with the mark.  On success every later
- * find and search sees it.  Also legal with nothing staged. */
+ * find and search sees it.  Also legal with nothing staged.  A shared index finds
+ * out itself what became of a commit whose answer was lost; where it cannot, the
+ * error is ERR_TIMEOUT, and the rows may be there or not. */
 struct index_commit {
     struct op op;
+    unsigned writer;
     uint64_t sequence; /* in: everything in the log up to here is in the index */
 };
 
 struct index_rollback {
     struct op op; /* cannot fail */
+    unsigned writer;
 };
 
 struct index_mark {
@@ -76,6 +88,13 @@ struct index_mark {
 struct index_durable {
     struct op op;
     uint64_t sequence; /* out: everything in the log up to here would be in the index */
+};
+
+/* How many commits other processes have made visible, in all: grows when one
+ * does.  What was read before it grew may be old.  0 for an index of one process. */
+struct index_follow {
+    struct op op;
+    uint64_t commits; /* out */
 };
 
 struct index_row {
@@ -107,7 +126,7 @@ struct index_search {
 };
 
 struct index_ops {
-    const char *name; /* "sqlite", "memory" */
+    const char *name; /* "sqlite", "postgres", "memory" */
     int (*attach)(struct index *index, struct loop *loop, struct err *err);
     void (*stage)(struct index *index, struct index_stage *stage);
     void (*commit)(struct index *index, struct index_commit *commit);
@@ -116,6 +135,7 @@ struct index_ops {
     void (*durable)(struct index *index, struct index_durable *durable);
     void (*find)(struct index *index, struct index_find *find);
     void (*search)(struct index *index, struct index_search *search);
+    void (*follow)(struct index *index, struct index_follow *follow);
     uint64_t (*runs)(struct index *index); /* rows, roughly; any thread; for metrics */
     void (*close)(struct index *index);    /* after the loops have ended */
 };
@@ -123,6 +143,8 @@ struct index_ops {
 /* First member of every back end's own struct. */
 struct index {
     const struct index_ops *ops;
+    unsigned writers; /* transactions that may be open at once: 1 for an index of one process */
+    bool shared;      /* other processes write it too */
 };
 
 struct index_sqlite_config {
@@ -136,3 +158,24 @@ struct index_sqlite_config {
 int index_sqlite_open(const struct index_sqlite_config *config, struct index **result,
                       struct err *err);
 int index_memory_open(struct index **result, struct err *err);
+
+struct index_postgres_config {
+    const char *url;      /* postgres://user:password@host:port/name?options, as libpq takes it */
+    unsigned readers;     /* connections of each loop, at most */
+    size_t queue;         /* reads waiting on a loop before ERR_BUSY */
+    unsigned deadline_ms; /* per read, in the queue and in the server */
+    unsigned commit_ms;   /* likewise for each step of a commit */
+    const char *log;      /* who may write: the id of the one log; NULL: any node of a bucket */
+    bool migrate;         /* bring the schema up to date at open; else one that is not is refused */
+};
+/* Blocks until the database answered or deadline_ms passed. */
+int index_postgres_open(const struct index_postgres_config *config, struct index **result,
+                        struct err *err);
+
+/* The schema, step by step.  `to` < 0: the newest.  `say` gets a line for each step. */
+typedef void index_say_fn(void *context, const char *line);
+int index_postgres_migrate(const char *url, int to, index_say_fn *say, void *context,
+                           struct err *err);
+int index_postgres_status(const char *url, index_say_fn *say, void *context, struct err *err);
+void index_postgres_sql(index_say_fn *say,
+                        void *context); /* all there is, to read or run by hand */

@@ -236,6 +236,14 @@ static void search(struct index *index, struct index_search *search)
     op_finish(&search->op);
 }
 
+/* Nobody else writes it. */
+static void follow(struct index *index, struct index_follow *follow)
+{
+    (void)index;
+    follow->commits = 0;
+    op_finish(&follow->op);
+}
+
 static uint64_t runs(struct index *index)
 {
     struct memory *m = memory_of(index);
@@ -267,6 +275,7 @@ static const struct index_ops memory_ops = {
     .durable = durable,
     .find = find,
     .search = search,
+    .follow = follow,
     .runs = runs,
     .close = close_memory,
 };
@@ -276,7 +285,7 @@ int index_memory_open(struct index **result, struct err *err)
     struct memory *m = calloc(1, sizeof *m);
     if (!m)
         return err_set(err, ERR_BUSY, "no memory for an index");
-    m->index.ops = &memory_ops;
+    m->index = (struct index){.ops = &memory_ops, .writers = 1};
     atomic_flag_clear(&m->lock);
     *result = &m->index;
     return 0;

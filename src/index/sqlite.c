@@ -171,6 +171,14 @@ static void search(struct index *index, struct index_search *search)
     submit(sqlite_of(index), read);
 }
 
+/* Nobody else writes it. */
+static void follow(struct index *index, struct index_follow *follow)
+{
+    (void)index;
+    follow->commits = 0;
+    op_finish(&follow->op);
+}
+
 static uint64_t runs(struct index *index)
 {
     return writer_runs(sqlite_of(index)->writer);
@@ -202,6 +210,7 @@ static const struct index_ops sqlite_ops = {
     .durable = durable,
     .find = find,
     .search = search,
+    .follow = follow,
     .runs = runs,
     .close = close_sqlite,
 };
@@ -242,7 +251,7 @@ int index_sqlite_open(const struct index_sqlite_config *config, struct index **r
         free(path);
         return err_set(err, ERR_BUSY, "no memory for an index");
     }
-    s->index.ops = &sqlite_ops;
+    s->index = (struct index){.ops = &sqlite_ops, .writers = 1};
     s->deadline_ms = config->deadline_ms;
     s->read_only = config->read_only;
     r = writer_open(path, config->cache_size, config->read_only, &s->writer, err);

@@ -135,7 +135,7 @@ void commit_retry(struct commit *commit)
 static void retry(struct op *op)
 {
     struct commit *commit = op_owner(op, struct commit, retry);
-    struct store_size size;
+    struct store_sizes size;
     atomic_store(&commit->retrying, false);
     if (commit->busy || commit->ending)
         return;

@@ -78,7 +78,7 @@ static void marked(struct op *op)
         return;
     }
     j->recover->sequence = j->mark.sequence;
-    struct store_size size;
+    struct store_sizes size;
     store_sizes(j->recover->store, &size);
     if (j->mark.sequence > size.last_sequence) {
         err_set(&j->recover->op.err, ERR_CORRUPT,
@@ -164,7 +164,7 @@ static void next(struct journey *j)
     j->reached = recover->sequence;
     int r = store_walk(recover->store, recover->sequence, collect,
                        recover->salvage ? damaged : NULL, j, &recover->op.err);
-    struct store_size size;
+    struct store_sizes size;
     store_sizes(recover->store, &size);
     if (r == 0 && recover->salvage && j->reached < size.last_sequence)
         j->reached = size.last_sequence; /* behind what is lost at the end */

@@ -19,3 +19,11 @@ bool object_name_valid(struct str name)
     }
     return before != '/';
 }
+
+void object_take_tail(struct object_get *get, uint64_t total)
+{
+    get->total = total;
+    if (get->size > total)
+        get->size = (size_t)total;
+    get->offset = total - get->size;
+}

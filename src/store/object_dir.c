@@ -202,11 +202,13 @@ static int get_object(struct dir *dir, struct object_get *g, struct err *err)
         r = err_sys(err, errno, "stat");
     else if (!S_ISREG(st.st_mode))
         r = err_set(err, ERR_NOT_FOUND, "no such object");
-    else if (g->offset > (uint64_t)st.st_size || g->size > (uint64_t)st.st_size - g->offset)
+    else if (g->tail)
+        object_take_tail(g, (uint64_t)st.st_size);
+    if (!r && (g->offset > (uint64_t)st.st_size || g->size > (uint64_t)st.st_size - g->offset))
         r = err_set(err, ERR_CORRUPT, "only %lld bytes", (long long)st.st_size);
-    else if (!(out = buf_new(g->size)))
+    if (!r && !(out = buf_new(g->size)))
         r = err_set(err, ERR_BUSY, "no memory for %zu bytes", g->size);
-    else
+    if (!r)
         r = disk_read(dir->disk, fd, out->at, g->size, g->offset, &out->len, err);
     if (!r && out->len < g->size)
         r = err_set(err, ERR_CORRUPT, "only %zu bytes at %" PRIu64, out->len, g->offset);

@@ -143,6 +143,8 @@ static void get(struct objects *objects, struct object_get *g)
     }
 
     struct buf *out = NULL;
+    if (g->tail)
+        object_take_tail(g, bytes->len);
     if (g->offset > bytes->len || g->size > bytes->len - g->offset) {
         op_fail(&g->op, ERR_CORRUPT, "%.*s has only %zu bytes", STR_FMT(g->name), bytes->len);
     } else if (!(out = buf_new(g->size))) {

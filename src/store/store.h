@@ -1,20 +1,27 @@
-/* store.h - the log: batches durable, and each run found again by its place.
+/* store.h - batches durable, and each run found again by its place.
  *
- * Containers, in the order of their numbers: segments (store/segment.h), and
+ * Two kinds keep one contract.  The log is a directory of one process:
+ * containers in the order of their numbers, segments (store/segment.h), and
  * packs (store/pack.h), which is what segments become that are not written any
- * more.  A place stays what it is.  One writer appends; everybody reads.  The order of a commit is docs/design/durability.md: reserve places,
- * let the index stage, append what it accepted, let the index commit.
+ * more.  The bucket is packs alone, one for each group, as objects
+ * (store/object.h) that any number of nodes put there.  A place stays what it is.
+ * One writer in a process appends; everybody reads.  The order of a commit is
+ * docs/design/durability.md: reserve places, let the index stage, append what it
+ * accepted, let the index commit.
  *
- * Threads  store_reserve() and store_append() on the one commit loop, which
- *          store_append() may block; store_read() from any loop; store_walk()
- *          blocks, on the commit loop or where there is none; store_seal() and
- *          what follows it block on one thread of its own
+ * Threads  store_reserve(), store_forget() and store_append() on the one commit
+ *          loop, which a log may block; store_read() from any attached loop;
+ *          store_walk() blocks, on the commit loop or where there is none;
+ *          store_seal() and what follows it block on one thread of its own
  * Errors   ERR_FULL the disk is full or down to the reserve (nothing was kept),
  *          ERR_IO likewise for other failed writes, ERR_CORRUPT stored bytes
- *          fail their check, ERR_BUSY the reading lane is full, ERR_NOT_FOUND
- *          no such place.  A failed sync ends the process (base/log.h, fatal):
- *          the kernel may have dropped the pages, so only a restart tells the truth
- * Sources  docs/design/segment-format.md, docs/design/durability.md
+ *          fail their check, ERR_BUSY too many wait, ERR_NOT_FOUND no such place,
+ *          ERR_UNAVAILABLE, ERR_TIMEOUT the bucket cannot be reached; what was
+ *          appended may be there then, and nothing leads to it.  A failed sync
+ *          ends the process (base/log.h, fatal): the kernel may have dropped the
+ *          pages, so only a restart tells the truth
+ * Sources  docs/design/segment-format.md, docs/design/durability.md,
+ *          docs/design/production.md
  */
 #pragma once
 
@@ -30,6 +37,7 @@
 
 struct arena;
 struct loop;
+struct objects;
 struct store;
 
 enum {
@@ -42,7 +50,7 @@ enum {
     STORE_READ_COST = 16 << 10
 };
 
-struct store_config {
+struct store_log_config {
     struct str dir;          /* existing; holds <16 hex digits>.seg */
     struct str packs;        /* likewise <16 hex digits>.pack; empty: nothing is sealed */
     const struct disk *disk; /* &disk_real */
@@ -59,8 +67,26 @@ struct store_config {
 /* Open, and repair the tail: a torn last group is cut off; damage before
  * something valid is left as it is, and is an error with the file and offset
  * in it (ERR_CORRUPT). */
-int store_open(const struct store_config *config, struct store **result, struct err *err);
+int store_log_open(const struct store_log_config *config, struct store **result, struct err *err);
+
+struct store_bucket_config {
+    struct objects *objects; /* the store's from now on */
+    unsigned groups;         /* that may be on their way at once */
+    unsigned threads;        /* that pack and unpack */
+    size_t queue;            /* reads waiting for one before ERR_BUSY */
+    uint64_t shelf_size;     /* bytes of what is kept of packs to find runs in them */
+    /* Sequences go on behind it: an index of this process has had the bucket up to here. */
+    uint64_t last_sequence;
+    unsigned loop_index; /* of a loop of its own, for calls that block */
+};
+int store_bucket_open(const struct store_bucket_config *config, struct store **result,
+                      struct err *err);
+
 void store_close(struct store *store); /* NULL is fine; after the loops have ended */
+
+/* Once for each loop that reads or appends, before it runs. */
+int store_attach(struct store *store, struct loop *loop, struct err *err);
+unsigned store_groups(const struct store *store); /* that may be reserved at once */
 
 /* One record on its way into the log. */
 struct store_record {
@@ -71,7 +97,7 @@ struct store_record {
 
 /* Give every record of a group its place and sequence.  A group is at most
  * STORE_GROUP_MAX bytes (store_size()) or a single record, and at most
- * STORE_GROUP_RECORDS.  A new reserve forgets the one before. */
+ * STORE_GROUP_RECORDS.  Of a log a new reserve forgets the one before. */
 int store_reserve(struct store *store, struct store_record *records, size_t count, struct err *err);
 uint64_t store_size(const struct record *record); /* bytes it takes in the log */
 void store_forget(struct store *store);           /* nothing will be appended of the last reserve */
@@ -111,15 +137,17 @@ int store_walk(struct store *store, uint64_t after_sequence, store_visit_fn *vis
 /* A walk that was stopped is not gone on with: let go of what it holds. */
 void store_walk_end(struct store *store);
 
-struct store_size {
+struct store_sizes {
     uint64_t segments, bytes;
     uint64_t packs, pack_bytes;
-    uint64_t free_bytes;    /* of the file system, above the reserve */
+    uint64_t free_bytes;    /* of the file system, above the reserve; a bucket has no end */
     int64_t appended_us;    /* monotonic: the last append to the segment that is written; 0: none */
     uint64_t last_sequence; /* of the newest record; 0: none */
     bool broken;            /* no more appends until the next start */
 };
-void store_sizes(const struct store *store, struct store_size *result); /* any thread */
+void store_sizes(struct store *store, struct store_sizes *result); /* any thread */
+
+/* ---- of a log only: from segments to packs ---- */
 
 /* Let the segment that is written be the last of its kind: the next append
  * begins another.  On the commit loop.  ERR_NOT_FOUND nothing is in it, ERR_BUSY
@@ -150,5 +178,28 @@ int store_seal(struct store *store, store_pace_fn *pace, void *context, struct s
 
 /* The last sequence of the oldest file that is left; 0: none is.  It may be
  * dropped once the index would survive a power cut up to there. */
-uint64_t store_left(const struct store *store);
+uint64_t store_left(struct store *store);
 int store_drop_left(struct store *store, struct err *err);
+
+/* ---- for the kinds of store ---- */
+
+struct store_ops {
+    const char *name; /* "log", "bucket" */
+    int (*attach)(struct store *store, struct loop *loop, struct err *err);
+    int (*reserve)(struct store *store, struct store_record *records, size_t count,
+                   struct err *err);
+    void (*append)(struct store *store, struct store_append *append);
+    void (*forget)(struct store *store);
+    void (*read)(struct store *store, struct store_read *read);
+    int (*walk)(struct store *store, uint64_t after_sequence, store_visit_fn *visit,
+                store_damaged_fn *damaged, void *context, struct err *err);
+    void (*walk_end)(struct store *store);
+    void (*sizes)(struct store *store, struct store_sizes *result);
+    void (*close)(struct store *store);
+};
+
+/* First member of every kind's own struct. */
+struct store {
+    const struct store_ops *ops;
+    unsigned groups;
+};

@@ -76,7 +76,7 @@ static void rest_here(struct op *op)
 /* False: it failed, which was told. */
 static bool rest_if_idle(struct upkeep *upkeep)
 {
-    struct store_size size;
+    struct store_sizes size;
     store_sizes(upkeep->config.store, &size);
     int64_t before_us = clock_mono_us() - (int64_t)upkeep->config.idle_ms * 1000;
     if (size.appended_us == 0 || size.appended_us > before_us)

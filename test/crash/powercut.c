@@ -341,13 +341,14 @@ static int engine_open(struct engine *engine, const char *dir, const struct disk
     snprintf(engine->segments, sizeof engine->segments, "%s/segments", dir);
     snprintf(engine->packs, sizeof engine->packs, "%s/packs", dir);
     snprintf(database, sizeof database, "%s/index.db", dir);
-    int r = store_open(&(struct store_config){.dir = {engine->segments, strlen(engine->segments)},
-                                              .packs = {engine->packs, strlen(engine->packs)},
-                                              .disk = disk,
-                                              .segment_size = SEGMENT,
-                                              .read_threads = 1,
-                                              .read_queue = 64},
-                       &engine->store, err);
+    int r = store_log_open(
+        &(struct store_log_config){.dir = {engine->segments, strlen(engine->segments)},
+                                   .packs = {engine->packs, strlen(engine->packs)},
+                                   .disk = disk,
+                                   .segment_size = SEGMENT,
+                                   .read_threads = 1,
+                                   .read_queue = 64},
+        &engine->store, err);
     if (!r && litter_of(engine).halves > 0)
         r = err_set(err, ERR_INVALID, "half a pack is left");
     if (!r)

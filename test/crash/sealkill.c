@@ -251,13 +251,14 @@ static int engine_open(struct engine *engine, const char *dir, struct err *err)
     snprintf(engine->segments, PATH_MAX, "%s/segments", dir);
     snprintf(engine->packs, PATH_MAX, "%s/packs", dir);
     snprintf(engine->database, PATH_MAX, "%s/index.db", dir);
-    int r = store_open(&(struct store_config){.dir = {engine->segments, strlen(engine->segments)},
-                                              .packs = {engine->packs, strlen(engine->packs)},
-                                              .disk = &deadly_disk,
-                                              .segment_size = SEGMENT,
-                                              .read_threads = 1,
-                                              .read_queue = 64},
-                       &engine->store, err);
+    int r = store_log_open(
+        &(struct store_log_config){.dir = {engine->segments, strlen(engine->segments)},
+                                   .packs = {engine->packs, strlen(engine->packs)},
+                                   .disk = &deadly_disk,
+                                   .segment_size = SEGMENT,
+                                   .read_threads = 1,
+                                   .read_queue = 64},
+        &engine->store, err);
     if (!r && count_files(engine->packs, ".tmp") > 0)
         r = err_set(err, ERR_INVALID, "half a pack is left after the start");
     if (!r)

@@ -55,13 +55,13 @@ static void open_desk(struct desk *d, const char *name, uint64_t next)
     CHECK(mkdir(d->segments, 0700) == 0 && mkdir(d->packs, 0700) == 0);
     d->next = next;
     d->loop = hand_loop_open();
-    const struct store_config config = {
+    const struct store_log_config config = {
         .dir = {d->segments, strlen(d->segments)},
         .packs = {d->packs, strlen(d->packs)},
         .disk = &bad_disk,
         .segment_size = SMALL,
     };
-    if (store_open(&config, &d->store, &err)) {
+    if (store_log_open(&config, &d->store, &err)) {
         fprintf(stderr, "%s\n", err.text);
         exit(1);
     }

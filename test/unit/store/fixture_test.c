@@ -164,7 +164,7 @@ TEST(a_container_of_version_1_is_walked)
 {
     struct scratch empty = scratch_new();
     struct walked walked[3] = {{0}, {0}, {0}};
-    const struct store_config configs[] = {
+    const struct store_log_config configs[] = {
         {.dir = segments, .disk = &disk_real, .read_only = true},
         {.dir = scratch_str(&empty), .packs = packs, .disk = &disk_real, .read_only = true},
         {.dir = segments, .packs = packs, .disk = &disk_real, .read_only = true}};
@@ -172,10 +172,10 @@ TEST(a_container_of_version_1_is_walked)
     for (size_t i = 0; i < 3; i++) {
         struct store *store = NULL;
         struct err err = {0};
-        CHECK(store_open(&configs[i], &store, &err) == 0);
+        CHECK(store_log_open(&configs[i], &store, &err) == 0);
         if (!store)
             continue;
-        struct store_size size;
+        struct store_sizes size;
         store_sizes(store, &size);
         CHECK(size.last_sequence == RECORDS);
         CHECK(store_walk(store, 0, visit, NULL, &walked[i], &err) == 0);

@@ -24,7 +24,7 @@ enum { MOST = 300, SMALL = 4096 };
 struct desk {
     struct scratch dir;
     char segments[300], packs[300];
-    struct store_config config;
+    struct store_log_config config;
     struct store *store;
     struct loop *loop;
     struct made_record *made[MOST];
@@ -34,11 +34,11 @@ struct desk {
     uint64_t next; /* number of the next run that is made */
 };
 
-static struct store *open_store(const struct store_config *config)
+static struct store *open_store(const struct store_log_config *config)
 {
     struct err err = {0};
     struct store *store = NULL;
-    if (store_open(config, &store, &err)) {
+    if (store_log_open(config, &store, &err)) {
         fprintf(stderr, "%s\n", err.text);
         exit(1);
     }
@@ -57,12 +57,12 @@ static void begin(struct desk *d)
     snprintf(d->segments, sizeof d->segments, "%s/segments", d->dir.path);
     snprintf(d->packs, sizeof d->packs, "%s/packs", d->dir.path);
     CHECK(mkdir(d->segments, 0700) == 0 && mkdir(d->packs, 0700) == 0);
-    d->config = (struct store_config){.dir = str_of(d->segments),
-                                      .packs = str_of(d->packs),
-                                      .disk = &bad_disk,
-                                      .segment_size = SMALL,
-                                      .read_threads = 1,
-                                      .read_queue = 16};
+    d->config = (struct store_log_config){.dir = str_of(d->segments),
+                                          .packs = str_of(d->packs),
+                                          .disk = &bad_disk,
+                                          .segment_size = SMALL,
+                                          .read_threads = 1,
+                                          .read_queue = 16};
     d->store = open_store(&d->config);
 }
 
@@ -416,7 +416,7 @@ TEST(a_segment_that_cannot_be_removed_is_left_for_later)
 TEST(sizes_count_what_is_there)
 {
     struct desk d;
-    struct store_size live, anew;
+    struct store_sizes live, anew;
     begin(&d);
     put_many(&d, 40);
     store_sizes(d.store, &live);
@@ -461,7 +461,7 @@ TEST(a_segment_rests_only_when_nothing_came_for_a_while)
     begin(&d);
     CHECK(rest(&d) == ERR_NOT_FOUND); /* there is none */
     put(&d, 1, 10);
-    struct store_size size;
+    struct store_sizes size;
     store_sizes(d.store, &size);
     CHECK(rest_before(&d, size.appended_us - 1) == ERR_BUSY);
     check_all(&d);
@@ -713,7 +713,7 @@ TEST(sequences_and_containers_go_on_behind_a_pack)
     begin_packed(&d);
     uint64_t last = newest(&d);
     for (int round = 0; round < 3; round++) {
-        struct store_size size;
+        struct store_sizes size;
         reopen(&d);
         store_sizes(d.store, &size);
         CHECK(size.last_sequence == d.sequence[d.count - 1]);
@@ -952,7 +952,7 @@ TEST(a_sealing_that_fails_changes_nothing_and_is_tried_again)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct store_sealed sealed = {0};
         struct err err = {0};
-        struct store_size before, after;
+        struct store_sizes before, after;
         store_sizes(d.store, &before);
         bad_disk_plan = (struct bad_disk_plan){.no_sync = true,
                                                .call = cases[i].call,
@@ -1023,7 +1023,7 @@ TEST(who_looked_before_sealing_reads_everything_after_it)
     struct desk d;
     begin(&d);
     put_many(&d, 25);
-    struct store_config config = d.config;
+    struct store_log_config config = d.config;
     config.read_only = true;
     struct store *warm = open_store(&config), *cold = open_store(&config);
     check_reads_of(&d, warm); /* it has files open */
@@ -1046,7 +1046,7 @@ TEST(who_looked_before_sealing_reads_what_came_and_was_sealed_since)
     struct desk d;
     begin(&d);
     put_many(&d, 12);
-    struct store_config config = d.config;
+    struct store_log_config config = d.config;
     config.read_only = true;
     struct store *other = open_store(&config);
     put_many(&d, 25);
@@ -1078,7 +1078,7 @@ TEST(who_looked_before_sealing_reads_a_pack_without_head_and_foot)
     struct desk d;
     begin(&d);
     put_many(&d, 25);
-    struct store_config config = d.config;
+    struct store_log_config config = d.config;
     config.read_only = true;
     struct store *other = open_store(&config);
     CHECK(seal_next(&d) == 0);
@@ -1102,7 +1102,7 @@ TEST(without_a_directory_of_packs_one_can_look)
     close_desk(&d);
     d.config.read_only = false;
     struct err err = {0};
-    CHECK(store_open(&d.config, &d.store, &err) == ERR_IO);
+    CHECK(store_log_open(&d.config, &d.store, &err) == ERR_IO);
     CHECK(strstr(err.text, d.packs) && !d.store);
     end(&d);
 }
@@ -1223,7 +1223,7 @@ TEST(readers_beside_the_writer_and_sealing_see_what_was_acknowledged)
         if (i % 30 == 7)
             check_walk(&d);
     }
-    struct store_size size = {0};
+    struct store_sizes size = {0};
     do
         store_sizes(d.store, &size);
     while ((size.segments > 0 || atomic_load(&c.reads) < 50) && atomic_load(&c.wrong) == 0);

@@ -22,7 +22,7 @@ enum { MOST = 800, SMALL = 2048 };
 /* A store, and everything that was put into it. */
 struct desk {
     struct scratch dir;
-    struct store_config config;
+    struct store_log_config config;
     struct store *store;
     struct loop *loop;
     struct made_record *made[MOST]; /* that are in the log */
@@ -35,7 +35,7 @@ struct desk {
 static void open_desk(struct desk *d)
 {
     struct err err = {0};
-    CHECK(store_open(&d->config, &d->store, &err) == 0);
+    CHECK(store_log_open(&d->config, &d->store, &err) == 0);
     if (err.code) {
         fprintf(stderr, "%s\n", err.text);
         exit(1);
@@ -46,11 +46,11 @@ static void begin(struct desk *d, uint64_t segment_size)
 {
     *d = (struct desk){.dir = scratch_new(), .loop = hand_loop_open()};
     bad_disk_plan = (struct bad_disk_plan){.no_sync = true};
-    d->config = (struct store_config){.dir = scratch_str(&d->dir),
-                                      .disk = &bad_disk,
-                                      .segment_size = segment_size,
-                                      .read_threads = 1,
-                                      .read_queue = 16};
+    d->config = (struct store_log_config){.dir = scratch_str(&d->dir),
+                                          .disk = &bad_disk,
+                                          .segment_size = segment_size,
+                                          .read_threads = 1,
+                                          .read_queue = 16};
     open_desk(d);
 }
 
@@ -333,7 +333,7 @@ TEST(many_segments_are_read_with_few_open_files)
     for (size_t i = 0; i < 700; i++)
         CHECK(put_one(&d, 1 + i % 2, 600) == 0);
 
-    struct store_size size;
+    struct store_sizes size;
     store_sizes(d.store, &size);
     CHECK(size.segments > 300);
     CHECK(size.last_sequence == d.sequence[699]);
@@ -343,7 +343,7 @@ TEST(many_segments_are_read_with_few_open_files)
     check_reads(&d);
     check_walk(&d);
     CHECK(open_files() <= before + 256 + 1); /* and the last one once more, for direct writes */
-    struct store_size again;
+    struct store_sizes again;
     store_sizes(d.store, &again);
     CHECK(again.segments == size.segments && again.last_sequence == size.last_sequence);
     end(&d);
@@ -490,7 +490,7 @@ _Noreturn static void fill_in_child(struct desk *d, int answers)
     struct err err = {0};
     dup2(open("/dev/null", O_WRONLY), 2);
     d->loop = hand_loop_open();
-    if (store_open(&d->config, &d->store, &err))
+    if (store_log_open(&d->config, &d->store, &err))
         _exit(3);
     for (size_t i = 0; i < GROUPS; i++) {
         struct made_record *made[2] = {make(d, 1, 300), make(d, 2, 100)};
@@ -533,8 +533,8 @@ static bool fails_and_survives(enum bad_call call, int at, bool for_good)
 {
     struct desk d = {.dir = scratch_new()};
     int ends[2];
-    d.config =
-        (struct store_config){.dir = scratch_str(&d.dir), .disk = &bad_disk, .segment_size = SMALL};
+    d.config = (struct store_log_config){
+        .dir = scratch_str(&d.dir), .disk = &bad_disk, .segment_size = SMALL};
     CHECK(pipe(ends) == 0);
     fflush(NULL);
     pid_t child = fork();
@@ -648,7 +648,7 @@ TEST(a_full_disk_is_said_and_forgotten_when_there_is_space_again)
         struct made_record *made = make(&d, 1, 400);
         bad_disk_plan.free_bytes = available;
         CHECK(put(&d, &made, 1, &err) == ERR_FULL);
-        struct store_size size;
+        struct store_sizes size;
         store_sizes(d.store, &size);
         CHECK(size.free_bytes == (available > 5000 ? available - 5000 : 0));
         check_reads(&d);
@@ -826,7 +826,7 @@ TEST(damage_before_something_valid_is_refused_at_the_start)
     char path[512];
     snprintf(path, sizeof path, "%s", scratch_at(&d.dir, segment_name(1)));
     char *before = scratch_read(path, &size);
-    CHECK(store_open(&d.config, &store, &err) == ERR_CORRUPT);
+    CHECK(store_log_open(&d.config, &store, &err) == ERR_CORRUPT);
     CHECK(strstr(err.text, "0000000000000001.seg: damaged at 64"));
     char *after = scratch_read(path, &size_after);
     CHECK(size == size_after && memcmp(before, after, size) == 0);
@@ -842,10 +842,10 @@ TEST(read_only_changes_nothing_and_sees_what_is_written_meanwhile)
     begin(&d, 1 << 20);
     for (size_t i = 0; i < 3; i++)
         CHECK(put_one(&d, 1, 200) == 0);
-    struct store_config config = d.config;
+    struct store_log_config config = d.config;
     config.read_only = true;
     struct store *other = NULL;
-    CHECK(store_open(&config, &other, &err) == 0);
+    CHECK(store_log_open(&config, &other, &err) == 0);
 
     struct walker w = {.desk = &d};
     CHECK(store_walk(other, 0, visit, NULL, &w, &err) == 0);
@@ -868,11 +868,12 @@ TEST(read_only_creates_nothing)
     struct scratch dir = scratch_new();
     struct err err = {0};
     struct store *store = NULL;
-    struct store_config config = {.dir = scratch_str(&dir), .disk = &bad_disk, .read_only = true};
+    struct store_log_config config = {
+        .dir = scratch_str(&dir), .disk = &bad_disk, .read_only = true};
     scratch_write(scratch_at(&dir, segment_name(7)), "", 0);
     scratch_write(scratch_at(&dir, "other.txt"), "", 0);
 
-    CHECK(store_open(&config, &store, &err) == 0);
+    CHECK(store_log_open(&config, &store, &err) == 0);
     CHECK(store_walk(store, 0, visit, NULL, NULL, &err) == 0);
     store_close(store);
     CHECK(scratch_exists(scratch_at(&dir, segment_name(7))));
@@ -884,8 +885,8 @@ TEST(a_missing_directory_is_an_error_and_a_full_queue_is_busy)
 {
     struct store *store = NULL;
     struct err err = {0};
-    struct store_config config = {.dir = STR("/nonexistent/rundlet"), .disk = &disk_real};
-    CHECK(store_open(&config, &store, &err) == ERR_IO);
+    struct store_log_config config = {.dir = STR("/nonexistent/rundlet"), .disk = &disk_real};
+    CHECK(store_log_open(&config, &store, &err) == ERR_IO);
     CHECK(strstr(err.text, "/nonexistent/rundlet"));
 
     struct desk d;

@@ -116,11 +116,11 @@ static void begin(struct desk *d)
     CHECK(mkdir(d->segments, 0700) == 0 && mkdir(d->packs, 0700) == 0);
     d->fake.index.ops = &fake_ops;
     atomic_store(&d->fake.durable, UINT64_MAX);
-    const struct store_config config = {.dir = {d->segments, strlen(d->segments)},
-                                        .packs = {d->packs, strlen(d->packs)},
-                                        .disk = &disk_real,
-                                        .segment_size = SMALL};
-    CHECK(store_open(&config, &d->store, &err) == 0);
+    const struct store_log_config config = {.dir = {d->segments, strlen(d->segments)},
+                                            .packs = {d->packs, strlen(d->packs)},
+                                            .disk = &disk_real,
+                                            .segment_size = SMALL};
+    CHECK(store_log_open(&config, &d->store, &err) == 0);
     if (!d->store)
         exit(1);
 }
