@@ -75,10 +75,10 @@ int store_walk(struct store *store, uint64_t after, store_visit_fn *visit,
     return 0;
 }
 
-void store_sizes(const struct store *store, struct store_size *result)
+void store_sizes(struct store *store, struct store_sizes *result)
 {
     (void)store;
-    *result = (struct store_size){.last_sequence = world.sequence, .free_bytes = 1};
+    *result = (struct store_sizes){.last_sequence = world.sequence, .free_bytes = 1};
 }
 
 static void fake_stage(struct index *index, struct index_stage *stage)
@@ -124,7 +124,7 @@ static const struct index_ops fake_ops = {.name = "fake",
                                           .commit = fake_commit,
                                           .rollback = fake_rollback,
                                           .mark = fake_mark};
-static struct index fake_index = {&fake_ops};
+static struct index fake_index = {.ops = &fake_ops, .writers = 1};
 
 struct fixture {
     struct loop *loop;
