@@ -1,7 +1,9 @@
 /* object_desk.c - see object_desk.h. */
 #include "store/object_desk.h"
 
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "loop/loop.h"
@@ -78,6 +80,20 @@ int object_desk_get(struct object_desk *desk, struct str name, struct buf **resu
     if (!r)
         *result = all.out;
     return r;
+}
+
+int object_desk_put(struct object_desk *desk, struct str name, struct str bytes, struct err *err)
+{
+    char room[OBJECT_DESK_PUT];
+    assert(bytes.len <= sizeof room);
+    memcpy(room, bytes.at, bytes.len);
+    const struct iovec part = {room, bytes.len};
+    struct object_put put = {.op = {.loop = desk->loop, .done = answered},
+                             .name = name,
+                             .parts = &part,
+                             .part_count = 1};
+    desk->objects->ops->put(desk->objects, &put);
+    return wait_for(desk, &put.op, err);
 }
 
 int object_desk_remove(struct object_desk *desk, struct str name, struct err *err)

@@ -11,6 +11,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
+enum { OBJECT_DESK_PUT = 256 };
+
 struct arena;
 struct buf;
 struct object_desk;
@@ -24,6 +26,8 @@ void object_desk_close(struct object_desk *desk); /* after the objects; NULL is 
 /* The whole of an object; one reference, the caller's. */
 int object_desk_get(struct object_desk *desk, struct str name, struct buf **result,
                     struct err *err);
+/* Create-only, of at most OBJECT_DESK_PUT bytes. */
+int object_desk_put(struct object_desk *desk, struct str name, struct str bytes, struct err *err);
 int object_desk_remove(struct object_desk *desk, struct str name, struct err *err);
 
 /* A page of names; see struct object_list. */

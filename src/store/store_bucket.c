@@ -24,6 +24,7 @@
 #include "loop/lane.h"
 #include "store/bucket_build.h"
 #include "store/bucket_name.h"
+#include "store/bucket_owner.h"
 #include "store/bucket_read.h"
 #include "store/bucket_shelf.h"
 #include "store/bucket_walk.h"
@@ -40,6 +41,7 @@ struct bucket {
     uint64_t next_sequence; /* of the commit loop */
     uint64_t random;        /* likewise: state of the numbers' random bits */
     atomic_uint_fast64_t packs, bytes, last_sequence;
+    char id[BUCKET_ID + 1]; /* of the deployment */
 };
 
 static struct bucket *bucket_of(struct store *store)
@@ -107,8 +109,6 @@ static void end_append(struct append *a, const struct err *err)
 {
     struct store_append *asked = a->asked;
     asked->op.err = *err;
-    if (err->code == ERR_CONFLICT) /* of two nodes' numbers: the next one will be free */
-        asked->op.err.code = ERR_BUSY;
     buf_unref(a->pack);
     free(a);
     op_finish(&asked->op);
@@ -298,6 +298,8 @@ int store_bucket_open(const struct store_bucket_config *config, struct store **r
         r = lane_open(&readers, &bucket->readers, err);
     if (!r)
         r = object_desk_open(bucket->objects, config->loop_index, &bucket->walk.desk, err);
+    if (!r)
+        r = bucket_own(bucket->walk.desk, config->writer, bucket->id, err);
     if (r) {
         close_bucket(&bucket->store);
         return err_wrap(err, "open the bucket");
@@ -305,4 +307,9 @@ int store_bucket_open(const struct store_bucket_config *config, struct store **r
     bucket_reader_use(bucket->reader, bucket->readers);
     *result = &bucket->store;
     return 0;
+}
+
+const char *store_bucket_id(struct store *store)
+{
+    return bucket_of(store)->id;
 }
