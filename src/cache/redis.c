@@ -337,15 +337,9 @@ static bool want(struct client *client)
         return false;
     if (!client->context && !client->lookup && clock_mono_us() >= client->rest_until_us)
         locate(client);
-    if (!client->greeted)
-        return false;
-    if (client->failures >= FAILURES_MAX && client->commands > 0)
-        return false; /* one at a time, until one was answered */
-    if (client->commands >= COMMANDS_MAX) {
-        fail(client, "thousands of commands are not answered");
-        return false;
-    }
-    return true;
+    /* While the circuit is not closed again one at a time. */
+    size_t most = client->failures >= FAILURES_MAX ? 1 : COMMANDS_MAX;
+    return client->greeted && client->commands < most;
 }
 
 /* --- commands and replies --- */
