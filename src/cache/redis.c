@@ -1,7 +1,8 @@
 /* redis.c - a second level in Redis, behind a cache of this process.
  *
  * get, put, abandon, drop and sizes are the near cache's.  For recall and share
- * each loop has a client with one connection, made when it is first wanted:
+ * each loop has a client with one connection, made when the loop begins to turn,
+ * and again when it is wanted:
  *
  *   want()      may Redis be asked?  Begins to connect when it may be tried again
  *   located()   its address is known: connect, and send AUTH, SELECT and PING
@@ -497,6 +498,7 @@ static void late(void *context)
     int64_t now_us = clock_mono_us();
     bool timed_out = false;
     client->rings_us = 0;
+    (void)want(client); /* as at the start: before there is somebody who would miss */
     for (struct command *c = client->oldest; c; c = c->next)
         if (c->recall && now_us - c->sent_us >= redis->timeout_us) {
             answer(c, METRIC_CACHE_RECALLS_TIMEOUT);
@@ -541,6 +543,8 @@ static int attach(struct cache *cache, struct loop *loop, struct err *err)
     client->end = &client->oldest;
     client->timer = timer_new(loop, late, client);
     client->open_ms = OPEN_MS;
+    client->rings_us = clock_mono_us();
+    timer_start(client->timer, 0);
     redis->clients[index] = client;
     return 0;
 }

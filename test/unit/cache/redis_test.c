@@ -985,6 +985,16 @@ TEST(no_more_than_some_thousand_commands_are_on_their_way)
     bench_close(&b);
 }
 
+TEST(a_loop_is_connected_before_anyone_asks)
+{
+    struct bench b;
+    bench_open(&b, "", "");
+    for (int left = PATIENCE; left > 0 && count_of(&b.server, &b.server.pings) == 0; left--)
+        breathe(&b);
+    CHECK(count_of(&b.server, &b.server.pings) == 1);
+    bench_close(&b);
+}
+
 /* --- who we are, and where it is --- */
 
 TEST(user_password_and_database_are_told_first)
