@@ -55,10 +55,12 @@ BASE    := -std=c17 -D_GNU_SOURCE -fno-common -pthread $(INCLUDE)
 # `.incbin "docs/..."` names files from the root of the repository.
 COMPILE  = $(CC) $(BASE) $(WARN) $(OPT-$(PROFILE)) -ffile-prefix-map=$(CURDIR)=. -Wa,-I. \
            $(CPPFLAGS) $(CFLAGS)
-# libuv is linked in where its archive is there: one library less to start with.
-UV      := $(shell echo 'int main(void) { return 0; }' | $(CC) -x c - -o /dev/null -l:libuv_a.a \
-             2>/dev/null && echo -l:libuv_a.a || echo -luv)
-LIBS    := $(UV) -lsqlite3 -lzstd -lz -lxxhash -lutf8proc -lm -ldl
+# Small libraries are linked in where their archives are there: fewer to start with.
+archive_or = $(shell echo 'int main(void) { return 0; }' | $(CC) -x c - -o /dev/null -l:$(1) \
+             2>/dev/null && echo -l:$(1) || echo $(2))
+UV      := $(call archive_or,libuv_a.a,-luv)
+HIREDIS := $(call archive_or,libhiredis.a,-lhiredis)
+LIBS    := $(UV) $(HIREDIS) -lsqlite3 -lzstd -lz -lxxhash -lutf8proc -lm -ldl
 LINK     = $(CC) -pthread $(LINK-$(PROFILE)) -Wl,--as-needed $(LDFLAGS)
 
 # --- files ------------------------------------------------------------------

@@ -11,11 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backends.h"
 #include "base/buf.h"
-#include "base/disk.h"
 #include "base/log.h"
 #include "cache/cache.h"
 #include "config.h"
+#include "identity.h"
 #include "index/index.h"
 #include "ingest/commit.h"
 #include "ingest/recover.h"
@@ -23,11 +24,11 @@
 #include "store/store.h"
 #include "upkeep/upkeep.h"
 
-enum { QUEUE_MAX = 4096 /* batches, and reads of each kind, that may wait */ };
+enum { QUEUE_MAX = 4096 /* batches that may wait */ };
 
 /* A directory's name must be as durable as what it will hold.  Also when it was
  * there: who made it may have been killed before the sync. */
-static int make_dir(const char *path, struct err *err)
+int app_make_dir(const char *path, struct err *err)
 {
     bool made = mkdir(path, 0700) == 0;
     if (!made && errno != EEXIST)
@@ -110,7 +111,7 @@ static int announce(int fd, const char *dir, const char *url, struct err *err)
 int app_lock(const char *dir, int *lock, struct err *err)
 {
     char path[4200];
-    if (make_dir(dir, err) || lock_path(dir, path, sizeof path, err))
+    if (app_make_dir(dir, err) || lock_path(dir, path, sizeof path, err))
         return (int)err->code;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -149,109 +150,9 @@ void app_unlock(int lock)
 
 int app_announce(struct app *app, const char *url, struct err *err)
 {
+    if (app->lock_fd < 0)
+        return 0; /* nothing is kept here */
     return announce(app->lock_fd, app->config->data, url, err);
-}
-
-static int open_store(struct app *app, struct err *err)
-{
-    const struct config *config = app->config;
-    char segments[4200], packs[4200];
-    if (path_of(config, "segments", segments, sizeof segments, err) ||
-        path_of(config, "packs", packs, sizeof packs, err))
-        return ERR_INVALID;
-    if (app->use != APP_READ && (make_dir(segments, err) || make_dir(packs, err)))
-        return ERR_IO;
-    return store_log_open(
-        &(struct store_log_config){
-            .dir = {segments, strlen(segments)},
-            .packs = {packs, strlen(packs)},
-            .disk = &disk_real,
-            .segment_size = config->segment_size,
-            .reserve = config->disk_reserve,
-            .read_threads = config->read_threads,
-            .read_queue = QUEUE_MAX,
-            .read_only = app->use == APP_READ,
-            .durable_sequence = app_index_mark(config),
-        },
-        &app->store, err);
-}
-
-static void marked(struct op *op)
-{
-    loop_stop(op->loop);
-}
-
-uint64_t app_index_mark(const struct config *config)
-{
-    char path[4200];
-    struct index *index = NULL;
-    struct loop *loop = NULL;
-    struct index_mark mark = {.op = {.done = marked}};
-    if (path_of(config, "index.db", path, sizeof path, NULL) || access(path, F_OK) != 0)
-        return 0;
-    struct index_sqlite_config old = {
-        .path = {path, strlen(path)},
-        .readers = 1,
-        .queue = 1,
-        .deadline_ms = 1000,
-        .cache_size = 1 << 20,
-        .read_only = true,
-    };
-    if (index_sqlite_open(&old, &index, NULL) == 0 && loop_open(0, "mark", &loop, NULL) == 0 &&
-        index->ops->attach(index, loop, NULL) == 0) {
-        mark.op.loop = loop;
-        index->ops->mark(index, &mark);
-        if (loop_run(loop, NULL) || mark.op.err.code)
-            mark.sequence = 0;
-    }
-    if (index)
-        index->ops->close(index);
-    loop_close(loop);
-    return mark.sequence;
-}
-
-/* The database first: the others mean nothing without it. */
-static int remove_index(const struct config *config, struct err *err)
-{
-    static const char *const names[] = {"index.db", "index.db-wal", "index.db-shm",
-                                        "index.db-journal"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char path[4200];
-        if (path_of(config, names[i], path, sizeof path, err))
-            return ERR_INVALID;
-        if (unlink(path) != 0 && errno != ENOENT)
-            return err_sys(err, errno, "remove %s", names[i]);
-    }
-    return 0;
-}
-
-static int open_index(struct app *app, struct err *err)
-{
-    const struct config *config = app->config;
-    char path[4200];
-    if (path_of(config, "index.db", path, sizeof path, err))
-        return ERR_INVALID;
-    /* Only now that the log could be opened. */
-    if (app->use == APP_REBUILD && remove_index(config, err))
-        return (int)err->code;
-    return index_sqlite_open(
-        &(struct index_sqlite_config){
-            .path = {path, strlen(path)},
-            .readers = config->index_readers,
-            .queue = QUEUE_MAX,
-            .deadline_ms = (unsigned)config->read_timeout_ms,
-            .cache_size = config->index_cache,
-            .read_only = app->use == APP_READ,
-        },
-        &app->index, err);
-}
-
-static int open_cache(struct app *app, struct err *err)
-{
-    const struct config *config = app->config;
-    if (app->use == APP_READ || strcmp(config->cache, "none") == 0 || config->cache_size == 0)
-        return cache_none_open(&app->cache, err);
-    return cache_local_open(config->cache_size, &app->cache, err);
 }
 
 static int open_loops(struct app *app, unsigned count, struct err *err)
@@ -264,7 +165,8 @@ static int open_loops(struct app *app, unsigned count, struct err *err)
         if (loop_open(app->loop_count, "loop", loop, err))
             return (int)err->code;
         app->loop_count++;
-        if (app->index->ops->attach(app->index, *loop, err) ||
+        if (store_attach(app->store, *loop, err) ||
+            app->index->ops->attach(app->index, *loop, err) ||
             app->cache->ops->attach(app->cache, *loop, err))
             return (int)err->code;
     }
@@ -281,16 +183,21 @@ static void recovered(struct op *op)
 static int open_commit(struct app *app, struct err *err)
 {
     if (loop_open(app->loop_count, "commit", &app->commit_loop, err) ||
+        store_attach(app->store, app->commit_loop, err) ||
         app->index->ops->attach(app->index, app->commit_loop, err))
         return (int)err->code;
+    unsigned writers = app->index->writers, groups = store_groups(app->store);
     struct recover r = {
         .op = {.loop = app->commit_loop, .done = recovered},
         .index = app->index,
         .store = app->store,
         .salvage = app->use == APP_REBUILD,
     };
-    recover(&r);
-    if (loop_run(app->commit_loop, err))
+    /* A shared index is behind nothing; only who makes it anew walks the bucket. */
+    bool follows = !app->index->shared || app->use == APP_REBUILD;
+    if (follows)
+        recover(&r);
+    if (follows && loop_run(app->commit_loop, err))
         return (int)err->code;
     if (r.op.err.code) {
         *err = r.op.err;
@@ -306,6 +213,9 @@ static int open_commit(struct app *app, struct err *err)
         .store = app->store,
         .loop = app->commit_loop,
         .queue_max = QUEUE_MAX,
+        .groups = writers < groups ? writers : groups,
+        .gather = app->config->gather,
+        .flush_ms = (unsigned)app->config->flush_ms,
         .generation = &app->generation,
     });
     if (loop_start(app->commit_loop, err))
@@ -365,10 +275,15 @@ int app_open(const struct config *config, enum app_use use, unsigned loop_count,
     app->budget.limit = config->inflight_max;
     app->answers.limit = config->answers_max;
     atomic_init(&app->generation, 1);
-    if (use != APP_READ && (app_lock(config->data, &app->lock_fd, err) || check_whole(config, err)))
+    app->loop_max = loop_count;
+    bool kept_here = backends_need_data(config);
+    if (kept_here && use != APP_READ &&
+        (app_lock(config->data, &app->lock_fd, err) || check_whole(config, err)))
         goto fail;
-    if (open_store(app, err) || open_index(app, err) || open_cache(app, err) ||
-        open_loops(app, loop_count, err))
+    if (kept_here && identity_read(config->data, use != APP_READ, app->id, err))
+        goto fail;
+    if (backends_open_store(app, err) || backends_open_index(app, err) ||
+        backends_open_cache(app, err) || open_loops(app, loop_count, err))
         goto fail;
     if (use != APP_READ && open_commit(app, err))
         goto fail;
@@ -391,6 +306,8 @@ fail:
 
 int app_keep_up(struct app *app, struct err *err)
 {
+    if (config_is_url(app->config->objects))
+        return 0; /* a bucket has no segments to seal */
     return upkeep_start(
         &(struct upkeep_config){
             .store = app->store,

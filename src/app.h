@@ -13,6 +13,7 @@
 #include "base/budget.h"
 #include "base/err.h"
 #include "base/spare.h"
+#include "identity.h"
 #include "serve/serve.h"
 
 struct cache;
@@ -43,6 +44,8 @@ struct app {
     struct commit *commit;    /* not with APP_READ */
     struct loop *commit_loop; /* likewise; a thread of its own */
     struct upkeep *upkeep;    /* once app_keep_up() was called */
+    char id[IDENTITY + 1];    /* of the data directory; empty where there is none */
+    unsigned loop_max;        /* as many loops as there will be for serving */
     struct loop **loops;      /* config->loops of them for serving, one for the command line */
     unsigned loop_count;
     bool started; /* the threads run */
@@ -66,8 +69,8 @@ int app_keep_up(struct app *app, struct err *err);
 
 void app_close(struct app *app); /* NULL and half-open are fine; loops have been stopped */
 
-/* How far the index, as it is, has had the log; 0 when it cannot be read. */
-uint64_t app_index_mark(const struct config *config);
+/* A directory, and its name durable. */
+int app_make_dir(const char *path, struct err *err);
 
 /* Who holds the data directory: "pid 123, http://127.0.0.1:8000", or empty. */
 struct str app_holder(const struct config *config, char *room, unsigned size);

@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "base/text.h"
+#include "config_lent.h"
 #include "config_table.h"
 
 enum {
@@ -25,39 +26,11 @@ enum {
     FIRST_BLOCK = 16 << 10,
 };
 
-/* A variable of the original service. */
-struct original {
-    const char *name;
-    const char *setting; /* the one it means, in seconds; NULL for a back end's */
-    const char *means;   /* that back end */
-};
-
-static const struct original originals[] = {
-    {"CACHE_TTL_GET", "cache_ttl_get", NULL},
-    {"CACHE_TTL_SEARCH", "cache_ttl_search", NULL},
-    {"DB_HOST", NULL, "PostgreSQL"},
-    {"DB_PORT", NULL, "PostgreSQL"},
-    {"DB_USER", NULL, "PostgreSQL"},
-    {"DB_PASSWORD", NULL, "PostgreSQL"},
-    {"DB_NAME", NULL, "PostgreSQL"},
-    {"S3_BUCKET_NAME", NULL, "S3"},
-    {"S3_ENDPOINT_URL", NULL, "S3"},
-    {"S3_ACCESS_KEY", NULL, "S3"},
-    {"S3_SECRET_KEY", NULL, "S3"},
-    {"S3_REGION", NULL, "S3"},
-    {"REDIS_URL", NULL, "Redis"},
-};
-
-enum { ORIGINALS = sizeof originals / sizeof *originals };
-
 struct loading {
     struct config *config;
     struct arena *arena;
     struct said said[SETTINGS];
-    struct {
-        enum source source;
-        const char *value;
-    } original[ORIGINALS];
+    struct lent lent;
     const char *file; /* --config; NULL when not given */
     const char **args;
     size_t arg_count;
@@ -71,7 +44,7 @@ static const char *join(struct arena *arena, const char *a, const char *b)
     return both;
 }
 
-/* Find a setting by its name or, for a secret, by its name and "_file". */
+/* Find a setting by its name or, for a secret or a place, by its name and "_file". */
 static const struct setting *find_said(const char *name, size_t len, bool *in_file)
 {
     static const char tail[] = "_file";
@@ -82,7 +55,7 @@ static const struct setting *find_said(const char *name, size_t len, bool *in_fi
         return found;
     *in_file = true;
     found = setting_find(name, len - tail_len);
-    return found && found->kind == SECRET ? found : NULL;
+    return found && (found->kind == SECRET || found->kind == PLACE) ? found : NULL;
 }
 
 /* Our spelling of a name somebody wrote in another: lower case, underscores. */
@@ -125,17 +98,6 @@ static int say(struct loading *load, enum source source, const char *name, size_
     return 0;
 }
 
-static void say_original(struct loading *load, enum source source, const char *name, size_t len,
-                         const char *value)
-{
-    for (size_t i = 0; i < ORIGINALS; i++)
-        if (load->original[i].source <= source && strlen(originals[i].name) == len &&
-            memcmp(originals[i].name, name, len) == 0) {
-            load->original[i].source = source;
-            load->original[i].value = value;
-        }
-}
-
 /* What Kubernetes puts into the environment of every container beside a service that is
  * called rundlet.  Nobody meant a setting by it. */
 static bool from_kubernetes(const char *name)
@@ -153,7 +115,7 @@ static int variable(struct loading *load, enum source source, const char *name, 
     if (value[0] == '\0')
         return 0;
     if (len <= prefix_len || memcmp(name, prefix, prefix_len) != 0) {
-        say_original(load, source, name, len, value);
+        lent_say(&load->lent, source, name, len, value);
         return 0;
     }
 
@@ -364,44 +326,6 @@ static int flags_say(struct loading *load, int argc, char *const *argv, const ch
     return 0;
 }
 
-static void mention_originals(struct loading *load)
-{
-    struct text line = {0};
-    for (size_t i = 0; i < ORIGINALS; i++)
-        if (load->original[i].value)
-            text_addf(&line, "%s%s", line.len ? ", " : "", originals[i].name);
-    if (line.len) {
-        text_addf(&line, ": set, but only read with --compat (RUNDLET_COMPAT=1)");
-        load->config->notice = config_copy(load->arena, line.at, line.len);
-    }
-    text_free(&line);
-}
-
-/* They speak for a setting wherever no name of ours of the same source does. */
-static int obey_originals(struct loading *load, struct err *err)
-{
-    for (size_t i = 0; i < ORIGINALS; i++) {
-        const struct original *original = &originals[i];
-        const char *value = load->original[i].value;
-        if (!value)
-            continue;
-        if (!original->setting)
-            return err_set(err, ERR_INVALID,
-                           "%s names %s, which is not built in yet: unset it, or start without "
-                           "--compat to use the embedded store",
-                           original->name, original->means);
-        struct said *said =
-            &load->said[setting_find(original->setting, strlen(original->setting)) - settings];
-        if (said->source >= load->original[i].source)
-            continue;
-        *said = (struct said){load->original[i].source, value, original->name, false};
-        if (value[strspn(value, "0123456789")] != '\0')
-            return setting_bad_value(said, "is not a number of seconds", err);
-        said->value = join(load->arena, value, "s");
-    }
-    return 0;
-}
-
 static int check_together(const struct config *config, struct err *err)
 {
     if (config->body_max > config->inflight_max)
@@ -412,6 +336,10 @@ static int check_together(const struct config *config, struct err *err)
         return err_set(err, ERR_INVALID,
                        "run_max is over body_max, so the largest run could never come in; "
                        "raise body_max or lower run_max");
+    if (!config->s3_access_key != !config->s3_secret_key)
+        return err_set(err, ERR_INVALID,
+                       "only one of s3_access_key and s3_secret_key is set: "
+                       "a bucket is opened with both, or with none");
     if (!config->listen.loopback && !config->api_key && !config->insecure)
         return err_set(err, ERR_INVALID,
                        "listening on %s would let anyone who reaches it read and write: set a "
@@ -447,9 +375,10 @@ static int settle(struct loading *load, struct err *err)
     if (r)
         return r;
     if (load->config->compat)
-        r = obey_originals(load, err);
+        r = lent_obey(&load->lent, load->arena, load->said, err);
     else
-        mention_originals(load);
+        load->config->notice = lent_mention(&load->lent, load->arena);
+    lent_aws(&load->lent, load->arena, load->said);
     for (size_t i = 0; i < SETTINGS && !r; i++)
         r = setting_set(&settings[i], &load->said[i], load->config, err);
     return r ? r : check_together(load->config, err);
@@ -478,6 +407,29 @@ int config_load(int argc, char *const *argv, char *const *environment, const cha
     config->arg_count = load.arg_count;
     *result = config;
     return 0;
+}
+
+bool config_is_url(const char *place)
+{
+    return strstr(place, "://") != NULL;
+}
+
+void config_show_place(const char *place, char *room, size_t size)
+{
+    const char *sign = strstr(place, "://");
+    if (!sign) {
+        snprintf(room, size, "%s", place);
+        return;
+    }
+    const char *host = sign + 3;
+    size_t len = strcspn(host, "?");
+    for (size_t i = 0; i < len; i++)
+        if (host[i] == '@') { /* a password may hold one as it is: the last one counts */
+            host += i + 1;
+            len -= i + 1;
+            i = (size_t)-1;
+        }
+    snprintf(room, size, "%.*s%.*s", (int)(sign + 3 - place), place, (int)len, host);
 }
 
 void config_free(struct config *config)

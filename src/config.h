@@ -35,6 +35,7 @@ struct config_list {
 #define CONFIG_string(name) const char *name;
 #define CONFIG_secret(name) const char *name; /* NULL when there is none */
 #define CONFIG_word(name) const char *name;
+#define CONFIG_place(name) const char *name;
 #define CONFIG_bool(name) bool name;
 #define CONFIG_count(name) unsigned name;
 #define CONFIG_size(name) uint64_t name;
@@ -59,6 +60,11 @@ struct config {
 int config_load(int argc, char *const *argv, char *const *environment, const char *const *others,
                 struct config **result, struct err *err);
 void config_free(struct config *config); /* NULL is fine */
+
+/* Of a place: is it a URL, and not a word?  And as it may be shown: without user,
+ * password and options. */
+bool config_is_url(const char *place);
+void config_show_place(const char *place, char *room, size_t size);
 
 enum log_level config_log_level(const struct config *config);
 

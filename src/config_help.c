@@ -49,12 +49,14 @@ void config_write_help(struct text *text)
         text_addf(&meaning, "%s", s->meaning);
         if (s->kind == WORD)
             text_addf(&meaning, " One of: %s.", s->least);
+        if (s->kind == PLACE)
+            text_addf(&meaning, " One of: %s %s...", s->least, s->most);
         if (s->standard[0] && s->kind != BOOL)
             text_addf(&meaning, " [%s]", s->standard);
         text_add_char(&meaning, '\0');
         add_help(text, setting_spell(flag, FLAG, s->name), kind_placeholder(s->kind), meaning.at);
         text_free(&meaning);
-        if (s->kind == SECRET) {
+        if (s->kind == SECRET || s->kind == PLACE) {
             char file_flag[SETTING_NAME_ROOM + 8];
             snprintf(file_flag, sizeof file_flag, "%s-file", flag);
             add_help(text, file_flag, "FILE",
@@ -86,6 +88,8 @@ void config_write_docs(struct text *text)
             text_addf(text, "none | ");
         if (s->kind == WORD)
             text_addf(text, "%s | ", s->least);
+        else if (s->kind == PLACE)
+            text_addf(text, "%s %s... | ", s->least, s->most);
         else if (s->kind == STRING || s->kind == SECRET)
             text_addf(text, "%s to %s characters | ", s->least, s->most);
         else if (s->least[0])

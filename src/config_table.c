@@ -10,6 +10,7 @@ enum { NAME_COMPARED = 64 }; /* longest name that is compared with ours */
 #define KIND_string STRING
 #define KIND_secret SECRET
 #define KIND_word WORD
+#define KIND_place PLACE
 #define KIND_bool BOOL
 #define KIND_count COUNT
 #define KIND_size SIZE
@@ -19,6 +20,7 @@ enum { NAME_COMPARED = 64 }; /* longest name that is compared with ours */
 #define AT_string(name) offsetof(struct config, name)
 #define AT_secret(name) offsetof(struct config, name)
 #define AT_word(name) offsetof(struct config, name)
+#define AT_place(name) offsetof(struct config, name)
 #define AT_bool(name) offsetof(struct config, name)
 #define AT_count(name) offsetof(struct config, name)
 #define AT_size(name) offsetof(struct config, name)
@@ -36,10 +38,15 @@ const struct setting settings[SETTINGS] = {
 static const struct {
     const char *value, *takes;
 } kinds[] = {
-    [STRING] = {"TEXT", "text"},       [SECRET] = {"TEXT", "secret"},
-    [WORD] = {"WORD", "word"},         [BOOL] = {"", "true or false"},
-    [COUNT] = {"N", "number"},         [SIZE] = {"SIZE", "size"},
-    [DURATION] = {"TIME", "duration"}, [ADDRESS] = {"HOST:PORT", "address"},
+    [STRING] = {"TEXT", "text"},
+    [SECRET] = {"TEXT", "secret"},
+    [WORD] = {"WORD", "word"},
+    [PLACE] = {"WORD|URL", "word or URL"},
+    [BOOL] = {"", "true or false"},
+    [COUNT] = {"N", "number"},
+    [SIZE] = {"SIZE", "size"},
+    [DURATION] = {"TIME", "duration"},
+    [ADDRESS] = {"HOST:PORT", "address"},
     [LIST] = {"A,B", "list"},
 };
 

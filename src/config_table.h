@@ -15,7 +15,7 @@
 #include "base/str.h"
 #include "config.h"
 
-enum kind { STRING, SECRET, WORD, BOOL, COUNT, SIZE, DURATION, ADDRESS, LIST };
+enum kind { STRING, SECRET, WORD, PLACE, BOOL, COUNT, SIZE, DURATION, ADDRESS, LIST };
 
 struct setting {
     const char *name;

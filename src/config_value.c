@@ -211,37 +211,47 @@ static bool has_word(const char *list, const char *word)
     return false;
 }
 
-/* The setting's `most` lists schemes and, last, what they stand for. */
-static const char *foreign(const struct setting *setting, const char *value)
-{
-    const char *sign = strstr(value, "://");
-    if (!sign || !setting->most[0])
-        return NULL;
-    char scheme[16];
-    size_t len = (size_t)(sign - value) + 3;
-    if (len >= sizeof scheme)
-        return NULL;
-    memcpy(scheme, value, len);
-    scheme[len] = '\0';
-    return has_word(setting->most, scheme) ? strrchr(setting->most, ' ') + 1 : NULL;
-}
-
 static int set_word(struct config *config, const struct setting *setting, const struct said *said,
                     struct err *err)
 {
-    /* Such a URL may hold a password, so it is not repeated. */
-    const char *what = foreign(setting, said->value);
-    if (what)
-        return err_set(err, ERR_INVALID, "%.80s: %s is not built in yet; use %.*s", said->where,
-                       what, (int)strcspn(setting->least, " "), setting->least);
     if (!has_word(setting->least, said->value)) {
         char words[64];
         snprintf(words, sizeof words, "is not one of: %s", setting->least);
-        if (strstr(said->value, "://"))
-            return err_set(err, ERR_INVALID, "%.80s: this URL %s", said->where, words);
         return setting_bad_value(said, words, err);
     }
     set_pointer(config, setting, config_copy(config->arena, said->value, strlen(said->value)));
+    return 0;
+}
+
+/* A URL may hold a password, so none is repeated. */
+static int set_place(struct config *config, const struct setting *setting, const struct said *said,
+                     struct err *err)
+{
+    const char *value = said->value;
+    if (said->in_file) {
+        int r = config_read_file(config->arena, said->value, SECRET_MAX, &value, err);
+        if (r)
+            return err_wrap(err, "%.60s", said->where);
+        struct str s = config_trim((struct str){value, strlen(value)});
+        value = config_copy(config->arena, s.at, s.len);
+    }
+    const char *sign = strstr(value, "://");
+    char scheme[16] = "";
+    if (sign && (size_t)(sign - value) + 4 <= sizeof scheme)
+        memcpy(scheme, value, (size_t)(sign - value) + 3);
+    if (!has_word(sign ? setting->most : setting->least, sign ? scheme : value)) {
+        char words[96];
+        snprintf(words, sizeof words, "is not one of: %s %s...", setting->least, setting->most);
+        if (sign || said->in_file)
+            return err_set(err, ERR_INVALID, "%.80s: this URL %s", said->where, words);
+        return setting_bad_value(said, words, err);
+    }
+    for (const char *at = value; *at; at++)
+        if (*at <= ' ' || *at > '~')
+            return err_set(err, ERR_INVALID,
+                           "%.80s: character %zu cannot stand in a URL; write it as %%XX",
+                           said->where, (size_t)(at - value) + 1);
+    set_pointer(config, setting, config_copy(config->arena, value, strlen(value)));
     return 0;
 }
 
@@ -314,6 +324,8 @@ int setting_set(const struct setting *setting, const struct said *said, struct c
         return set_secret(config, setting, said, err);
     case WORD:
         return set_word(config, setting, said, err);
+    case PLACE:
+        return set_place(config, setting, said, err);
     case BOOL:
         return set_bool(config, setting, said, err);
     case COUNT:

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <unistd.h>
 
+#include "backends.h"
 #include "base/text.h"
 #include "config.h"
 #include "loop/loop.h"
@@ -17,7 +18,7 @@ int local_open(const struct config *config, enum app_use use, struct app **resul
     text_add_char(&segments, '\0');
     bool there = access(segments.at, F_OK) == 0 || errno != ENOENT;
     text_free(&segments);
-    if (use == APP_READ && !there)
+    if (use == APP_READ && !there && !config_is_url(config->objects))
         return err_set(err, ERR_NOT_FOUND,
                        "%.100s holds no runs: name the directory that does with --data",
                        config->data);
@@ -36,7 +37,7 @@ int local_log(const struct config *config, struct store **result, struct err *er
             .disk = &disk_real,
             .segment_size = config->segment_size,
             .read_only = true,
-            .durable_sequence = app_index_mark(config),
+            .durable_sequence = backends_index_mark(config),
         },
         result, err);
     text_free(&segments);

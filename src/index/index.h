@@ -160,13 +160,14 @@ int index_sqlite_open(const struct index_sqlite_config *config, struct index **r
 int index_memory_open(struct index **result, struct err *err);
 
 struct index_postgres_config {
-    const char *url;      /* postgres://user:password@host:port/name?options, as libpq takes it */
-    unsigned readers;     /* connections of each loop, at most */
-    size_t queue;         /* reads waiting on a loop before ERR_BUSY */
-    unsigned deadline_ms; /* per read, in the queue and in the server */
-    unsigned commit_ms;   /* likewise for each step of a commit */
-    const char *log;      /* who may write: the id of the one log; NULL: any node of a bucket */
-    bool migrate;         /* bring the schema up to date at open; else one that is not is refused */
+    const char *url;        /* postgres://user:password@host:port/name?options, as libpq takes it */
+    unsigned readers;       /* connections of each loop, at most */
+    size_t queue;           /* reads waiting on a loop before ERR_BUSY */
+    unsigned deadline_ms;   /* per read, in the queue and in the server */
+    unsigned commit_ms;     /* likewise for each step of a commit */
+    const char *deployment; /* the id of the log or bucket; a database is one deployment's */
+    bool shared;            /* a bucket: any number of nodes; else one log, with a mark */
+    bool migrate; /* bring the schema up to date at open; else one that is not is refused */
 };
 /* Blocks until the database answered or deadline_ms passed. */
 int index_postgres_open(const struct index_postgres_config *config, struct index **result,

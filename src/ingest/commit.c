@@ -1,26 +1,30 @@
 /* commit.c - see commit.h.
  *
- * One group at a time:
- *
- *   begin()      take what waits; reserve places in the log
+ *   begin()      take what waits; reserve places in the store
  *   staged()     the index has judged: append what it accepted
  *   appended()   it is durable: commit the rows
  *   committed()  it is visible: count the generation up, answer everyone
  *
+ * A group takes these steps by itself; staging is one group at a time.
+ *
  * What may go wrong:
  *
- *   - staging or appending fails: roll back, and the whole group fails; nothing
- *     of it is in the log.  Duplicates and conflicts of the group fail with it,
- *     since they may have been judged against rows that are gone.
+ *   - staging or appending fails: roll back, and the whole group fails.
+ *     Duplicates and conflicts of the group fail with it, since they may have
+ *     been judged against rows that are gone.
+ *   - between judging and committing another node stored one of the runs, or
+ *     took the container's number: the group is judged again, with new places.
  *   - the commit fails after the log was written: nobody is acknowledged, and
- *     the index is `behind`.  Before the next group the log's tail is replayed
- *     into it (recover.h); until that succeeds every batch is refused.
+ *     an index of one process is `behind`.  Before the next group the log's tail
+ *     is replayed into it (recover.h); until that succeeds every batch is refused.
+ *     The same when nobody knows whether the store kept the group.
+ *   - a back end cannot be reached: what waits is refused with the group, rather
+ *     than kept waiting for the same.
  *   - the sync fails: the process has ended (store.h).
  */
 #include "ingest/commit.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -29,25 +33,21 @@
 #include "base/metric.h"
 #include "ingest/recover.h"
 #include "loop/loop.h"
+#include "loop/watch.h"
 #include "store/store.h"
 
-enum { GROUP_RUNS = 10000, GROUP_BATCHES = STORE_GROUP_RECORDS };
+enum {
+    GROUP_RUNS = 10000,
+    GROUP_BATCHES = STORE_GROUP_RECORDS,
+    JUDGED_MAX = 4 /* times that a group is judged */
+};
 
-struct commit {
-    struct commit_config config;
-    atomic_size_t waiting;
-    _Atomic enum err_code trouble;
-
-    /* Everything below belongs to the commit loop. */
-    struct op *head, **tail; /* arrivals, oldest first */
-    bool busy;               /* a group or a replay is on its way */
-    bool behind;             /* the log holds records that the index has not */
-    bool ending;             /* stop the loop when nothing is left to do */
-    struct op wake;
-    struct op retry, end;
-    atomic_bool retrying;
-
-    struct commit_batch *group[GROUP_BATCHES];
+struct group {
+    struct commit *commit;
+    bool busy;
+    bool again; /* it is to be judged again */
+    unsigned judged_times;
+    struct commit_batch *batches[GROUP_BATCHES];
     struct store_record places[GROUP_BATCHES];
     struct index_batch judged[GROUP_BATCHES];
     struct store_record accepted[GROUP_BATCHES];
@@ -57,9 +57,31 @@ struct commit {
 
     struct index_stage stage;
     struct store_append append;
-    struct index_commit commit;
+    struct index_commit commit_rows;
     struct index_rollback rollback;
+};
+
+struct commit {
+    struct commit_config config;
+    atomic_size_t waiting;
+    _Atomic enum err_code trouble;
+
+    /* Everything below belongs to the commit loop. */
+    struct op *head, **tail; /* arrivals, oldest first */
+    uint64_t waiting_bytes;  /* of those */
+    int64_t waiting_since_us;
+    unsigned busy;   /* groups on their way */
+    bool staging;    /* one of them is judged */
+    bool recovering; /* a replay is on its way */
+    bool behind;     /* the log holds records that the index has not */
+    bool ending;     /* stop the loop when nothing is left to do */
+    bool woken;      /* begin() is on its way */
+    struct op wake;
+    struct op retry, end;
+    atomic_bool retrying;
+    struct timer *flush; /* NULL with one group */
     struct recover recover;
+    struct group *groups;
 };
 
 static void begin(struct op *op);
@@ -71,25 +93,57 @@ static void committed(struct op *op);
 static void rolled_back(struct op *op);
 static void recovered(struct op *op);
 
+/* Look for something to do, soon. */
+static void wake(struct commit *commit)
+{
+    if (!commit->woken) {
+        commit->woken = true;
+        op_finish(&commit->wake);
+    }
+}
+
+static void flush(void *context)
+{
+    wake(context);
+}
+
+static void open_group(struct commit *commit, unsigned writer)
+{
+    struct group *g = &commit->groups[writer];
+    struct loop *loop = commit->config.loop;
+    g->commit = commit;
+    g->stage = (struct index_stage){.op = {.loop = loop, .done = staged}, .writer = writer};
+    g->append = (struct store_append){.op = {.loop = loop, .done = appended}};
+    g->commit_rows =
+        (struct index_commit){.op = {.loop = loop, .done = committed}, .writer = writer};
+    g->rollback =
+        (struct index_rollback){.op = {.loop = loop, .done = rolled_back}, .writer = writer};
+}
+
 struct commit *commit_new(const struct commit_config *config)
 {
     struct commit *commit = calloc(1, sizeof *commit);
     if (!commit)
         abort();
     commit->config = *config;
+    if (commit->config.groups == 0)
+        commit->config.groups = 1;
+    commit->groups = calloc(commit->config.groups, sizeof *commit->groups);
+    if (!commit->groups)
+        abort();
     commit->tail = &commit->head;
     commit->wake = (struct op){.loop = config->loop, .done = begin};
     commit->retry = (struct op){.loop = config->loop, .done = retry};
     commit->end = (struct op){.loop = config->loop, .done = end_soon};
-    commit->stage.op = (struct op){.loop = config->loop, .done = staged};
-    commit->append.op = (struct op){.loop = config->loop, .done = appended};
-    commit->commit.op = (struct op){.loop = config->loop, .done = committed};
-    commit->rollback.op = (struct op){.loop = config->loop, .done = rolled_back};
     commit->recover = (struct recover){
         .op = {.loop = config->loop, .done = recovered},
         .index = config->index,
         .store = config->store,
     };
+    for (unsigned i = 0; i < commit->config.groups; i++)
+        open_group(commit, i);
+    if (commit->config.groups > 1)
+        commit->flush = timer_new(config->loop, flush, commit);
     return commit;
 }
 
@@ -97,7 +151,9 @@ void commit_free(struct commit *commit)
 {
     if (!commit)
         return;
-    assert(!commit->head && !commit->busy);
+    assert(!commit->head && !commit->busy && !commit->recovering);
+    timer_free(commit->flush);
+    free(commit->groups);
     free(commit);
 }
 
@@ -120,8 +176,7 @@ static void end_soon(struct op *op)
 {
     struct commit *commit = op_owner(op, struct commit, end);
     commit->ending = true;
-    if (!commit->busy)
-        loop_stop(commit->config.loop);
+    wake(commit);
 }
 
 void commit_retry(struct commit *commit)
@@ -130,23 +185,27 @@ void commit_retry(struct commit *commit)
         op_finish(&commit->retry);
 }
 
-/* Repair the index if it is behind; else forget the trouble when the log can be
+static void start_recovery(struct commit *commit)
+{
+    commit->recovering = true;
+    commit->recover.op.err = (struct err){0};
+    recover(&commit->recover);
+}
+
+/* Repair the index if it is behind; else forget the trouble when the store can be
  * written as far as anyone can see, and let the next batch tell. */
 static void retry(struct op *op)
 {
     struct commit *commit = op_owner(op, struct commit, retry);
     struct store_sizes size;
     atomic_store(&commit->retrying, false);
-    if (commit->busy || commit->ending)
+    if (commit->busy || commit->recovering || commit->ending)
         return;
     store_sizes(commit->config.store, &size);
-    if (commit->behind) {
-        commit->busy = true;
-        commit->recover.op.err = (struct err){0};
-        recover(&commit->recover);
-    } else if (size.free_bytes > 0 && !size.broken) {
+    if (commit->behind)
+        start_recovery(commit);
+    else if (size.free_bytes > 0 && !size.broken)
         atomic_store_explicit(&commit->trouble, ERR_OK, memory_order_relaxed);
-    }
 }
 
 /* On the commit loop: queue the batch; begin once all that came with it is queued. */
@@ -154,13 +213,14 @@ static void arrived(struct op *op)
 {
     struct commit_batch *batch = op_owner(op, struct commit_batch, arrival);
     struct commit *commit = batch->commit;
+    if (!commit->head)
+        commit->waiting_since_us = clock_mono_us();
     op->next = NULL;
     *commit->tail = op;
     commit->tail = &op->next;
-    if (!commit->busy) {
-        commit->busy = true;
-        op_finish(&commit->wake);
-    }
+    commit->waiting_bytes += store_size(batch->record);
+    if (commit->busy < commit->config.groups && !commit->recovering)
+        wake(commit);
 }
 
 void commit_submit(struct commit *commit, struct commit_batch *batch)
@@ -176,9 +236,40 @@ void commit_submit(struct commit *commit, struct commit_batch *batch)
     op_finish(&batch->arrival);
 }
 
-/* Answer the whole group and go on. */
-static void end(struct commit *commit, const struct err *err)
+static void answer(struct commit *commit, struct commit_batch *batch, const struct err *err)
 {
+    batch->op.err = *err;
+    atomic_fetch_sub_explicit(&commit->waiting, 1, memory_order_relaxed);
+    metric_add(METRIC_COMMIT_BATCHES, 1);
+    op_finish(&batch->op);
+}
+
+static struct commit_batch *take(struct commit *commit)
+{
+    struct commit_batch *batch = op_owner(commit->head, struct commit_batch, arrival);
+    commit->head = commit->head->next;
+    if (!commit->head)
+        commit->tail = &commit->head;
+    commit->waiting_bytes -= store_size(batch->record);
+    return batch;
+}
+
+/* Whoever waits would wait for the same. */
+static void refuse_waiting(struct commit *commit, const struct err *err)
+{
+    while (commit->head)
+        answer(commit, take(commit), err);
+}
+
+static bool is_down(enum err_code code)
+{
+    return code == ERR_UNAVAILABLE || code == ERR_TIMEOUT;
+}
+
+/* Answer the whole group and go on. */
+static void end(struct group *g, const struct err *err)
+{
+    struct commit *commit = g->commit;
     if (err->code) {
         metric_add(METRIC_COMMIT_FAILED, 1);
         log_event(LOG_WARN, "commit_failed", LOG_C("reason", err->text));
@@ -186,142 +277,218 @@ static void end(struct commit *commit, const struct err *err)
     if (err->code != ERR_TOO_BIG && err->code != ERR_BUSY) /* those are the batch's, not ours */
         atomic_store_explicit(&commit->trouble, commit->behind ? ERR_UNAVAILABLE : err->code,
                               memory_order_relaxed);
-    for (size_t i = 0; i < commit->count; i++) {
-        struct commit_batch *batch = commit->group[i];
-        batch->verdict = commit->judged[i].verdict;
-        batch->added = commit->judged[i].added;
-        batch->conflict = commit->judged[i].conflict;
-        batch->op.err = *err;
-        atomic_fetch_sub_explicit(&commit->waiting, 1, memory_order_relaxed);
-        op_finish(&batch->op);
+    /* What was judged a duplicate may be another node's, and new to us; and a commit
+     * whose end nobody knows may become visible. */
+    if (commit->config.index->shared)
+        atomic_fetch_add_explicit(commit->config.generation, 1, memory_order_release);
+    for (size_t i = 0; i < g->count; i++) {
+        struct commit_batch *batch = g->batches[i];
+        batch->verdict = g->judged[i].verdict;
+        batch->added = g->judged[i].added;
+        batch->conflict = g->judged[i].conflict;
+        answer(commit, batch, err);
     }
-    metric_add(METRIC_COMMIT_BATCHES, (int64_t)commit->count);
-    commit->count = 0;
-    op_finish(&commit->wake);
+    g->count = 0;
+    g->busy = g->again = false;
+    commit->busy--;
+    if (is_down(err->code) && !commit->behind)
+        refuse_waiting(commit, err);
+    wake(commit);
 }
 
 /* Take what waits: as many batches as one write should hold, at least one. */
-static void take_group(struct commit *commit)
+static void take_group(struct group *g)
 {
+    struct commit *commit = g->commit;
     uint64_t bytes = 0;
     size_t runs = 0;
-    while (commit->head && commit->count < GROUP_BATCHES) {
-        struct commit_batch *batch = op_owner(commit->head, struct commit_batch, arrival);
-        uint64_t size = store_size(batch->record);
-        if (commit->count > 0 &&
-            (bytes + size > STORE_GROUP_MAX || runs + batch->record->count > GROUP_RUNS))
+    while (commit->head && g->count < GROUP_BATCHES) {
+        const struct record *record = op_owner(commit->head, struct commit_batch, arrival)->record;
+        uint64_t size = store_size(record);
+        if (g->count > 0 && (bytes + size > STORE_GROUP_MAX || runs + record->count > GROUP_RUNS))
             break;
-        commit->head = commit->head->next;
-        if (!commit->head)
-            commit->tail = &commit->head;
         bytes += size;
-        runs += batch->record->count;
-        commit->group[commit->count] = batch;
-        commit->places[commit->count] = (struct store_record){.record = batch->record};
-        commit->count++;
+        runs += record->count;
+        g->batches[g->count] = take(commit);
+        g->places[g->count] = (struct store_record){.record = record};
+        g->count++;
     }
+    commit->waiting_since_us = clock_mono_us();
+}
+
+static void roll_back(struct group *g, const struct err *err)
+{
+    struct index *index = g->commit->config.index;
+    g->failed = *err;
+    g->rollback.op.err = (struct err){0};
+    index->ops->rollback(index, &g->rollback);
+}
+
+static void judge(struct group *g)
+{
+    struct commit *commit = g->commit;
+    struct err err = {0};
+    commit->staging = true;
+    g->again = false;
+    g->judged_times++;
+    g->began_us = clock_mono_us();
+    for (size_t i = 0; i < g->count; i++)
+        g->judged[i] = (struct index_batch){0};
+    if (store_reserve(commit->config.store, g->places, g->count, &err)) {
+        commit->staging = false;
+        end(g, &err);
+        return;
+    }
+    for (size_t i = 0; i < g->count; i++)
+        g->judged[i] = (struct index_batch){
+            .record = g->places[i].record,
+            .first = g->places[i].first,
+            .sequence = g->places[i].sequence,
+        };
+    g->stage.op.err = (struct err){0};
+    g->stage.batches = g->judged;
+    g->stage.count = g->count;
+    commit->config.index->ops->stage(commit->config.index, &g->stage);
+}
+
+/* Has enough gathered for a further group beside those on their way? */
+static bool is_time(struct commit *commit)
+{
+    if (commit->busy == 0 || commit->waiting_bytes >= commit->config.gather)
+        return true;
+    int64_t waited_us = clock_mono_us() - commit->waiting_since_us;
+    int64_t flush_us = commit->config.flush_ms * INT64_C(1000);
+    if (waited_us >= flush_us)
+        return true;
+    timer_start(commit->flush, (uint64_t)(flush_us - waited_us) / 1000 + 1);
+    return false;
+}
+
+/* One that is to be judged again, or one that is free. */
+static struct group *next_group(struct commit *commit)
+{
+    struct group *idle = NULL;
+    for (unsigned i = 0; i < commit->config.groups; i++) {
+        struct group *g = &commit->groups[i];
+        if (g->again)
+            return g;
+        if (!g->busy && !idle)
+            idle = g;
+    }
+    return idle;
 }
 
 static void begin(struct op *op)
 {
     struct commit *commit = op_owner(op, struct commit, wake);
-    assert(commit->busy && commit->count == 0);
+    commit->woken = false;
+    if (commit->recovering || commit->staging)
+        return; /* it wakes us */
+    struct group *g = next_group(commit);
+    if (g && g->again) {
+        judge(g);
+        return;
+    }
     if (!commit->head) {
-        commit->busy = false;
-        if (commit->ending)
+        if (commit->ending && commit->busy == 0)
             loop_stop(commit->config.loop);
         return;
     }
     if (commit->behind) {
-        commit->recover.op.err = (struct err){0};
-        recover(&commit->recover);
+        if (commit->busy == 0)
+            start_recovery(commit);
         return;
     }
-    take_group(commit);
-    commit->began_us = clock_mono_us();
-    struct err err = {0};
-    if (store_reserve(commit->config.store, commit->places, commit->count, &err)) {
-        end(commit, &err);
+    if (!g || !is_time(commit))
         return;
-    }
-    for (size_t i = 0; i < commit->count; i++)
-        commit->judged[i] = (struct index_batch){
-            .record = commit->places[i].record,
-            .first = commit->places[i].first,
-            .sequence = commit->places[i].sequence,
-        };
-    commit->stage.op.err = (struct err){0};
-    commit->stage.batches = commit->judged;
-    commit->stage.count = commit->count;
-    commit->config.index->ops->stage(commit->config.index, &commit->stage);
-}
-
-static void roll_back(struct commit *commit, const struct err *err)
-{
-    commit->failed = *err;
-    commit->rollback.op.err = (struct err){0};
-    commit->config.index->ops->rollback(commit->config.index, &commit->rollback);
+    take_group(g);
+    g->busy = true;
+    g->judged_times = 0;
+    commit->busy++;
+    judge(g);
 }
 
 static void staged(struct op *op)
 {
-    struct commit *commit = op_owner(op, struct commit, stage.op);
-    metric_time(METRIC_INDEX_STAGE_SECONDS, (uint64_t)(clock_mono_us() - commit->began_us));
+    struct group *g = op_owner(op, struct group, stage.op);
+    struct commit *commit = g->commit;
+    metric_time(METRIC_INDEX_STAGE_SECONDS, (uint64_t)(clock_mono_us() - g->began_us));
+    commit->staging = false;
+    if (commit->config.groups > 1)
+        wake(commit);
     if (op->err.code) {
-        roll_back(commit, &op->err);
+        roll_back(g, &op->err);
         return;
     }
     size_t count = 0;
-    for (size_t i = 0; i < commit->count; i++)
-        if (commit->judged[i].verdict == INDEX_ADDED)
-            commit->accepted[count++] = commit->places[i];
+    for (size_t i = 0; i < g->count; i++)
+        if (g->judged[i].verdict == INDEX_ADDED)
+            g->accepted[count++] = g->places[i];
     if (count == 0) {
-        roll_back(commit, &(struct err){.code = ERR_OK}); /* nothing staged: just end it */
+        roll_back(g, &(struct err){.code = ERR_OK}); /* nothing staged: just end it */
         return;
     }
-    commit->append.op.err = (struct err){0};
-    commit->append.records = commit->accepted;
-    commit->append.count = count;
-    commit->commit.sequence = commit->accepted[count - 1].sequence;
-    store_append(commit->config.store, &commit->append);
+    g->append.op.err = (struct err){0};
+    g->append.records = g->accepted;
+    g->append.count = count;
+    g->commit_rows.sequence = g->accepted[count - 1].sequence;
+    store_append(commit->config.store, &g->append);
 }
 
 static void appended(struct op *op)
 {
-    struct commit *commit = op_owner(op, struct commit, append.op);
+    struct group *g = op_owner(op, struct group, append.op);
+    struct index *index = g->commit->config.index;
     if (op->err.code) {
-        roll_back(commit, &op->err);
+        /* It may be in the store after all: then an index that follows must have it. */
+        if (op->err.code == ERR_TIMEOUT && !index->shared)
+            g->commit->behind = true;
+        roll_back(g, &op->err);
         return;
     }
-    commit->appended_us = clock_mono_us();
-    commit->commit.op.err = (struct err){0};
-    commit->config.index->ops->commit(commit->config.index, &commit->commit);
+    g->appended_us = clock_mono_us();
+    g->commit_rows.op.err = (struct err){0};
+    index->ops->commit(index, &g->commit_rows);
 }
 
 static void committed(struct op *op)
 {
-    struct commit *commit = op_owner(op, struct commit, commit.op);
+    struct group *g = op_owner(op, struct group, commit_rows.op);
+    struct commit *commit = g->commit;
     int64_t now_us = clock_mono_us();
-    metric_time(METRIC_INDEX_COMMIT_SECONDS, (uint64_t)(now_us - commit->appended_us));
+    metric_time(METRIC_INDEX_COMMIT_SECONDS, (uint64_t)(now_us - g->appended_us));
+    if (op->err.code && commit->config.index->shared) {
+        roll_back(g, &op->err);
+        return;
+    }
     if (op->err.code) {
         commit->behind = true;
         struct err err;
         err_set(&err, op->err.code == ERR_FULL ? ERR_FULL : ERR_UNAVAILABLE,
                 "stored, but not indexed yet: %.150s", op->err.text);
-        roll_back(commit, &err);
+        roll_back(g, &err);
         return;
     }
-    atomic_fetch_add_explicit(commit->config.generation, 1, memory_order_release);
+    if (!commit->config.index->shared) /* else end() does, for everybody */
+        atomic_fetch_add_explicit(commit->config.generation, 1, memory_order_release);
     metric_add(METRIC_COMMIT_GROUPS, 1);
-    metric_time(METRIC_COMMIT_SECONDS, (uint64_t)(now_us - commit->began_us));
-    end(commit, &(struct err){.code = ERR_OK});
+    metric_time(METRIC_COMMIT_SECONDS, (uint64_t)(now_us - g->began_us));
+    end(g, &(struct err){.code = ERR_OK});
 }
 
 static void rolled_back(struct op *op)
 {
-    struct commit *commit = op_owner(op, struct commit, rollback.op);
+    struct group *g = op_owner(op, struct group, rollback.op);
+    struct commit *commit = g->commit;
     store_forget(commit->config.store);
-    end(commit, &commit->failed);
+    if (g->failed.code == ERR_CONFLICT && g->judged_times < JUDGED_MAX) {
+        g->again = true; /* another node came first */
+        wake(commit);
+        return;
+    }
+    if (g->failed.code == ERR_CONFLICT)
+        g->failed.code = ERR_BUSY; /* no batch of it is to blame */
+    end(g, &g->failed);
 }
 
 /* The index was brought up to the log, or still cannot be: then what waits is
@@ -330,19 +497,20 @@ static void recovered(struct op *op)
 {
     struct commit *commit = op_owner(op, struct commit, recover.op);
     metric_add(METRIC_REPLAYS, 1);
+    commit->recovering = false;
     if (op->err.code) {
-        take_group(commit);
-        for (size_t i = 0; i < commit->count; i++)
-            commit->judged[i] = (struct index_batch){0};
         struct err err;
         err_set(&err, op->err.code == ERR_FULL ? ERR_FULL : ERR_UNAVAILABLE,
                 "the index cannot follow the log: %.150s", op->err.text);
-        end(commit, &err);
-        return;
+        metric_add(METRIC_COMMIT_FAILED, 1);
+        log_event(LOG_WARN, "commit_failed", LOG_C("reason", err.text));
+        atomic_store_explicit(&commit->trouble, ERR_UNAVAILABLE, memory_order_relaxed);
+        refuse_waiting(commit, &err);
+    } else {
+        log_event(LOG_INFO, "index_caught_up", LOG_N("records", commit->recover.records));
+        commit->behind = false;
+        atomic_store_explicit(&commit->trouble, ERR_OK, memory_order_relaxed);
+        atomic_fetch_add_explicit(commit->config.generation, 1, memory_order_release);
     }
-    log_event(LOG_INFO, "index_caught_up", LOG_N("records", commit->recover.records));
-    commit->behind = false;
-    atomic_store_explicit(&commit->trouble, ERR_OK, memory_order_relaxed);
-    atomic_fetch_add_explicit(commit->config.generation, 1, memory_order_release);
-    op_finish(&commit->wake);
+    wake(commit);
 }

@@ -1,15 +1,17 @@
 /* commit.h - the one writer: batches become durable and visible, in one order.
  *
  * Batches that wait are taken together: the index stages them and judges each,
- * the log makes the accepted ones durable with one write and one sync, the
- * index commits, and only then anyone is answered.  While one group is on its
- * way the next gathers.
+ * the store makes the accepted ones durable with one write, the index commits,
+ * and only then anyone is answered.  While one group is on its way the next
+ * gathers; where each step waits for a network, several may be on their way,
+ * and a further one starts when enough has gathered.
  *
  * Threads  commit_submit() from any loop; the work is done on the commit loop,
  *          which may block and serves nothing else
  * Errors   of a batch: ERR_BUSY the queue is full, ERR_FULL the disk is full,
- *          ERR_IO, ERR_UNAVAILABLE the index fell behind and is being repaired;
- *          nothing is acknowledged then
+ *          ERR_IO, ERR_UNAVAILABLE the index fell behind and is being repaired, or
+ *          a back end cannot be reached, ERR_TIMEOUT likewise, and the batch may
+ *          appear later; nothing is acknowledged then
  * Sources  docs/design/durability.md
  */
 #pragma once
@@ -30,7 +32,10 @@ struct commit_config {
     struct index *index;
     struct store *store;
     struct loop *loop;
-    size_t queue_max; /* batches waiting before ERR_BUSY */
+    size_t queue_max;  /* batches waiting before ERR_BUSY */
+    unsigned groups;   /* on their way at once: what index and store both allow; 0: one */
+    size_t gather;     /* with several: bytes for which a further one starts */
+    unsigned flush_ms; /* or for so long one that waits is kept waiting */
     /* Counted up with every commit, before anyone hears of it. */
     atomic_uint_fast64_t *generation;
 };

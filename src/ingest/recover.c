@@ -168,7 +168,7 @@ static void next(struct journey *j)
     store_sizes(recover->store, &size);
     if (r == 0 && recover->salvage && j->reached < size.last_sequence)
         j->reached = size.last_sequence; /* behind what is lost at the end */
-    if (r > 0 || j->reached == recover->sequence) {
+    if (r > 0 || (j->count == 0 && j->reached == recover->sequence)) {
         end(j);
         return;
     }

@@ -69,13 +69,31 @@ static int about(int r, uint64_t number, struct err *err)
 
 /* ---- opening ---- */
 
+/* A read that goes over what is held finds nothing: then its caller reads less. */
+static int read_held(const struct pack_file *file, char *bytes, size_t size, uint64_t at,
+                     struct err *err)
+{
+    for (size_t i = 0; i < file->held_count; i++) {
+        const struct pack_held *held = &file->held[i];
+        if (at >= held->at && at - held->at <= held->bytes.len &&
+            size <= held->bytes.len - (at - held->at)) {
+            if (size > 0)
+                memcpy(bytes, held->bytes.at + (at - held->at), size);
+            return 0;
+        }
+    }
+    return err_set(err, ERR_CORRUPT, "the bytes at %" PRIu64 " are not there", at);
+}
+
 /* What cannot be read of the medium is damaged, like what reads wrong. */
-static int read_all(const struct disk *disk, int fd, char *bytes, size_t size, uint64_t at,
+static int read_all(const struct pack_file *file, char *bytes, size_t size, uint64_t at,
                     struct err *err)
 {
+    if (file->held)
+        return read_held(file, bytes, size, at, err);
     size_t got = 0;
     struct err bad = {0};
-    int r = disk_read(disk, fd, bytes, size, at, &got, &bad);
+    int r = disk_read(file->disk, file->fd, bytes, size, at, &got, &bad);
     if (!r && got < size)
         r = err_set(&bad, ERR_CORRUPT, "the file ends at %" PRIu64, at + got);
     if (r == ERR_IO && bad.sys == EIO)
@@ -120,7 +138,7 @@ int pack_file_take(struct pack_file *file, uint64_t size, struct err *err)
         char *tail = malloc(length + 1);
         if (!tail)
             return err_set(err, ERR_BUSY, "no memory for the end of a pack");
-        r = read_all(file->disk, file->fd, tail, length, size - length, err);
+        r = read_all(file, tail, length, size - length, err);
         if (!r)
             r = pack_open((struct str){tail, length}, size, &file->pack, &need, err);
         free(tail);
@@ -136,7 +154,7 @@ static int read_pieces_of(const struct pack_file *file, char *bytes, size_t size
     int r = 0;
     for (size_t at = 0; at < size && !r; at += PIECE) {
         size_t n = size - at < PIECE ? size - at : PIECE;
-        r = read_all(file->disk, file->fd, bytes + at, n, at, err);
+        r = read_all(file, bytes + at, n, at, err);
         if (r == ERR_CORRUPT) {
             memset(bytes + at, 0, n);
             r = 0;
@@ -147,10 +165,16 @@ static int read_pieces_of(const struct pack_file *file, char *bytes, size_t size
 
 static int rebuild(struct pack_file *file, const char *why, struct err *err)
 {
-    struct stat st;
-    if (file->disk->fstat(file->fd, &st) < 0)
-        return err_sys(err, errno, "stat");
-    size_t size = (size_t)st.st_size;
+    size_t size = 0;
+    if (file->held) {
+        for (size_t i = 0; i < file->held_count; i++)
+            size = (size_t)(file->held[i].at + file->held[i].bytes.len);
+    } else {
+        struct stat st;
+        if (file->disk->fstat(file->fd, &st) < 0)
+            return err_sys(err, errno, "stat");
+        size = (size_t)st.st_size;
+    }
     char *bytes = malloc(size + 1);
     if (!bytes)
         return err_set(err, ERR_BUSY, "no memory for a pack of %zu bytes", size);
@@ -200,9 +224,22 @@ int pack_file_open(const struct disk *disk, struct str dir, uint64_t number, enu
     return about(r, number, err);
 }
 
+int pack_file_hold(uint64_t number, const struct pack_held *held, size_t count, uint64_t size,
+                   enum pack_open how, struct pack_file *result, struct err *err)
+{
+    struct pack_file file = {.number = number, .fd = -1, .held = held, .held_count = count};
+    int r = open_pack(&file, size, how, err);
+    if (r)
+        pack_file_close(&file);
+    else
+        *result = file;
+    return about(r, number, err);
+}
+
 void pack_file_close(struct pack_file *file)
 {
-    file->disk->close(file->fd);
+    if (!file->held)
+        file->disk->close(file->fd);
     pack_free(file->pack);
     file->fd = -1;
     file->pack = NULL;
@@ -217,11 +254,12 @@ int pack_file_summary(const struct disk *disk, struct str dir, uint64_t number,
     int r = open_file(disk, dir, number, &fd, &size, err);
     if (r)
         return about(r, number, err);
-    r = read_all(disk, fd, bytes, sizeof bytes, 0, err);
+    const struct pack_file file = {.disk = disk, .fd = fd};
+    r = read_all(&file, bytes, sizeof bytes, 0, err);
     if (!r)
         r = pack_read_summary(bytes, false, result, err);
     if (r == ERR_CORRUPT && size >= PACK_HEAD + PACK_FOOT) {
-        r = read_all(disk, fd, bytes, sizeof bytes, size - PACK_FOOT, err);
+        r = read_all(&file, bytes, sizeof bytes, size - PACK_FOOT, err);
         if (!r)
             r = pack_read_summary(bytes, true, result, err);
     }
@@ -238,7 +276,7 @@ static int load_section(struct pack_file *file, enum pack_section_type type, str
     char *stored = malloc(section->stored + 1);
     if (!stored)
         return err_set(err, ERR_BUSY, "no memory for a section");
-    int r = read_all(file->disk, file->fd, stored, section->stored, section->at, err);
+    int r = read_all(file, stored, section->stored, section->at, err);
     if (!r)
         r = pack_load(file->pack, type, (struct str){stored, section->stored}, err);
     free(stored);
@@ -258,7 +296,7 @@ int pack_file_head(const struct pack_file *file, struct err *err)
 {
     char bytes[PACK_HEAD];
     struct pack_summary head;
-    int r = read_all(file->disk, file->fd, bytes, sizeof bytes, 0, err);
+    int r = read_all(file, bytes, sizeof bytes, 0, err);
     if (!r)
         r = pack_read_summary(bytes, false, &head, err);
     if (!r && !file->pack->rebuilt[0] && !same_summary(&head, &file->pack->summary))
@@ -399,7 +437,7 @@ static int read_blocks(const struct pack_file *file, struct pack_scratch *scratc
     const struct pack_block *begin = &file->pack->blocks[first], *end = &file->pack->blocks[last];
     size_t size = (size_t)(end->at + end->stored - begin->at);
     char *room = text_room(&scratch->stored, size);
-    int r = read_all(file->disk, file->fd, room, size, begin->at, err);
+    int r = read_all(file, room, size, begin->at, err);
     if (!r)
         metric_add(METRIC_STORE_READ_BYTES, (int64_t)size);
     return r;
@@ -523,7 +561,7 @@ static int find_run(const struct pack_file *file, struct pack_scratch *scratch, 
             *result = pack_run(pack, row);
     } else if (pack_page_at(pack, ordinal, &at)) {
         if (at != *page_at)
-            r = read_all(file->disk, file->fd, scratch->page, PACK_PAGE, at, err);
+            r = read_all(file, scratch->page, PACK_PAGE, at, err);
         *page_at = at;
         if (!r)
             r = pack_find_in_page(pack, scratch->page, ordinal, &found, result, err);
@@ -562,6 +600,51 @@ static int read_runs(const struct pack_file *file, struct pack_scratch *scratch,
     for (size_t i = 0; i < count && !r; i++)
         r = decode(file->pack, &found[i], &runs[found[i].wanted->index], err);
     return r;
+}
+
+static int by_range(const void *a, const void *b)
+{
+    const struct pack_range *x = a, *y = b;
+    return (x->at > y->at) - (x->at < y->at);
+}
+
+/* The stored bytes of the blocks that a run lies in. */
+static struct pack_range range_of(const struct pack *pack, const struct pack_run *run)
+{
+    const struct pack_block *first = &pack->blocks[pack_block_at(pack, run->at)];
+    const struct pack_block *last = &pack->blocks[pack_block_at(pack, run->at + run->size - 1)];
+    return (struct pack_range){first->at, (size_t)(last->at + last->stored - first->at)};
+}
+
+int pack_file_plan(const struct pack_file *file, struct pack_wanted *wanted, size_t count,
+                   size_t gap, size_t most, struct arena *arena, struct pack_range **ranges,
+                   size_t *range_count, struct err *err)
+{
+    struct pack_range *list = arena_make(arena, struct pack_range, count);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t row;
+        if (!pack_find(file->pack, wanted[i].ordinal, &row))
+            return about(no_run(file, wanted[i].ordinal, err), file->number, err);
+        struct pack_run run = pack_run(file->pack, row);
+        list[i] = range_of(file->pack, &run);
+    }
+    qsort(list, count, sizeof *list, by_range);
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct pack_range *last = n > 0 ? &list[n - 1] : NULL;
+        uint64_t end = list[i].at + list[i].size, last_end = last ? last->at + last->size : 0;
+        if (last && end <= last_end)
+            continue;
+        bool overlaps = last && list[i].at < last_end;
+        bool near = last && (overlaps || list[i].at - last_end <= gap);
+        if (overlaps || (near && end - last->at <= most))
+            last->size = (size_t)(end - last->at);
+        else
+            list[n++] = list[i];
+    }
+    *ranges = list;
+    *range_count = n;
+    return 0;
 }
 
 int pack_file_read(const struct pack_file *file, struct pack_scratch *scratch,

@@ -16,8 +16,9 @@
  * Errors   ERR_FULL the disk is full or down to the reserve (nothing was kept),
  *          ERR_IO likewise for other failed writes, ERR_CORRUPT stored bytes
  *          fail their check, ERR_BUSY too many wait, ERR_NOT_FOUND no such place,
- *          ERR_UNAVAILABLE, ERR_TIMEOUT the bucket cannot be reached; what was
- *          appended may be there then, and nothing leads to it.  A failed sync
+ *          ERR_UNAVAILABLE, ERR_TIMEOUT the bucket cannot be reached; with
+ *          ERR_TIMEOUT what was appended may be there, and nothing leads to it;
+ *          ERR_CONFLICT (of an append) another node has the number: reserve again.  A failed sync
  *          ends the process (base/log.h, fatal): the kernel may have dropped the
  *          pages, so only a restart tells the truth
  * Sources  docs/design/segment-format.md, docs/design/durability.md,
@@ -78,9 +79,11 @@ struct store_bucket_config {
     /* Sequences go on behind it: an index of this process has had the bucket up to here. */
     uint64_t last_sequence;
     unsigned loop_index; /* of a loop of its own, for calls that block */
+    struct str writer;   /* the id of the one index that follows the bucket; empty: any node's */
 };
 int store_bucket_open(const struct store_bucket_config *config, struct store **result,
                       struct err *err);
+const char *store_bucket_id(struct store *store); /* random; of the deployment */
 
 void store_close(struct store *store); /* NULL is fine; after the loops have ended */
 

@@ -1,0 +1,19 @@
+/* bucket_build.h - records of a group made into a pack in memory.
+ *
+ * Threads  any; pure
+ * Errors   those of pack_build()
+ * Sources  docs/design/pack-format.md
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct buf;
+struct store_record;
+
+/* One reference, the caller's.  All records are of the container `number`. */
+int bucket_build(uint64_t number, const struct store_record *records, size_t count,
+                 uint64_t previous_sequence, struct buf **result, struct err *err);

@@ -1,0 +1,26 @@
+/* bucket_read.h - runs of packs in a bucket, by place.
+ *
+ * Threads  bucket_read() from any loop that the objects are attached to
+ * Errors   ERR_NOT_FOUND no such run in that pack; ERR_CORRUPT, also an object
+ *          that is not there; ERR_BUSY; those of the objects
+ * Sources  docs/design/production.md, Reading
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct bucket_reader;
+struct lane;
+struct objects;
+struct op;
+struct shelf;
+struct store_read;
+
+struct bucket_reader *bucket_reader_new(struct objects *objects, struct shelf *shelf);
+void bucket_reader_free(struct bucket_reader *reader); /* nothing is under way; NULL is fine */
+
+/* The work of a lane, for bucket_read(): unpacking. */
+void bucket_reader_work(void *reader, struct op *chain);
+void bucket_reader_use(struct bucket_reader *reader, struct lane *lane); /* before any read */
+
+void bucket_read(struct bucket_reader *reader, struct store_read *read);

@@ -1,0 +1,123 @@
+/* object_desk.c - see object_desk.h. */
+#include "store/object_desk.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "loop/loop.h"
+#include "store/object.h"
+
+enum { FIRST = 1 << 20 /* bytes of an object that are asked for without knowing its size */ };
+
+struct object_desk {
+    struct objects *objects;
+    struct loop *loop;
+};
+
+int object_desk_open(struct objects *objects, unsigned loop_index, struct object_desk **result,
+                     struct err *err)
+{
+    struct object_desk *desk = calloc(1, sizeof *desk);
+    if (!desk)
+        abort();
+    desk->objects = objects;
+    int r = loop_open(loop_index, "desk", &desk->loop, err);
+    if (!r)
+        r = objects->ops->attach(objects, desk->loop, err);
+    if (r)
+        object_desk_close(desk);
+    else
+        *result = desk;
+    return r;
+}
+
+void object_desk_close(struct object_desk *desk)
+{
+    if (!desk)
+        return;
+    loop_close(desk->loop);
+    free(desk);
+}
+
+static void answered(struct op *op)
+{
+    loop_stop(op->loop);
+}
+
+/* Turn the loop until what was asked for is answered. */
+static int wait_for(struct object_desk *desk, const struct op *op, struct err *err)
+{
+    int r = loop_run(desk->loop, err);
+    if (!r && op->err.code) {
+        *err = op->err;
+        r = (int)op->err.code;
+    }
+    return r;
+}
+
+static int get(struct object_desk *desk, struct object_get *get, struct err *err)
+{
+    get->op = (struct op){.loop = desk->loop, .done = answered};
+    desk->objects->ops->get(desk->objects, get);
+    return wait_for(desk, &get->op, err);
+}
+
+int object_desk_get(struct object_desk *desk, struct str name, struct buf **result, struct err *err)
+{
+    struct object_get tail = {.name = name, .tail = true, .size = FIRST};
+    int r = get(desk, &tail, err);
+    if (r)
+        return r;
+    if (tail.offset == 0) {
+        *result = tail.out;
+        return 0;
+    }
+    buf_unref(tail.out);
+    struct object_get all = {.name = name, .size = (size_t)tail.total};
+    r = get(desk, &all, err);
+    if (!r)
+        *result = all.out;
+    return r;
+}
+
+int object_desk_put(struct object_desk *desk, struct str name, struct str bytes, struct err *err)
+{
+    char room[OBJECT_DESK_PUT];
+    assert(bytes.len <= sizeof room);
+    memcpy(room, bytes.at, bytes.len);
+    const struct iovec part = {room, bytes.len};
+    struct object_put put = {.op = {.loop = desk->loop, .done = answered},
+                             .name = name,
+                             .parts = &part,
+                             .part_count = 1};
+    desk->objects->ops->put(desk->objects, &put);
+    return wait_for(desk, &put.op, err);
+}
+
+int object_desk_remove(struct object_desk *desk, struct str name, struct err *err)
+{
+    struct object_remove remove = {.op = {.loop = desk->loop, .done = answered}, .name = name};
+    desk->objects->ops->remove(desk->objects, &remove);
+    return wait_for(desk, &remove.op, err);
+}
+
+int object_desk_list(struct object_desk *desk, struct str prefix, struct str after, size_t limit,
+                     struct arena *arena, struct str **names, size_t *count, struct err *err)
+{
+    struct object_list list = {
+        .op = {.loop = desk->loop, .done = answered},
+        .prefix = prefix,
+        .after = after,
+        .limit = limit,
+        .arena = arena,
+    };
+    desk->objects->ops->list(desk->objects, &list);
+    int r = wait_for(desk, &list.op, err);
+    if (!r) {
+        *names = list.names;
+        *count = list.count;
+    }
+    return r;
+}

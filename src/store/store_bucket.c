@@ -1,0 +1,315 @@
+/* store_bucket.c - packs as objects of a bucket; see store.h.
+ *
+ * A group becomes one pack:
+ *
+ *   reserve()   a number made of the time, and places; no call
+ *   append()    ⇢ [lane] built in memory
+ *   built()     ⇢ put, create only
+ *   put_done()  onto the shelf: this node need not ask where the runs are
+ *
+ * Nothing is written beside the objects, so there is nothing to repair.
+ */
+#include "store/store.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/metric.h"
+#include "loop/lane.h"
+#include "store/bucket_build.h"
+#include "store/bucket_name.h"
+#include "store/bucket_owner.h"
+#include "store/bucket_read.h"
+#include "store/bucket_shelf.h"
+#include "store/bucket_walk.h"
+#include "store/object.h"
+#include "store/pack.h"
+
+struct bucket {
+    struct store store;
+    struct objects *objects;
+    struct shelf *shelf;
+    struct bucket_reader *reader;
+    struct lane *builders, *readers;
+    struct bucket_walk walk;
+    uint64_t next_sequence; /* of the commit loop */
+    uint64_t random;        /* likewise: state of the numbers' random bits */
+    atomic_uint_fast64_t packs, bytes, last_sequence;
+    char id[BUCKET_ID + 1]; /* of the deployment */
+};
+
+static struct bucket *bucket_of(struct store *store)
+{
+    return op_owner(store, struct bucket, store);
+}
+
+static int attach(struct store *store, struct loop *loop, struct err *err)
+{
+    struct objects *objects = bucket_of(store)->objects;
+    return objects->ops->attach(objects, loop, err);
+}
+
+/* ---- appending ---- */
+
+/* A few bits that differ between nodes (splitmix64). */
+static uint32_t next_random(struct bucket *bucket)
+{
+    uint64_t z = bucket->random += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (uint32_t)(z >> 33);
+}
+
+static int reserve(struct store *store, struct store_record *records, size_t count, struct err *err)
+{
+    struct bucket *bucket = bucket_of(store);
+    assert(count > 0 && count <= STORE_GROUP_RECORDS);
+    uint64_t now = (uint64_t)clock_now_us(), ordinal = 0;
+    if (bucket->next_sequence < now)
+        bucket->next_sequence = now;
+    uint64_t number = bucket_number(bucket->next_sequence, next_random(bucket));
+    for (size_t i = 0; i < count; i++) {
+        const struct record *record = records[i].record;
+        if (record->count == 0 || record->count > RECORD_RUNS_MAX ||
+            ordinal + record->count > PACK_RUNS_MAX)
+            return err_set(err, ERR_TOO_BIG, "a batch of %" PRIu32 " runs", record->count);
+        records[i].first = (struct place){number, (uint32_t)ordinal};
+        records[i].sequence = bucket->next_sequence++;
+        ordinal += record->count;
+    }
+    return 0;
+}
+
+static void forget(struct store *store)
+{
+    (void)store; /* a number that is not used is nobody's */
+}
+
+struct append {
+    struct bucket *bucket;
+    struct store_append *asked;
+    uint64_t number, previous_sequence;
+    struct buf *pack;
+    struct op build;
+    struct object_put put;
+    struct iovec part;
+    char name[BUCKET_NAME];
+};
+
+static void built(struct op *op);
+static void put_done(struct op *op);
+
+static void end_append(struct append *a, const struct err *err)
+{
+    struct store_append *asked = a->asked;
+    asked->op.err = *err;
+    buf_unref(a->pack);
+    free(a);
+    op_finish(&asked->op);
+}
+
+static void append(struct store *store, struct store_append *asked)
+{
+    struct bucket *bucket = bucket_of(store);
+    assert(asked->count > 0);
+    struct append *a = calloc(1, sizeof *a);
+    if (!a)
+        abort();
+    a->bucket = bucket;
+    a->asked = asked;
+    a->number = asked->records[0].first.container;
+    a->previous_sequence = atomic_load(&bucket->last_sequence);
+    a->build = (struct op){.loop = asked->op.loop, .done = built};
+    if (!lane_submit(bucket->builders, &a->build))
+        op_fail(&a->build, ERR_BUSY, "too many groups are being packed");
+}
+
+static void build_chain(void *context, struct op *chain)
+{
+    (void)context;
+    while (chain) {
+        struct append *a = op_owner(chain, struct append, build);
+        chain = chain->next;
+        if (bucket_build(a->number, a->asked->records, a->asked->count, a->previous_sequence,
+                         &a->pack, &a->build.err) == 0)
+            a->build.err = (struct err){0};
+        op_finish(&a->build);
+    }
+}
+
+static void built(struct op *op)
+{
+    struct append *a = op_owner(op, struct append, build);
+    if (op->err.code) {
+        struct err err = op->err;
+        end_append(a, &err);
+        return;
+    }
+    a->part = (struct iovec){a->pack->at, a->pack->len};
+    a->put = (struct object_put){
+        .op = {.loop = a->asked->op.loop, .done = put_done},
+        .name = bucket_name(a->number, a->name),
+        .parts = &a->part,
+        .part_count = 1,
+    };
+    a->bucket->objects->ops->put(a->bucket->objects, &a->put);
+}
+
+/* So that whoever reads these runs next finds them with one GET. */
+static void shelve(struct bucket *bucket, uint64_t number, const struct buf *file)
+{
+    struct pack *pack = NULL;
+    uint64_t need = 0;
+    size_t size = file->len < PACK_TAIL ? file->len : PACK_TAIL;
+    do {
+        if (pack_open((struct str){file->at + (file->len - size), size}, file->len, &pack, &need,
+                      NULL))
+            return;
+        size = (size_t)need;
+    } while (need > 0);
+    const struct pack_section *runs = &pack->sections[PACK_RUNS];
+    if (pack_load(pack, PACK_RUNS, (struct str){file->at + runs->at, (size_t)runs->stored}, NULL))
+        pack_free(pack);
+    else
+        shelf_give_back(bucket->shelf, shelf_add(bucket->shelf, number, pack));
+}
+
+static void put_done(struct op *op)
+{
+    struct append *a = op_owner(op, struct append, put.op);
+    struct bucket *bucket = a->bucket;
+    struct err err = op->err;
+    if (!err.code) {
+        const struct store_append *asked = a->asked;
+        uint64_t last = asked->records[asked->count - 1].sequence;
+        if (last > atomic_load(&bucket->last_sequence))
+            atomic_store(&bucket->last_sequence, last);
+        atomic_fetch_add(&bucket->packs, 1);
+        atomic_fetch_add(&bucket->bytes, a->pack->len);
+        shelve(bucket, a->number, a->pack);
+    }
+    end_append(a, &err);
+}
+
+/* ---- reading ---- */
+
+static void read_runs(struct store *store, struct store_read *read)
+{
+    bucket_read(bucket_of(store)->reader, read);
+}
+
+static int walk(struct store *store, uint64_t after_sequence, store_visit_fn *visit,
+                store_damaged_fn *damaged, void *context, struct err *err)
+{
+    struct bucket *bucket = bucket_of(store);
+    uint64_t reached = 0;
+    int r = bucket_walk(&bucket->walk, after_sequence, visit, damaged, context, &reached, err);
+    if (reached >= bucket->next_sequence)
+        bucket->next_sequence = reached + 1;
+    if (reached > atomic_load(&bucket->last_sequence))
+        atomic_store(&bucket->last_sequence, reached);
+    return r;
+}
+
+static void end_walk(struct store *store)
+{
+    bucket_walk_end(&bucket_of(store)->walk);
+}
+
+/* What this node put: the bucket itself is not asked. */
+static void sizes(struct store *store, struct store_sizes *result)
+{
+    struct bucket *bucket = bucket_of(store);
+    *result = (struct store_sizes){
+        .packs = atomic_load(&bucket->packs),
+        .pack_bytes = atomic_load(&bucket->bytes),
+        .last_sequence = atomic_load(&bucket->last_sequence),
+        .free_bytes = UINT64_MAX,
+    };
+}
+
+static void close_bucket(struct store *store)
+{
+    struct bucket *bucket = bucket_of(store);
+    lane_close(bucket->builders);
+    lane_close(bucket->readers);
+    bucket_walk_end(&bucket->walk);
+    if (bucket->objects)
+        bucket->objects->ops->close(bucket->objects);
+    object_desk_close(bucket->walk.desk);
+    bucket_reader_free(bucket->reader);
+    shelf_free(bucket->shelf);
+    free(bucket);
+}
+
+static const struct store_ops bucket_ops = {
+    .name = "bucket",
+    .attach = attach,
+    .reserve = reserve,
+    .append = append,
+    .forget = forget,
+    .read = read_runs,
+    .walk = walk,
+    .walk_end = end_walk,
+    .sizes = sizes,
+    .close = close_bucket,
+};
+
+int store_bucket_open(const struct store_bucket_config *config, struct store **result,
+                      struct err *err)
+{
+    struct bucket *bucket = calloc(1, sizeof *bucket);
+    if (!bucket)
+        abort();
+    bucket->store = (struct store){.ops = &bucket_ops, .groups = config->groups};
+    bucket->objects = config->objects;
+    bucket->next_sequence = config->last_sequence + 1;
+    atomic_init(&bucket->last_sequence, config->last_sequence);
+    bucket->shelf = shelf_new(config->shelf_size);
+    bucket->reader = bucket_reader_new(bucket->objects, bucket->shelf);
+    const struct lane_config builders = {
+        .name = "pack-build",
+        .threads = config->groups < 2 ? config->groups : 2,
+        .queue_max = config->groups,
+        .batch_max = 1,
+        .work = build_chain,
+        .context = bucket,
+    };
+    const struct lane_config readers = {
+        .name = "store-read",
+        .threads = config->threads,
+        .queue_max = config->queue,
+        .batch_max = 1,
+        .work = bucket_reader_work,
+        .context = bucket->reader,
+    };
+    int r = 0;
+    if (getrandom(&bucket->random, sizeof bucket->random, 0) != (ssize_t)sizeof bucket->random)
+        r = err_set(err, ERR_UNAVAILABLE, "no random bytes for the numbers of packs");
+    if (!r)
+        r = lane_open(&builders, &bucket->builders, err);
+    if (!r)
+        r = lane_open(&readers, &bucket->readers, err);
+    if (!r)
+        r = object_desk_open(bucket->objects, config->loop_index, &bucket->walk.desk, err);
+    if (!r)
+        r = bucket_own(bucket->walk.desk, config->writer, bucket->id, err);
+    if (r) {
+        close_bucket(&bucket->store);
+        return err_wrap(err, "open the bucket");
+    }
+    bucket_reader_use(bucket->reader, bucket->readers);
+    *result = &bucket->store;
+    return 0;
+}
+
+const char *store_bucket_id(struct store *store)
+{
+    return bucket_of(store)->id;
+}
