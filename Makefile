@@ -79,7 +79,13 @@ FUZZ    := $(call programs,test/fuzz/*_fuzz.c)
 BENCH   := $(call programs,bench/*_bench.c)
 # Scripts that are suites; what they import lies in folders below.
 E2E     := $(shell grep -ls 'node:test' test/e2e/*.mjs)
-SCRIPTS := $(E2E) $(wildcard test/crash/*.mjs test/crash/*.sh)
+# Those that are about answers, again with other back ends; those about much at once, in
+# production only.  The rest is about HTTP, or looks into the data directory.
+ANSWERS := batch_get bytes defects durability get ids ops post search
+MUCH    := encodings limits readers
+SCRIPTS := $(E2E) $(wildcard test/crash/*.mjs test/crash/*.sh) \
+           $(foreach m,log+postgres bucket+sqlite production,$(ANSWERS:%=test/e2e/%.mjs@$(m))) \
+           $(MUCH:%=test/e2e/%.mjs@production)
 
 LLHTTP_O := $(patsubst %,$(OUT)/llhttp/%.o,llhttp api http)
 ARCHIVE  := $(OUT)/server.a

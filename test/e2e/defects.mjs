@@ -6,7 +6,7 @@ import http from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { ask, rawMember, rawRun, run, uuid } from './lib/client.mjs';
-import { Server, run as command } from './lib/server.mjs';
+import { Server, ofFiles, run as command } from './lib/server.mjs';
 
 describe('defects of the original', () => {
     let server;
@@ -126,7 +126,7 @@ describe('defects of the original', () => {
         assert.equal((await server.get(`/runs/${id}`)).status, 200);
     });
 
-    it('a failed batch left objects behind: a refused batch does not grow the log', async () => {
+    ofFiles(it)('a failed batch left objects behind: a refused batch does not grow the log', async () => {
         const known = run({ id: uuid(), name: 'known' });
         await server.store([known]);
         const big = { text: 'x'.repeat(200_000) };
@@ -408,7 +408,7 @@ describe('defects of the original', () => {
 
 // "/ said 200 with the database down", and "a failing store was answered 200
 // with {} and cached": spoil the files under the server and ask.
-describe('when the disk lies', () => {
+ofFiles(describe)('when the disk lies', () => {
     let server;
     before(async () => {
         server = await Server.start({ flags: ['--cache-size', '0'] });

@@ -7,7 +7,7 @@ import { mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Wire, head, rawElements, rawMember, rawRun, run, uuid } from './lib/client.mjs';
-import { Server, run as command, scratch } from './lib/server.mjs';
+import { Server, ofFiles, run as command, scratch } from './lib/server.mjs';
 
 const MiB = 1 << 20;
 
@@ -77,7 +77,7 @@ describe('durability', () => {
         }
         const { data } = server;
         await server.stop();
-        await verified(data);
+        await ofFiles(verified)(data);
         await server.up();
         await server.close();
     });
@@ -214,7 +214,7 @@ describe('durability', () => {
         await server.close();
     });
 
-    it('a second server on the same data is refused with a sentence; the first goes on', async () => {
+    ofFiles(it)('a second server on the same data is refused with a sentence; the first goes on', async () => {
         const server = await Server.start();
         await server.store([run()]);
         const made = await command(['serve', '--data', server.data, '--listen', '127.0.0.1:0'], {
@@ -230,7 +230,7 @@ describe('durability', () => {
         await server.close();
     });
 
-    it('reindex rebuilds the index, with the same answers', async () => {
+    ofFiles(it)('reindex rebuilds the index, with the same answers', async () => {
         const server = await Server.start({ flags: ['--segment-size', '1MiB'] });
         const trace_id = uuid();
         const runs = Array.from({ length: 500 }, () =>
@@ -256,7 +256,7 @@ describe('durability', () => {
         await server.close();
     });
 
-    it('an index that was removed is made again from the log', async () => {
+    ofFiles(it)('an index that was removed is made again from the log', async () => {
         const server = await Server.start();
         const runs = Array.from({ length: 300 }, () => one());
         await server.store(body(runs));
@@ -273,7 +273,7 @@ describe('durability', () => {
         await server.close();
     });
 
-    it('a flipped byte is an error, never wrong bytes, and verify finds it', async () => {
+    ofFiles(it)('a flipped byte is an error, never wrong bytes, and verify finds it', async () => {
         const server = await Server.start({
             flags: ['--segment-size', '1MiB', '--cache-size', '0'],
         });
@@ -316,7 +316,7 @@ describe('durability', () => {
         await server.close();
     });
 
-    it('damage in the last segment: refused with file and place, or a 500; the file is left as it is', async () => {
+    ofFiles(it)('damage in the last segment: refused with file and place, or a 500; the file is left as it is', async () => {
         const server = await Server.start();
         const mark = 'flip-me-at-the-end';
         const bad = { id: uuid() };
@@ -357,7 +357,7 @@ describe('durability', () => {
     });
 });
 
-describe('a full disk', () => {
+ofFiles(describe)('a full disk', () => {
     const mounted = async (size) => {
         const home = await scratch('rundlet-full-');
         const made = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', home]);

@@ -7,6 +7,9 @@
 //
 // The binary is $RUNDLET, or build/rundlet of this tree.  It gets a bare
 // environment, so that nobody's settings reach it.
+//
+// $RUNDLET_MODE says where it keeps what it has: embedded (the default), log+postgres,
+// bucket+sqlite or production.  Each server then has a database and a bucket of its own.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,10 +20,24 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { newDatabase, newBucket, s3Keys, sharedUrl } from './backends.mjs';
 import { ask } from './client.mjs';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 export const binary = resolve(process.env.RUNDLET ?? join(root, 'build/rundlet'));
+
+export const mode = process.env.RUNDLET_MODE || 'embedded';
+const modes = {
+    embedded: [],
+    'log+postgres': ['index'],
+    'bucket+sqlite': ['objects'],
+    production: ['objects', 'index', 'cache'],
+};
+// What the directory holds: a log of segments and packs, an index of SQLite.
+export const hasLog = !modes[mode]?.includes('objects');
+// ofFiles(it)(...): for what only a directory with both can show.
+export const ofFiles = (suite) => (mode === 'embedded' ? suite : () => {});
+assert.ok(modes[mode], `RUNDLET_MODE=${mode}: none of ${Object.keys(modes)}`);
 
 const START_MS = 30_000;
 const STOP_MS = 30_000;
@@ -64,14 +81,48 @@ export async function run(args, { env = {}, input = null, cwd, timeout = 60_000 
     return { code, signal, stdout: Buffer.concat(out), stderr: Buffer.concat(err) };
 }
 
+// What a bucket and a Redis that nodes share ask of their environment.
+export const secrets = {
+    RUNDLET_S3_ACCESS_KEY: s3Keys.access,
+    RUNDLET_S3_SECRET_KEY: s3Keys.secret,
+};
+
+// Where one server keeps what it has, in this mode.
+async function newPlace() {
+    const parts = modes[mode];
+    const database = parts.includes('index') ? await newDatabase() : null;
+    const bucket = parts.includes('objects') ? await newBucket() : null;
+    const flags = [];
+    if (bucket) flags.push('--objects', bucket.url());
+    if (database) flags.push('--index', database.url);
+    if (parts.includes('cache')) flags.push('--cache', await sharedUrl('redis'));
+    return {
+        flags,
+        directory: !(bucket && database), // or DATA has nothing
+        env: bucket ? secrets : {},
+        drop: async () => {
+            await database?.drop();
+            await bucket?.drop();
+        },
+    };
+}
+
 export class Server {
     // Start, and wait until it listens.
     //   flags   further arguments of `serve`
     //   data    an existing data directory, which then is not removed
-    static async start({ flags = [], env = {}, data = null, listen = '127.0.0.1:0' } = {}) {
+    //   place   where it keeps what it has, instead of what the mode says
+    static async start({
+        flags = [],
+        env = {},
+        data = null,
+        listen = '127.0.0.1:0',
+        place = null,
+    } = {}) {
         const server = new Server();
+        server.place = place ?? (await newPlace());
         server.flags = flags;
-        server.env = env;
+        server.env = { ...server.place.env, ...env };
         server.listen = listen;
         server.home = data ? null : await scratch();
         server.data = data ?? join(server.home, 'data');
@@ -82,7 +133,8 @@ export class Server {
 
     async up(extra = {}) {
         Object.assign(this, extra);
-        const args = ['serve', '--data', this.data, '--listen', this.listen, ...this.flags];
+        const args = ['serve', '--listen', this.listen, ...this.place.flags, ...this.flags];
+        if (this.place.directory) args.push('--data', this.data);
         this.child = spawn(binary, args, {
             env: bareEnvironment(this.env),
             cwd: this.home ?? '/',
@@ -166,7 +218,11 @@ export class Server {
     // The end of a server that was wronged on purpose: how it ends does not matter.
     async discard() {
         await this.kill();
+        await this.clear();
+    }
+    async clear() {
         if (this.home) await rm(this.home, { recursive: true, force: true });
+        await this.place.drop?.();
     }
 
     async restart(extra = {}) {
@@ -179,7 +235,7 @@ export class Server {
     async close() {
         const died = this.exited;
         const exit = await this.stop();
-        if (this.home) await rm(this.home, { recursive: true, force: true });
+        await this.clear();
         if (died) assert.fail(`the server had ended (${JSON.stringify(died)}):\n${this.tail()}`);
         assert.deepEqual(exit, { code: 0, signal: null }, `SIGTERM exits 0:\n${this.tail()}`);
     }
