@@ -243,18 +243,6 @@ static void damaged(void *context, struct str file, uint64_t offset, const char 
     move->damaged += lost;
 }
 
-/* The store here: a log needs no index to be walked. */
-static int open_here(const struct config *config, struct app **app, struct store **store,
-                     struct err *err)
-{
-    if (!config_is_url(config->objects))
-        return local_log(config, store, err);
-    int r = local_open(config, APP_READ, app, err);
-    if (!r)
-        *store = (*app)->store;
-    return r;
-}
-
 static int carry_all(struct move *move, struct store *from, struct err *err)
 {
     int r = store_walk(from, 0, visit, damaged, move, err);
@@ -282,7 +270,7 @@ int command_move(const struct config *config, const struct command_args *args)
     progress_start(&move.progress);
     int r = config_load_file(file, &to, &err);
     if (!r)
-        r = open_here(config, &here, &from, &err);
+        r = local_store(config, &here, &from, &err);
     if (!r)
         r = local_open(to, APP_WRITE, &move.to, &err);
     if (!r)
