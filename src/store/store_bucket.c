@@ -208,12 +208,12 @@ static int walk(struct store *store, uint64_t after_sequence, store_visit_fn *vi
                 store_damaged_fn *damaged, void *context, struct err *err)
 {
     struct bucket *bucket = bucket_of(store);
-    uint64_t reached = 0;
-    int r = bucket_walk(&bucket->walk, after_sequence, visit, damaged, context, &reached, err);
-    if (reached >= bucket->next_sequence)
-        bucket->next_sequence = reached + 1;
-    if (reached > atomic_load(&bucket->last_sequence))
-        atomic_store(&bucket->last_sequence, reached);
+    uint64_t highest = 0;
+    int r = bucket_walk(&bucket->walk, after_sequence, visit, damaged, context, &highest, err);
+    if (highest >= bucket->next_sequence)
+        bucket->next_sequence = highest + 1;
+    if (highest > atomic_load(&bucket->last_sequence))
+        atomic_store(&bucket->last_sequence, highest);
     return r;
 }
 
