@@ -16,6 +16,7 @@
 #include "store/bucket_read.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -195,11 +196,8 @@ static void end_read(struct journey *j)
 static void end_fetch(struct fetch *f, const struct err *err)
 {
     struct journey *j = f->journey;
-    if (err->code && !j->err.code) {
+    if (err->code && !j->err.code)
         j->err = *err;
-        if (err->code == ERR_NOT_FOUND && !f->shelved && !f->opened) /* the object, not the run */
-            j->err.code = ERR_CORRUPT;
-    }
     for (size_t i = 0; i < f->range_count; i++)
         buf_unref(f->ranges[i].get.out);
     buf_unref(f->tail.get.out);
@@ -289,6 +287,16 @@ static void plan(struct fetch *f)
         fetch_ranges(f, ranges, count);
 }
 
+/* What a GET failed with.  A row led here, so the object should be there. */
+static struct err failure_of(const struct fetch *f, const struct op *op)
+{
+    struct err err = op->err;
+    if (err.code == ERR_NOT_FOUND)
+        err_set(&err, ERR_CORRUPT, "the bucket has no object %.*s, where the index knows runs",
+                STR_FMT(f->name));
+    return err;
+}
+
 static void got_range(struct op *op)
 {
     struct range_get *r = op_owner(op, struct range_get, get.op);
@@ -296,9 +304,7 @@ static void got_range(struct op *op)
     if (op->err.code) {
         r->get.out = NULL;
         if (!f->err.code)
-            f->err = op->err;
-        if (op->err.code == ERR_NOT_FOUND) /* it was there a moment ago, or a row leads to it */
-            f->err.code = ERR_CORRUPT;
+            f->err = failure_of(f, op);
     } else {
         measure(f->journey->reader, r);
     }
@@ -331,7 +337,7 @@ static void got_runs(struct op *op)
 {
     struct fetch *f = op_owner(op, struct range_get, get.op)->fetch;
     struct pack *pack = f->opened;
-    struct err err = op->err;
+    struct err err = failure_of(f, op);
     if (err.code) {
         f->ranges[0].get.out = NULL;
         end_fetch(f, &err);
@@ -371,12 +377,23 @@ static void fetch_tail(struct fetch *f, size_t size)
     get_soon(f, &f->tail, got_tail);
 }
 
+/* Sound, but not what it should be: nothing would mend that. */
+static int check_pack(const struct fetch *f, const struct pack *pack, struct err *err)
+{
+    const struct pack_summary *sum = &pack->summary;
+    if (sum->number != f->number)
+        return err_set(err, ERR_CORRUPT, "object %.*s is number %016" PRIx64 " under another name",
+                       STR_FMT(f->name), sum->number);
+    return sum->runs > 0 ? 0
+                         : err_set(err, ERR_CORRUPT, "object %.*s has no runs", STR_FMT(f->name));
+}
+
 static void got_tail(struct op *op)
 {
     struct fetch *f = op_owner(op, struct range_get, get.op)->fetch;
     if (op->err.code) {
         f->tail.get.out = NULL;
-        struct err err = op->err;
+        struct err err = failure_of(f, op);
         end_fetch(f, &err);
         return;
     }
@@ -387,16 +404,15 @@ static void got_tail(struct op *op)
     struct err err = {0};
     f->total = get->total;
     int r = pack_open((struct str){get->out->at, get->out->len}, get->total, &pack, &need, &err);
-    if (!r && !need && pack->summary.number != f->number) {
-        r = err_set(&err, ERR_CORRUPT, "it is number %016llx under another name",
-                    (unsigned long long)pack->summary.number);
-        pack_free(pack);
-    }
+    if (r)
+        (void)err_wrap(&err, "object %.*s", STR_FMT(f->name));
     if (r == ERR_UNAVAILABLE) /* of a newer program: trying again is of no use to anybody */
         err.code = ERR_IO;
     if (r == ERR_CORRUPT) {
         mend(f, &err);
-    } else if (r) {
+    } else if (r || (!need && check_pack(f, pack, &err))) {
+        if (!r)
+            pack_free(pack);
         end_fetch(f, &err);
     } else if (need) {
         f->tail.get.out = buf_unref(f->tail.get.out);
@@ -475,6 +491,8 @@ static void unpack(struct bucket_reader *reader, struct fetch *f)
                            f->journey->read->runs, &mend_it, err);
     if (f->whole && file.pack)
         pack_file_close(&file);
+    if (r == ERR_UNAVAILABLE) /* as in got_tail() */
+        err->code = ERR_IO;
     if (!r)
         *err = (struct err){0};
     give_scratch(reader, spare);
