@@ -12,6 +12,11 @@
  *
  * A pack whose sections are damaged is fetched whole, and made anew from its
  * blocks on the lane.
+ *
+ * What all reads together hold of objects is bounded.  A fetch that would go over
+ * it is put off until another of the same read has ended; when there is none it
+ * is refused, unless nobody else holds anything: so a read of any size comes
+ * through when it is alone.
  */
 #include "store/bucket_read.h"
 
@@ -22,6 +27,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/metric.h"
@@ -37,15 +43,16 @@ enum {
     GAP_MIN = 64 << 10,
     GAP_MAX = 4 << 20,
     RANGE_MAX = 16 << 20,
-    SMALL = 64 << 10, /* GETs that tell of latency */
-    LARGE = 1 << 20,  /* those that tell of bandwidth */
-    WHOLE_MAX = 1 << 30
+    SMALL = 64 << 10,     /* GETs that tell of latency */
+    LARGE = 1 << 20,      /* those that tell of bandwidth */
+    WHOLE_MAX = 256 << 20 /* of an object that is mended */
 };
 
 struct bucket_reader {
     struct objects *objects;
     struct shelf *shelf;
     struct lane *lane;
+    struct budget budget; /* of what is fetched and not given back */
     /* Running averages of the GETs: the time of a small one, and bytes a microsecond. */
     atomic_uint latency_us, bandwidth;
     pthread_mutex_t lock; /* over what follows */
@@ -68,7 +75,10 @@ struct journey {
     struct store_read *read;
     struct wanted *wanted; /* ascending by place */
     size_t next;           /* the first of the container that is fetched next */
-    unsigned under_way;
+    unsigned under_way;    /* fetches, also those that were put off: */
+    struct fetch *put_off;
+    unsigned put_off_count;
+    size_t charged; /* bytes of the reader's budget, by all its fetches */
     struct err err; /* the first that failed */
     int64_t began_us;
 };
@@ -78,6 +88,8 @@ struct range_get {
     struct fetch *fetch;
     int64_t began_us;
 };
+
+typedef void fetch_fn(struct fetch *f);
 
 struct fetch {
     struct journey *journey;
@@ -94,19 +106,24 @@ struct fetch {
     size_t range_count, pending;
     struct pack_held *held;
     size_t held_count;
+    size_t charged;         /* bytes of the reader's budget */
+    fetch_fn *again;        /* what was put off */
+    struct fetch *next_off; /* the next that was */
     struct err err;
     struct op unpack;
     struct arena *arena; /* what the lane fills */
     char name_room[BUCKET_NAME];
 };
 
-struct bucket_reader *bucket_reader_new(struct objects *objects, struct shelf *shelf)
+struct bucket_reader *bucket_reader_new(struct objects *objects, struct shelf *shelf,
+                                        size_t held_max)
 {
     struct bucket_reader *reader = calloc(1, sizeof *reader);
     if (!reader)
         abort();
     reader->objects = objects;
     reader->shelf = shelf;
+    reader->budget.limit = held_max;
     atomic_init(&reader->latency_us, 1000);
     atomic_init(&reader->bandwidth, 100);
     pthread_mutex_init(&reader->lock, NULL);
@@ -165,10 +182,72 @@ static size_t gap_of(const struct bucket_reader *reader)
 /* ---- one container ---- */
 
 static void start_next(struct journey *j);
+static void take_up(struct journey *j);
+static void end_fetch(struct fetch *f, const struct err *err);
 static void got_tail(struct op *op);
 static void got_runs(struct op *op);
 static void got_range(struct op *op);
 static void unpacked(struct op *op);
+
+static void failed(struct op *op)
+{
+    struct err err = op->err;
+    end_fetch(op_owner(op, struct fetch, unpack), &err);
+}
+
+/* Never inside the call that began the fetch. */
+static void fail_soon(struct fetch *f, const struct err *err)
+{
+    f->unpack = (struct op){.loop = f->journey->read->op.loop, .done = failed, .err = *err};
+    op_finish(&f->unpack);
+}
+
+static bool charged(struct fetch *f, size_t size)
+{
+    f->charged += size;
+    f->journey->charged += size;
+    return true;
+}
+
+/* Charge what the next step brings; else the fetch takes it later, or fails. */
+static bool has_room(struct fetch *f, size_t size, fetch_fn *step)
+{
+    struct journey *j = f->journey;
+    struct budget *budget = &j->reader->budget;
+    size_t alone = j->charged;
+    if (budget_take(budget, size))
+        return charged(f, size);
+    if (j->under_way - j->put_off_count > 1) {
+        f->again = step;
+        f->next_off = j->put_off;
+        j->put_off = f;
+        j->put_off_count++;
+        return false;
+    }
+    if (atomic_compare_exchange_strong(&budget->used, &alone, alone + size))
+        return charged(f, size); /* nobody else holds anything */
+    struct err err;
+    err_set(&err, ERR_BUSY, "Too many reads from the bucket are under way; try again in a moment");
+    metric_add(METRIC_STORE_READS_REFUSED, 1);
+    fail_soon(f, &err);
+    return false;
+}
+
+/* A fetch has ended: try again what was put off, or let it end too. */
+static void take_up(struct journey *j)
+{
+    struct fetch *f = j->put_off;
+    j->put_off = NULL;
+    j->put_off_count = 0;
+    while (f) {
+        struct fetch *next = f->next_off;
+        if (j->err.code)
+            fail_soon(f, &j->err);
+        else
+            f->again(f);
+        f = next;
+    }
+}
 
 static void get_soon(struct fetch *f, struct range_get *r, op_done_fn *done)
 {
@@ -201,6 +280,8 @@ static void end_fetch(struct fetch *f, const struct err *err)
     for (size_t i = 0; i < f->range_count; i++)
         buf_unref(f->ranges[i].get.out);
     buf_unref(f->tail.get.out);
+    budget_give(&j->reader->budget, f->charged);
+    j->charged -= f->charged;
     shelf_give_back(j->reader->shelf, f->shelved);
     pack_free(f->opened);
     free(f->ranges);
@@ -208,6 +289,7 @@ static void end_fetch(struct fetch *f, const struct err *err)
     free(f->wanted);
     free(f);
     j->under_way--;
+    take_up(j);
     start_next(j);
 }
 
@@ -241,6 +323,20 @@ static void unpacked(struct op *op)
     end_fetch(f, &op->err);
 }
 
+static void get_ranges(struct fetch *f)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < f->range_count; i++)
+        size += f->ranges[i].get.size;
+    if (!has_room(f, size, get_ranges))
+        return;
+    f->pending = f->range_count;
+    if (f->pending == 0)
+        submit_unpack(f);
+    for (size_t i = 0; i < f->range_count; i++)
+        get_soon(f, &f->ranges[i], got_range);
+}
+
 static void fetch_ranges(struct fetch *f, const struct pack_range *ranges, size_t count)
 {
     f->ranges = calloc(count + 1, sizeof *f->ranges);
@@ -253,24 +349,7 @@ static void fetch_ranges(struct fetch *f, const struct pack_range *ranges, size_
             get->offset = ranges[i].at;
             get->size = ranges[i].size;
         }
-    f->pending = f->range_count;
-    if (f->pending == 0)
-        submit_unpack(f);
-    for (size_t i = 0; i < f->range_count; i++)
-        get_soon(f, &f->ranges[i], got_range);
-}
-
-static void failed(struct op *op)
-{
-    struct err err = op->err;
-    end_fetch(op_owner(op, struct fetch, unpack), &err);
-}
-
-/* Never inside the call that began the fetch. */
-static void fail_soon(struct fetch *f, const struct err *err)
-{
-    f->unpack = (struct op){.loop = f->journey->read->op.loop, .done = failed, .err = *err};
-    op_finish(&f->unpack);
+    get_ranges(f);
 }
 
 static void plan(struct fetch *f)
@@ -358,6 +437,12 @@ static void got_runs(struct op *op)
     mend(f, &err);
 }
 
+static void get_runs(struct fetch *f)
+{
+    if (has_room(f, f->ranges[0].get.size, get_runs))
+        get_soon(f, &f->ranges[0], got_runs);
+}
+
 static void fetch_runs(struct fetch *f, struct pack *pack)
 {
     const struct pack_section *section = &pack->sections[PACK_RUNS];
@@ -368,13 +453,19 @@ static void fetch_runs(struct fetch *f, struct pack *pack)
     f->range_count = 1;
     f->ranges[0].get.offset = section->at;
     f->ranges[0].get.size = (size_t)section->stored;
-    get_soon(f, &f->ranges[0], got_runs);
+    get_runs(f);
+}
+
+static void get_tail(struct fetch *f)
+{
+    if (has_room(f, f->tail.get.size, get_tail))
+        get_soon(f, &f->tail, got_tail);
 }
 
 static void fetch_tail(struct fetch *f, size_t size)
 {
     f->tail.get = (struct object_get){.tail = true, .size = size};
-    get_soon(f, &f->tail, got_tail);
+    get_tail(f);
 }
 
 /* Sound, but not what it should be: nothing would mend that. */

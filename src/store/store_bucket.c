@@ -272,7 +272,7 @@ int store_bucket_open(const struct store_bucket_config *config, struct store **r
     bucket->next_sequence = config->last_sequence + 1;
     atomic_init(&bucket->last_sequence, config->last_sequence);
     bucket->shelf = shelf_new(config->shelf_size);
-    bucket->reader = bucket_reader_new(bucket->objects, bucket->shelf);
+    bucket->reader = bucket_reader_new(bucket->objects, bucket->shelf, BUCKET_READ_HELD);
     const struct lane_config builders = {
         .name = "pack-build",
         .threads = config->groups < 2 ? config->groups : 2,
