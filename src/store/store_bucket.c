@@ -245,12 +245,12 @@ static int walk(struct store *store, uint64_t after_sequence, store_visit_fn *vi
                 store_damaged_fn *damaged, void *context, struct err *err)
 {
     struct bucket *bucket = bucket_of(store);
-    uint64_t reached = 0;
-    int r = bucket_walk(&bucket->walk, after_sequence, visit, damaged, context, &reached, err);
-    if (reached >= bucket->next_sequence)
-        bucket->next_sequence = reached + 1;
-    if (reached > atomic_load(&bucket->last_sequence))
-        atomic_store(&bucket->last_sequence, reached);
+    uint64_t highest = 0;
+    int r = bucket_walk(&bucket->walk, after_sequence, visit, damaged, context, &highest, err);
+    if (highest >= bucket->next_sequence)
+        bucket->next_sequence = highest + 1;
+    if (highest > atomic_load(&bucket->last_sequence))
+        atomic_store(&bucket->last_sequence, highest);
     return r;
 }
 
@@ -345,7 +345,7 @@ int store_bucket_open(const struct store_bucket_config *config, struct store **r
     bucket->next_sequence = config->last_sequence + 1;
     atomic_init(&bucket->last_sequence, config->last_sequence);
     bucket->shelf = shelf_new(config->shelf_size);
-    bucket->reader = bucket_reader_new(bucket->objects, bucket->shelf);
+    bucket->reader = bucket_reader_new(bucket->objects, bucket->shelf, BUCKET_READ_HELD);
     const struct lane_config builders = {
         .name = "pack-build",
         .threads = config->groups < 2 ? config->groups : 2,
