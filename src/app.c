@@ -185,6 +185,7 @@ static int open_commit(struct app *app, struct err *err)
 {
     if (loop_open(app->loop_count, "commit", &app->commit_loop, err) ||
         store_attach(app->store, app->commit_loop, err) ||
+        app->cache->ops->attach(app->cache, app->commit_loop, err) ||
         app->index->ops->attach(app->index, app->commit_loop, err))
         return (int)err->code;
     unsigned writers = app->index->writers, groups = store_groups(app->store);

@@ -405,8 +405,8 @@ TEST(a_place_is_a_word_or_a_url_of_a_scheme_it_knows)
     CHECK(strcmp(shown, "local") == 0);
     config_free(c);
 
-    write_file("url", "  postgres://a:secret@h/d\n");
-    c = load("--index-file url", "");
+    write_file("key", "  postgres://a:secret@h/d\n");
+    c = load("--index-file key", "");
     CHECK(c && strcmp(c->index, "postgres://a:secret@h/d") == 0);
     config_free(c);
     CHECK(refused("--objects gs://bucket", "", "--objects: this URL is not one of: dir s3://..."));
@@ -438,13 +438,13 @@ TEST(keys_of_a_bucket_come_from_awss_places_where_ours_are_silent)
     CHECK(c && !c->s3_access_key); /* there is no bucket */
     config_free(c);
 
-    write_file("creds", "[other]\naws_access_key_id = o\naws_secret_access_key = p\n"
-                        "[default]\n# mine\naws_access_key_id=d\naws_secret_access_key = e \n");
-    c = load("--objects s3://b", "AWS_SHARED_CREDENTIALS_FILE=creds");
+    write_file("key", "[other]\naws_access_key_id = o\naws_secret_access_key = p\n"
+                      "[default]\n# mine\naws_access_key_id=d\naws_secret_access_key = e \n");
+    c = load("--objects s3://b", "AWS_SHARED_CREDENTIALS_FILE=key");
     CHECK(c && c->s3_access_key && strcmp(c->s3_access_key, "d") == 0);
     CHECK(c && c->s3_secret_key && strcmp(c->s3_secret_key, "e") == 0);
     config_free(c);
-    c = load("--objects s3://b", "AWS_SHARED_CREDENTIALS_FILE=creds AWS_PROFILE=other");
+    c = load("--objects s3://b", "AWS_SHARED_CREDENTIALS_FILE=key AWS_PROFILE=other");
     CHECK(c && c->s3_access_key && strcmp(c->s3_access_key, "o") == 0);
     config_free(c);
     c = load("--objects s3://b", "AWS_SHARED_CREDENTIALS_FILE=nowhere");
@@ -458,12 +458,12 @@ TEST(another_deployments_file_speaks_alone)
     enter();
     struct config *c = NULL;
     write_file(".env", "RUNDLET_DATA=/elsewhere\n");
-    write_file("to.conf", "objects = s3://b\ncache = none\n");
-    CHECK(config_load_file("to.conf", &c, &err) == 0);
+    write_file("my.conf", "objects = s3://b\ncache = none\n");
+    CHECK(config_load_file("my.conf", &c, &err) == 0);
     CHECK(c && strcmp(c->data, "./rundlet-data") == 0 && strcmp(c->cache, "none") == 0);
     config_free(c);
-    write_file("to.conf", "objekts = s3://b\n");
-    CHECK(config_load_file("to.conf", &c, &err) == ERR_INVALID);
+    write_file("my.conf", "objekts = s3://b\n");
+    CHECK(config_load_file("my.conf", &c, &err) == ERR_INVALID);
     CHECK(strstr(err.text, "did you mean objects?"));
     leave();
 }
