@@ -41,11 +41,19 @@ static int64_t left_ms(const struct s3_exchange *x)
     return left > 0 ? left : 0;
 }
 
+/* Until nothing will have moved for too long, or the deadline. */
+static int64_t left_of_try_ms(const struct s3_exchange *x)
+{
+    int64_t left = left_ms(x);
+    int64_t still_ms = (clock_mono_us() - x->request.moved_us) / 1000;
+    int64_t silence = (int64_t)silence_ms(x) - still_ms;
+    return x->request.waits || left < silence ? left : silence;
+}
+
 static void watch_over(struct s3_exchange *x)
 {
-    uint64_t ms = silence_ms(x), left = (uint64_t)left_ms(x);
-    x->moved = x->request.moved;
-    timer_start(x->timer, ms < left ? ms : left);
+    int64_t ms = left_of_try_ms(x);
+    timer_start(x->timer, ms > 0 ? (uint64_t)ms : 0);
 }
 
 static void end(struct s3_exchange *x)
@@ -130,14 +138,12 @@ static void answered(struct s3_request *request)
 
 static void give_up_try(struct s3_exchange *x)
 {
-    bool waited = x->request.waits;
-    uint64_t ms = silence_ms(x);
+    const char *why = x->request.waits  ? "no connection to it was free"
+                      : left_ms(x) == 0 ? "the deadline passed"
+                                        : "it was silent for too long";
     x->unknown |= x->request.sent > 0;
     s3_client_cancel(x->client, &x->request);
-    if (waited)
-        (void)s3_judged(x, S3_AGAIN, ERR_UNAVAILABLE, "no connection to it was free");
-    else
-        (void)s3_judged(x, S3_AGAIN, ERR_UNAVAILABLE, "silent for %llu ms", (unsigned long long)ms);
+    (void)s3_judged(x, S3_AGAIN, ERR_UNAVAILABLE, "%s", why);
     again_later(x);
 }
 
@@ -147,7 +153,7 @@ static void time_passed(void *context)
     if (x->pausing) {
         x->pausing = false;
         send_now(x);
-    } else if (left_ms(x) == 0 || (!x->request.waits && x->moved == x->request.moved)) {
+    } else if (left_of_try_ms(x) <= 0) {
         give_up_try(x);
     } else {
         watch_over(x);
@@ -159,7 +165,7 @@ static void send_now(struct s3_exchange *x)
     x->tries++;
     x->request.done = answered;
     x->request.deadline_us = x->deadline_us;
-    uint64_t patience = silence_ms(x) + (x->request.size + x->expected) * 1000 / MIB;
+    uint64_t patience = 2 * silence_ms(x) + (x->request.size + x->expected) * 1000 / MIB;
     x->request.patience_ms = patience < UINT32_MAX ? (unsigned)patience : UINT32_MAX;
     s3_client_send(x->client, &x->request);
     watch_over(x);

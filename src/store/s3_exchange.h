@@ -6,8 +6,8 @@
  *          back all at once.  An answer that makes no sense gets three tries
  * Not      after any other 4xx: it would be the same again
  * Waiting  a try is given up when nothing moved for a quarter of `deadline_ms`,
- *          or when it took that and a second for each MiB; all of it ends at
- *          the deadline
+ *          or when it took twice that and a second for each MiB; all of it ends
+ *          at the deadline
  * Threads  the client's loop
  */
 #pragma once
@@ -46,7 +46,6 @@ struct s3_exchange {
     struct s3_client *client;
     struct timer *timer;
     struct s3_error error;
-    uint64_t moved; /* what request.moved was when last looked at */
     unsigned tries, odd;
     bool pausing;
 };
