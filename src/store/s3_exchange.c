@@ -30,7 +30,9 @@ static bool changes(const struct s3_exchange *x)
  * unseen; 4 MiB/s are assumed for it. */
 static uint64_t silence_ms(const struct s3_exchange *x)
 {
-    uint64_t base = x->deadline_ms / 4 > SILENCE_MIN_MS ? x->deadline_ms / 4 : SILENCE_MIN_MS;
+    uint64_t base = x->deadline_ms / (x->slow ? 2 : 4);
+    if (base < SILENCE_MIN_MS)
+        base = SILENCE_MIN_MS;
     uint64_t unseen = x->request.size < ON_THE_WAY ? x->request.size : ON_THE_WAY;
     return base + unseen * 1000 / (4 * MIB);
 }
@@ -250,8 +252,12 @@ static enum s3_verdict judge_missing(struct s3_exchange *x)
 static enum s3_verdict judge_elsewhere(struct s3_exchange *x)
 {
     const char *region = x->request.region[0] ? x->request.region : x->error.region;
+    if (!region[0])
+        return s3_judged(x, S3_BAD, ERR_UNAVAILABLE,
+                         "it is elsewhere (%d %s): check the endpoint and the region",
+                         x->request.status, x->error.code);
     return s3_judged(x, S3_BAD, ERR_UNAVAILABLE, "the bucket is in region %s: set the region",
-                     region[0] ? region : "(not said)");
+                     region);
 }
 
 static bool is_passing(const struct s3_exchange *x)

@@ -34,8 +34,9 @@ struct s3_exchange {
     s3_judge_fn *judge;
     void (*ended)(struct s3_exchange *x); /* once, never inside the call */
     uint64_t expected;                    /* bytes of the answer */
-    unsigned deadline_ms;                 /* of the whole call */
-    int64_t deadline_us;                  /* when that is */
+    bool slow; /* the server may have much to do first: half of the deadline, not a quarter */
+    unsigned deadline_ms; /* of the whole call */
+    int64_t deadline_us;  /* when that is */
 
     /* out; and in while it is sent: this exchange's place in what came before */
     bool unknown;   /* a try that changes something may have been carried out */

@@ -268,6 +268,8 @@ TEST(what_will_not_pass_is_not_tried_again)
         {EMPTY("507 Full"), ERR_FULL, "full"},
         {ANSWER("301 Moved", "0", "x-amz-bucket-region: eu-west-1\r\nLocation: /other\r\n", ""),
          ERR_UNAVAILABLE, "eu-west-1"},
+        {ANSWER("307 Temporary Redirect", "0", "Location: http://127.0.0.1:1/\r\n", ""),
+         ERR_UNAVAILABLE, "endpoint"},
         {ANSWER("400 Bad", "0", "x-amz-bucket-region: eu-west-1\r\n", ""), ERR_UNAVAILABLE,
          "eu-west-1"},
         {CLOSING("400 Bad", "<Error><Code>AuthorizationHeaderMalformed</Code>"
