@@ -155,8 +155,8 @@ install: build/rundlet
 	install -D -m 755 build/rundlet $(DESTDIR)$(PREFIX)/bin/rundlet
 	$(if $(wildcard docs/rundlet.1),\
 	  install -D -m 644 docs/rundlet.1 $(DESTDIR)$(PREFIX)/share/man/man1/rundlet.1)
-	$(if $(wildcard dist/rundlet.service),\
-	  install -D -m 644 dist/rundlet.service $(DESTDIR)$(PREFIX)/lib/systemd/system/rundlet.service)
+	install -D -m 644 deploy/rundlet.service $(DESTDIR)$(PREFIX)/lib/systemd/system/rundlet.service
+	sed -i 's|/usr/local/bin|$(PREFIX)/bin|' $(DESTDIR)$(PREFIX)/lib/systemd/system/rundlet.service
 
 clean:
 	rm -rf build

@@ -21,6 +21,7 @@
 #include "ingest/commit.h"
 #include "ingest/recover.h"
 #include "loop/loop.h"
+#include "serve/follow.h"
 #include "store/store.h"
 #include "upkeep/upkeep.h"
 
@@ -184,6 +185,7 @@ static int open_commit(struct app *app, struct err *err)
 {
     if (loop_open(app->loop_count, "commit", &app->commit_loop, err) ||
         store_attach(app->store, app->commit_loop, err) ||
+        app->cache->ops->attach(app->cache, app->commit_loop, err) ||
         app->index->ops->attach(app->index, app->commit_loop, err))
         return (int)err->code;
     unsigned writers = app->index->writers, groups = store_groups(app->store);
@@ -296,6 +298,8 @@ int app_open(const struct config *config, enum app_use use, unsigned loop_count,
         .run_ttl_ms = config->cache_ttl_get_ms,
         .search_ttl_ms = config->cache_ttl_search_ms,
     };
+    if (app->index->shared && loop_count > 0 && use == APP_WRITE)
+        app->serve.follow = follow_start(app->index, app->loops[0], &app->generation);
     *result = app;
     return 0;
 
@@ -306,14 +310,16 @@ fail:
 
 int app_keep_up(struct app *app, struct err *err)
 {
-    if (config_is_url(app->config->objects))
-        return 0; /* a bucket has no segments to seal */
+    bool bucket = config_is_url(app->config->objects);
+    if (bucket && !app->index->shared)
+        return 0; /* there is nothing to seal, and nothing without a row */
     return upkeep_start(
         &(struct upkeep_config){
             .store = app->store,
             .index = app->index,
             .writer = app->commit_loop,
             .loop_index = app->loop_count + 1,
+            .gc_grace_ms = bucket ? app->config->gc_grace_ms : 0,
             .idle_ms = (uint64_t)app->config->seal_idle_ms,
             .bytes_per_sec = app->config->seal_rate,
         },
@@ -325,6 +331,7 @@ void app_close(struct app *app)
     if (!app)
         return;
     upkeep_stop(app->upkeep);
+    follow_free(app->serve.follow);
     if (app->started) {
         commit_end(app->commit);
         loop_join(app->commit_loop);
@@ -335,6 +342,8 @@ void app_close(struct app *app)
     store_close(app->store);
     if (app->cache)
         app->cache->ops->close(app->cache);
+    /* Now nothing of theirs is on a loop any more. */
+    upkeep_free(app->upkeep);
     loop_close(app->commit_loop);
     for (unsigned i = 0; i < app->loop_count; i++)
         loop_close(app->loops[i]);

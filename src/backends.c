@@ -248,6 +248,12 @@ static int open_sqlite(struct app *app, struct err *err)
         &app->index, err);
 }
 
+/* Of the bucket that nodes share, or of the directory of the one. */
+static const char *deployment_of(const struct app *app)
+{
+    return backends_shared(app->config) ? store_bucket_id(app->store) : app->id;
+}
+
 static int open_postgres(struct app *app, struct err *err)
 {
     const struct config *config = app->config;
@@ -259,7 +265,7 @@ static int open_postgres(struct app *app, struct err *err)
             .queue = QUEUE_MAX,
             .deadline_ms = (unsigned)config->read_timeout_ms,
             .commit_ms = (unsigned)config->commit_timeout_ms,
-            .deployment = shared ? store_bucket_id(app->store) : app->id,
+            .deployment = deployment_of(app),
             .shared = shared,
             .migrate = app->use != APP_READ,
         },
@@ -293,7 +299,7 @@ int backends_open_cache(struct app *app, struct err *err)
         &(struct cache_redis_config){
             .url = config->cache,
             .near = near,
-            .secret = config->cache_secret,
+            .secret = config->cache_secret ? config->cache_secret : deployment_of(app),
             .timeout_ms = (unsigned)config->cache_timeout_ms,
             .pending_max = PENDING,
         },

@@ -32,6 +32,7 @@ struct loading {
     struct said said[SETTINGS];
     struct lent lent;
     const char *file; /* --config; NULL when not given */
+    bool alone;       /* only the file speaks for settings */
     const char **args;
     size_t arg_count;
 };
@@ -114,7 +115,10 @@ static int variable(struct loading *load, enum source source, const char *name, 
     const size_t prefix_len = sizeof prefix - 1;
     if (value[0] == '\0')
         return 0;
-    if (len <= prefix_len || memcmp(name, prefix, prefix_len) != 0) {
+    bool ours_not = len <= prefix_len || memcmp(name, prefix, prefix_len) != 0;
+    if (load->alone && !ours_not)
+        return 0;
+    if (ours_not) {
         lent_say(&load->lent, source, name, len, value);
         return 0;
     }
@@ -361,7 +365,7 @@ static int collect(struct loading *load, int argc, char *const *argv, char *cons
     r = environment_say(load, environment, err);
     if (r)
         return r;
-    if (access(".env", F_OK) == 0) {
+    if (!load->alone && access(".env", F_OK) == 0) {
         r = file_say(load, DOTENV, ".env", err);
         if (r)
             return r;
@@ -384,14 +388,17 @@ static int settle(struct loading *load, struct err *err)
     return r ? r : check_together(load->config, err);
 }
 
-int config_load(int argc, char *const *argv, char *const *environment, const char *const *others,
-                struct config **result, struct err *err)
+static int load_config(int argc, char *const *argv, char *const *environment,
+                       const char *const *others, bool alone, struct config **result,
+                       struct err *err)
 {
     struct arena *arena = arena_new(FIRST_BLOCK);
     struct config *config = arena_make(arena, struct config, 1);
     size_t most_args = argc > 0 ? (size_t)argc : 1;
-    struct loading load = {
-        .config = config, .arena = arena, .args = arena_make(arena, const char *, most_args)};
+    struct loading load = {.config = config,
+                           .arena = arena,
+                           .args = arena_make(arena, const char *, most_args),
+                           .alone = alone};
     config->arena = arena;
 
     int r = collect(&load, argc, argv, environment ? environment : environ, others, err);
@@ -407,6 +414,24 @@ int config_load(int argc, char *const *argv, char *const *environment, const cha
     config->arg_count = load.arg_count;
     *result = config;
     return 0;
+}
+
+int config_load(int argc, char *const *argv, char *const *environment, const char *const *others,
+                struct config **result, struct err *err)
+{
+    return load_config(argc, argv, environment, others, false, result, err);
+}
+
+int config_load_file(const char *path, struct config **result, struct err *err)
+{
+    char name[] = "rundlet", option[] = "--config";
+    char *copy = strdup(path);
+    if (!copy)
+        abort();
+    char *const argv[] = {name, option, copy, NULL};
+    int r = load_config(3, argv, NULL, NULL, true, result, err);
+    free(copy);
+    return r;
 }
 
 bool config_is_url(const char *place)

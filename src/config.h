@@ -61,6 +61,10 @@ int config_load(int argc, char *const *argv, char *const *environment, const cha
                 struct config **result, struct err *err);
 void config_free(struct config *config); /* NULL is fine */
 
+/* Of another deployment: what the file says, and AWS's variables; nothing else of
+ * this process's surroundings. */
+int config_load_file(const char *path, struct config **result, struct err *err);
+
 /* Of a place: is it a URL, and not a word?  And as it may be shown: without user,
  * password and options. */
 bool config_is_url(const char *place);

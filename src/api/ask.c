@@ -47,6 +47,16 @@ bool ask_fields(struct http_request *request, const struct form *form, uint32_t 
     return true;
 }
 
+bool ask_strong(struct http_request *request, const struct form *form, bool *strong)
+{
+    struct str value = form_get(form, STR("consistency"));
+    *strong = str_eq(value, STR("strong"));
+    if (!value.at || *strong || str_eq(value, STR("eventual")))
+        return true;
+    fail_value(request, "enum", "query", "consistency", "Input should be 'strong' or 'eventual'");
+    return false;
+}
+
 /* A whole number in decimal; false for anything else.  A very large one is
  * large enough. */
 static bool number(struct str text, long *value)

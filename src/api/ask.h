@@ -23,4 +23,6 @@ bool ask_id(struct http_request *request, struct uuid *id);
 bool ask_fields(struct http_request *request, const struct form *form, uint32_t *fields);
 
 /* trace_id, name, limit, cursor. */
+/* consistency=strong: nothing that any node acknowledged before may be missed. */
+bool ask_strong(struct http_request *request, const struct form *form, bool *strong);
 bool ask_query(struct http_request *request, const struct form *form, struct query *query);

@@ -45,7 +45,9 @@ static void begun(struct http_request *request)
     struct form form;
     struct uuid id;
     uint32_t fields;
-    if (!ask_form(request, &form) || !ask_id(request, &id) || !ask_fields(request, &form, &fields))
+    bool strong; /* a run is read by the version of its row, whichever node wrote it */
+    if (!ask_form(request, &form) || !ask_id(request, &id) ||
+        !ask_fields(request, &form, &fields) || !ask_strong(request, &form, &strong))
         return;
     struct getter *g = calloc(1, sizeof *g);
     if (!g)

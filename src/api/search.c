@@ -8,11 +8,13 @@ static void begun(struct http_request *request)
     struct form form;
     struct query query;
     uint32_t fields;
+    bool strong;
     if (!ask_form(request, &form) || !ask_query(request, &form, &query) ||
-        !ask_fields(request, &form, &fields))
+        !ask_fields(request, &form, &fields) || !ask_strong(request, &form, &strong))
         return;
     struct page *page = page_new(request, fields);
     page_runs(page)->query = query;
+    page_runs(page)->strong = strong;
     page_search(page);
 }
 

@@ -11,6 +11,7 @@
 #include "cache/cache.h"
 #include "index/index.h"
 #include "ingest/commit.h"
+#include "serve/follow.h"
 #include "store/store.h"
 
 static void reply_text(struct http_request *request, int status, const char *type,
@@ -35,11 +36,12 @@ static void health(struct http_request *request)
     reply_text(request, 200, "application/json", &text);
 }
 
-/* Can a batch be stored, and a run be found?  A look at the index, and what the
- * writer last met. */
+/* Can a batch be stored, and a run be found?  A look at the index, one at the
+ * store, and what the writer last met. */
 struct readiness {
     struct http_request *request;
     struct index_find find;
+    struct store_probe probe;
     struct uuid nobody;
     bool gone;
 };
@@ -51,15 +53,29 @@ static void add_reason(struct text *reasons, const char *reason)
     text_addf(reasons, "\"%s\"", reason);
 }
 
+static void probed(struct op *op);
+
 static void looked(struct op *op)
 {
     struct readiness *r = op_owner(op, struct readiness, find.op);
+    struct api *api = http_context(r->request);
+    r->probe.op = (struct op){.loop = op->loop, .done = probed};
+    store_probe(api->serve.store, &r->probe);
+}
+
+static void probed(struct op *op)
+{
+    struct readiness *r = op_owner(op, struct readiness, probe.op);
     struct http_request *request = r->request;
     struct api *api = http_context(request);
     bool gone = r->gone;
     struct text reasons = {0}, text = {0};
-    if (op->err.code)
+    if (r->find.op.err.code)
         add_reason(&reasons, "the index cannot be read");
+    else if (!follow_is_fresh(api->serve.follow))
+        add_reason(&reasons, "what other nodes store is not heard of in time");
+    if (op->err.code)
+        add_reason(&reasons, "the bucket cannot be reached");
     switch (commit_trouble(api->commit)) {
     case ERR_OK:
         break;
@@ -67,7 +83,8 @@ static void looked(struct op *op)
         add_reason(&reasons, "the disk is full: free some space; writes are refused until then");
         break;
     case ERR_UNAVAILABLE:
-        add_reason(&reasons, "the index is behind the log and is being repaired");
+        add_reason(&reasons, "the last write failed: what it needs could not be reached, or the "
+                             "index is behind the log and is being repaired");
         break;
     case ERR_INVALID:
     case ERR_DENIED:

@@ -1,7 +1,8 @@
 /* redis.c - a second level in Redis, behind a cache of this process.
  *
  * get, put, abandon, drop and sizes are the near cache's.  For recall and share
- * each loop has a client with one connection, made when it is first wanted:
+ * each loop has a client with one connection, made when the loop begins to turn,
+ * and again when it is wanted:
  *
  *   want()      may Redis be asked?  Begins to connect when it may be tried again
  *   located()   its address is known: connect, and send AUTH, SELECT and PING
@@ -337,15 +338,9 @@ static bool want(struct client *client)
         return false;
     if (!client->context && !client->lookup && clock_mono_us() >= client->rest_until_us)
         locate(client);
-    if (!client->greeted)
-        return false;
-    if (client->failures >= FAILURES_MAX && client->commands > 0)
-        return false; /* one at a time, until one was answered */
-    if (client->commands >= COMMANDS_MAX) {
-        fail(client, "thousands of commands are not answered");
-        return false;
-    }
-    return true;
+    /* While the circuit is not closed again one at a time. */
+    size_t most = client->failures >= FAILURES_MAX ? 1 : COMMANDS_MAX;
+    return client->greeted && client->commands < most;
 }
 
 /* --- commands and replies --- */
@@ -503,6 +498,7 @@ static void late(void *context)
     int64_t now_us = clock_mono_us();
     bool timed_out = false;
     client->rings_us = 0;
+    (void)want(client); /* as at the start: before there is somebody who would miss */
     for (struct command *c = client->oldest; c; c = c->next)
         if (c->recall && now_us - c->sent_us >= redis->timeout_us) {
             answer(c, METRIC_CACHE_RECALLS_TIMEOUT);
@@ -547,6 +543,8 @@ static int attach(struct cache *cache, struct loop *loop, struct err *err)
     client->end = &client->oldest;
     client->timer = timer_new(loop, late, client);
     client->open_ms = OPEN_MS;
+    client->rings_us = clock_mono_us();
+    timer_start(client->timer, 0);
     redis->clients[index] = client;
     return 0;
 }

@@ -143,7 +143,9 @@ int command_backup(const struct config *config, const struct command_args *args)
     struct backup backup = {0};
     struct out out = {0};
     struct text text = {0};
-    int lock = -1, r = check_apart(config->data, dest, &err);
+    int lock = -1, r = local_only(config, "backup", &err);
+    if (!r)
+        r = check_apart(config->data, dest, &err);
     progress_start(&progress);
     if (!r)
         r = app_lock(dest, &lock, &err);
@@ -210,7 +212,9 @@ int command_restore(const struct config *config, const struct command_args *args
     struct out out = {0};
     struct text text = {0};
     progress_start(&progress);
-    int r = copy_back(args->words[0], config->data, &progress, &backup, &err);
+    int r = local_only(config, "restore", &err);
+    if (!r)
+        r = copy_back(args->words[0], config->data, &progress, &backup, &err);
     if (!r) {
         progress_show(&progress, "building the index of %s", config->data);
         r = local_open(config, APP_REBUILD, &app, &err);

@@ -73,6 +73,9 @@ int command_export(const struct config *config, const struct command_args *args)
 int command_verify(const struct config *config, const struct command_args *args);
 int command_reindex(const struct config *config, const struct command_args *args);
 int command_pack(const struct config *config, const struct command_args *args);
+int command_gc(const struct config *config, const struct command_args *args);
+int command_migrate(const struct config *config, const struct command_args *args);
+int command_move(const struct config *config, const struct command_args *args);
 int command_backup(const struct config *config, const struct command_args *args);
 int command_restore(const struct config *config, const struct command_args *args);
 int command_version(const struct config *config, const struct command_args *args);

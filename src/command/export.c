@@ -3,7 +3,8 @@
  * The log is walked, oldest first.  It may hold a run more than once: a batch
  * that was sent again with others in it is stored whole.  The index knows
  * which copy is the run, so the others are left out; a run that the index does
- * not know yet is printed.  Without an index, as in a backup or where damage
+ * not know yet is printed - unless nodes share it: what that does not know was
+ * never acknowledged.  Without an index, as in a backup or where damage
  * forbids to make one, all copies are printed: importing them is no harm.
  */
 #include <stdio.h>
@@ -129,8 +130,9 @@ static int print_some(struct export *export, const struct record *record, struct
         r = local_wait(&find.op, err);
         for (size_t i = 0; i < n && !r; i++) {
             const struct index_row *row = &find.rows[i];
-            if (!row->found || (row->place.container == places[i].container &&
-                                row->place.ordinal == places[i].ordinal))
+            bool unknown = !row->found && !export->app->index->shared; /* else it is no run */
+            if (unknown || (row->found && row->place.container == places[i].container &&
+                            row->place.ordinal == places[i].ordinal))
                 as_sent_print(&export->to, &runs[i]);
         }
     }
@@ -154,7 +156,7 @@ static int visit(void *context, const struct record *record, struct place first,
 static int open_it(struct export *export, const struct config *config, struct err *err)
 {
     int r = local_open(config, APP_READ, &export->app, err);
-    if (r && local_log(config, &export->store, NULL) == 0) {
+    if (r && !config_is_url(config->objects) && local_log(config, &export->store, NULL) == 0) {
         talk("%s; without it, a run that was stored twice is printed twice", err->text);
         return 0;
     }

@@ -45,6 +45,27 @@ int local_log(const struct config *config, struct store **result, struct err *er
     return r;
 }
 
+int local_store(const struct config *config, struct app **app, struct store **store,
+                struct err *err)
+{
+    if (!config_is_url(config->objects))
+        return local_log(config, store, err);
+    int r = local_open(config, APP_READ, app, err);
+    if (!r)
+        *store = (*app)->store;
+    return r;
+}
+
+int local_only(const struct config *config, const char *command, struct err *err)
+{
+    if (!config_is_url(config->objects))
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "%s is for runs kept in a data directory, and objects names a bucket: see "
+                   "docs/scaling.md for what to do with one",
+                   command);
+}
+
 struct loop *local_loop(const struct app *app)
 {
     return app->loops[0];

@@ -21,6 +21,14 @@ int local_open(const struct config *config, enum app_use use, struct app **resul
 /* Only its log, to read: when the index cannot be opened, or is not to be. */
 int local_log(const struct config *config, struct store **result, struct err *err);
 
+/* What runs are stored in, to read: a log needs no index for that, a bucket is
+ * opened with it.  NULL in `*app`: the store is the caller's to close. */
+int local_store(const struct config *config, struct app **app, struct store **store,
+                struct err *err);
+
+/* ERR_INVALID, and what to do instead, when the runs are not in DATA. */
+int local_only(const struct config *config, const char *command, struct err *err);
+
 struct loop *local_loop(const struct app *app);
 
 /* An operation for local_wait(): (struct op){.loop = local_loop(app), .done = local_done}. */

@@ -14,6 +14,7 @@
 #include "base/disk.h"
 #include "base/text.h"
 #include "command/command.h"
+#include "command/local.h"
 #include "command/nearest.h"
 #include "command/talk.h"
 #include "config.h"
@@ -298,7 +299,9 @@ int command_pack(const struct config *config, const struct command_args *args)
     text_addf(&look.segments, "%s/segments", config->data);
     text_addf(&look.packs, "%s/packs", config->data);
     int status = COMMAND_FAILED;
-    int r = containers_list(text_str(&look.segments), text_str(&look.packs), &look.list, &err);
+    int r = local_only(config, "pack", &err);
+    if (!r)
+        r = containers_list(text_str(&look.segments), text_str(&look.packs), &look.list, &err);
     if (r == ERR_NOT_FOUND)
         talk("%.100s holds no runs: name the directory that does with --data", config->data);
     else if (r)

@@ -32,8 +32,11 @@ int command_reindex(const struct config *config, const struct command_args *args
     struct progress progress;
     struct out out = {0};
     progress_start(&progress);
-    int r = has_segments(config, &err);
-    progress_show(&progress, "building the index of %s", config->data);
+    int r = config_is_url(config->objects) ? 0 : has_segments(config, &err);
+    char from[256];
+    config_show_place(config_is_url(config->objects) ? config->objects : config->data, from,
+                      sizeof from);
+    progress_show(&progress, "building the index of %s", from);
     if (!r)
         r = local_open(config, APP_REBUILD, &app, &err);
     progress_end(&progress);

@@ -16,6 +16,7 @@
 
 #include "api/api.h"
 #include "app.h"
+#include "backends.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/text.h"
@@ -167,9 +168,14 @@ static int listen_and_serve(struct server *server, const struct config *config,
     char address[128];
     snprintf(address, sizeof address, strchr(config->listen.host, ':') ? "[%s]:%u" : "%s:%u",
              config->listen.host, http_port(server->http));
-    log_event(LOG_INFO, "listening", LOG_C("address", address), LOG_C("data", config->data),
-              LOG_C("objects", config->objects), LOG_C("index", config->index),
-              LOG_C("cache", config->cache), LOG_N("loops", app->loop_count));
+    char objects[256], index[256], cache[256];
+    config_show_place(config->objects, objects, sizeof objects);
+    config_show_place(config->index, index, sizeof index);
+    config_show_place(config->cache, cache, sizeof cache);
+    log_event(LOG_INFO, "listening", LOG_C("address", address),
+              LOG_C("data", backends_need_data(config) ? config->data : ""),
+              LOG_C("objects", objects), LOG_C("index", index), LOG_C("cache", cache),
+              LOG_N("loops", app->loop_count));
     wait_for_end(server, config, signals);
     for (unsigned i = 0; i < app->loop_count; i++)
         loop_join(app->loops[i]);

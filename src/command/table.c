@@ -140,6 +140,54 @@ const struct command commands[] = {
         .run = command_pack,
     },
     {
+        .name = "move",
+        .usage = "--to FILE",
+        .line = "Copy every stored run to another deployment, and compare.",
+        .more =
+            "FILE holds the settings of the deployment the runs go to, as its nodes have them "
+            "(objects, index\nand so on, a line each); which they come from, the other settings "
+            "say. Every run is stored there\nas it is here, with its times, then read back and "
+            "compared byte by byte. What is there already is\nleft as it is, so a move that was "
+            "interrupted is simply run again; and again at the end, for what\ncame meanwhile. "
+            "Nothing is removed here.\n\nThe sums are printed as one JSON object. Ends with 1 when "
+            "runs were left out: damaged ones, and\nthose of which the other deployment has "
+            "different content.",
+        .options =
+            {
+                {"--to=", "FILE", "The settings of the deployment to copy to."},
+            },
+        .run = command_move,
+    },
+    {
+        .name = "gc",
+        .usage = "",
+        .line = "Remove from the bucket what no row leads to.",
+        .more =
+            "For objects=s3://... with index=postgres://...: what was put and then not committed, "
+            "once it is\nolder than the setting gc_grace. Nodes do the same by themselves. After "
+            "the database was restored\nfrom a backup, or failed over to a copy that was behind, "
+            "run `rundlet reindex` first: it takes in\nwhat the database lost. The sums are "
+            "printed "
+            "as one JSON object.",
+        .options =
+            {
+                {"--look", NULL, "Only count; remove nothing."},
+            },
+        .run = command_gc,
+    },
+    {
+        .name = "migrate",
+        .usage = "up | down N | status | sql",
+        .line = "Bring the schema of PostgreSQL up to date, or back.",
+        .more =
+            "Nodes do `up` by themselves when they start. `down N` goes back to step N, `status` "
+            "says which\nsteps are applied, `sql` prints all of them, for who applies them by "
+            "hand.",
+        .least_words = 1,
+        .most_words = 2,
+        .run = command_migrate,
+    },
+    {
         .name = "backup",
         .usage = "DEST",
         .line = "Copy the stored runs to another directory; again later, only what is new.",

@@ -42,7 +42,7 @@ enum index_verdict {
 };
 
 struct index_batch {
-    const struct record *record; /* in: borrowed until done */
+    const struct record *record; /* in: borrowed until commit or rollback is done */
     struct place first;          /* in: of the record's first run */
     uint64_t sequence;           /* in: becomes the rows' version */
     enum index_verdict verdict;  /* out */
@@ -50,13 +50,14 @@ struct index_batch {
     uint32_t conflict;           /* out: INDEX_CONFLICT: which run of the record */
 };
 
-/* Judge batches in order, each atomically, in the open transaction of `writer`
- * (opened by the first stage).  A batch sees the rows of those staged before it.
- * On an error nothing of this transaction may be committed: roll back.  A run
- * that fails its check (record_run) is an error too.
+/* Judge batches in order, each atomically, for the next commit of `writer`.  A
+ * batch sees the rows of those this writer staged before it.  On an error nothing
+ * that was staged may be committed: roll back.  A run that fails its check
+ * (record_run) is an error too.
  *
- * Transactions of different writers may be open at once; a run that another one
- * has staged makes this one wait for its end.  One stage at a time in a process. */
+ * One stage at a time in a process; several writers may have something staged.
+ * What a shared index has staged is not in the database yet: a run that somebody
+ * else commits before makes this writer's commit fail with ERR_CONFLICT. */
 struct index_stage {
     struct op op;
     unsigned writer; /* in: below index->writers */
@@ -65,7 +66,8 @@ struct index_stage {
 };
 
 /* Make what was staged visible, together with the mark.  On success every later
- * find and search sees it.  Also legal with nothing staged.  A shared index finds
+ * find and search sees it.  Also legal with nothing staged.  ERR_CONFLICT: judge
+ * again; nothing was committed.  A shared index finds
  * out itself what became of a commit whose answer was lost; where it cannot, the
  * error is ERR_TIMEOUT, and the rows may be there or not. */
 struct index_commit {
@@ -95,6 +97,23 @@ struct index_durable {
 struct index_follow {
     struct op op;
     uint64_t commits; /* out */
+};
+
+/* Which containers have rows that lead to them?  For an index of one process, which
+ * takes in all there is, every one has. */
+struct index_known {
+    struct op op;
+    const uint64_t *containers; /* in: borrowed until done */
+    size_t count;
+    bool *known; /* out: `count`, the caller's room */
+};
+
+/* See that no commit can ever lead to this container, unless one did: then it is
+ * `live`, and must stay. */
+struct index_condemn {
+    struct op op;
+    uint64_t container;
+    bool live; /* out */
 };
 
 struct index_row {
@@ -136,6 +155,8 @@ struct index_ops {
     void (*find)(struct index *index, struct index_find *find);
     void (*search)(struct index *index, struct index_search *search);
     void (*follow)(struct index *index, struct index_follow *follow);
+    void (*known)(struct index *index, struct index_known *known);
+    void (*condemn)(struct index *index, struct index_condemn *condemn);
     uint64_t (*runs)(struct index *index); /* rows, roughly; any thread; for metrics */
     void (*close)(struct index *index);    /* after the loops have ended */
 };

@@ -244,6 +244,22 @@ static void follow(struct index *index, struct index_follow *follow)
     op_finish(&follow->op);
 }
 
+/* All that the log has is in it, or will be. */
+static void known(struct index *index, struct index_known *known)
+{
+    (void)index;
+    for (size_t i = 0; i < known->count; i++)
+        known->known[i] = true;
+    op_finish(&known->op);
+}
+
+static void condemn(struct index *index, struct index_condemn *condemn)
+{
+    (void)index;
+    condemn->live = true;
+    op_finish(&condemn->op);
+}
+
 static uint64_t runs(struct index *index)
 {
     struct memory *m = memory_of(index);
@@ -276,6 +292,8 @@ static const struct index_ops memory_ops = {
     .find = find,
     .search = search,
     .follow = follow,
+    .known = known,
+    .condemn = condemn,
     .runs = runs,
     .close = close_memory,
 };

@@ -291,8 +291,11 @@ static void end(struct group *g, const struct err *err)
     g->count = 0;
     g->busy = g->again = false;
     commit->busy--;
-    if (is_down(err->code) && !commit->behind)
-        refuse_waiting(commit, err);
+    if (is_down(err->code) && !commit->behind) {
+        struct err refused = *err;
+        refused.code = ERR_UNAVAILABLE; /* of theirs nothing was tried */
+        refuse_waiting(commit, &refused);
+    }
     wake(commit);
 }
 
@@ -354,7 +357,7 @@ static void judge(struct group *g)
 /* Has enough gathered for a further group beside those on their way? */
 static bool is_time(struct commit *commit)
 {
-    if (commit->busy == 0 || commit->waiting_bytes >= commit->config.gather)
+    if (commit->busy == 0 || commit->waiting_bytes >= commit->config.gather || commit->ending)
         return true;
     int64_t waited_us = clock_mono_us() - commit->waiting_since_us;
     int64_t flush_us = commit->config.flush_ms * INT64_C(1000);

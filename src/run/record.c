@@ -257,3 +257,38 @@ struct record record_copy(const struct record *record, struct arena *arena)
     result.parts = parts;
     return result;
 }
+
+struct record record_make(const struct run *runs, uint32_t count, int64_t received_us,
+                          struct arena *arena)
+{
+    size_t spans = 0, raw = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        spans += (size_t)__builtin_popcount(runs[i].present) * RECORD_SPAN;
+        raw += runs[i].raw.len;
+    }
+    size_t table_len = (size_t)count * RECORD_ENTRY + spans;
+    assert(table_len <= UINT32_MAX && raw <= UINT32_MAX);
+    struct buf *buf = buf_new(table_len + raw);
+    if (!buf)
+        abort();
+    arena_keep(arena, buf);
+    buf->len = table_len + raw;
+    size_t spans_at = (size_t)count * RECORD_ENTRY, raw_at = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct run *run = &runs[i];
+        size_t len = (size_t)__builtin_popcount(run->present) * RECORD_SPAN;
+        record_write_entry(buf->at + (size_t)i * RECORD_ENTRY, run, (uint32_t)spans_at,
+                           (uint32_t)raw_at);
+        if (len > 0)
+            memcpy(buf->at + spans_at, run->spans, len);
+        if (run->raw.len > 0)
+            memcpy(buf->at + table_len + raw_at, run->raw.at, run->raw.len);
+        spans_at += len;
+        raw_at += run->raw.len;
+    }
+    return (struct record){.count = count,
+                           .received_us = received_us,
+                           .table = {buf->at, table_len},
+                           .body = {buf->at + table_len, raw},
+                           .fresh = true};
+}

@@ -94,6 +94,10 @@ struct uuid record_id(const struct record *record, uint32_t i);
 /* Bytes of the runs with their entries and spans. */
 uint64_t record_weight(const struct record *record);
 
+/* Runs, decoded and so verified, as a record of their own, in the arena. */
+struct record record_make(const struct run *runs, uint32_t count, int64_t received_us,
+                          struct arena *arena);
+
 /* The same record, in the arena; or `count` of its runs, all of them sound. */
 struct record record_copy(const struct record *record, struct arena *arena);
 struct record record_copy_some(const struct record *record, uint32_t from, uint32_t count,

@@ -37,6 +37,11 @@ struct buf *encode_answer(const struct splice *splice, enum coding coding)
     return answer;
 }
 
+bool encoded_is(const struct buf *answer, enum coding coding)
+{
+    return answer->len > 0 && (answer->at[0] == (char)coding || answer->at[0] == CODING_IDENTITY);
+}
+
 enum coding encoded_coding(const struct buf *answer)
 {
     return (enum coding)answer->at[0];

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/codec.h"
 #include "base/str.h"
 
@@ -15,6 +17,9 @@ enum { ENCODE_ABOVE = 1024 /* bytes; smaller answers are not worth it */ };
 
 /* One reference; NULL when memory is short. */
 struct buf *encode_answer(const struct splice *splice, enum coding coding);
+
+/* Could it be an answer in that coding?  For one that was kept elsewhere. */
+bool encoded_is(const struct buf *answer, enum coding coding);
 
 enum coding encoded_coding(const struct buf *answer);
 struct str encoded_body(const struct buf *answer);

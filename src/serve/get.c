@@ -2,8 +2,10 @@
  *
  *   serve_get()  ask the cache
  *   cached()     there: answer.  Else find the row
- *   found()      unknown, or the client has it already: answer.  Else read it
- *   got()        splice it, keep it, answer
+ *   found()      unknown, or the client has it already: answer.  Else ask the second
+ *                level of the cache for this version of the row
+ *   recalled()   there: keep it near, answer.  Else read it
+ *   got()        splice it, keep it, share it, answer
  *
  * An answer over CACHE_VALUE_MAX is not copied together: its parts are views
  * of what was read, and its size is charged to the budget until it was sent.
@@ -23,6 +25,7 @@
 
 static void cached(struct op *op);
 static void found(struct op *op);
+static void recalled(struct op *op);
 static void got(struct op *op);
 
 static struct str key_of(struct serve_get *get)
@@ -35,6 +38,7 @@ static struct str key_of(struct serve_get *get)
     p += 4;
     *p++ = (char)get->only;
     *p++ = (char)get->coding;
+    *p++ = RENDER_VERSION; /* nodes that share a cache may not be of one build */
     return (struct str){get->key, (size_t)(p - get->key)};
 }
 
@@ -46,8 +50,7 @@ static void make_etag(struct serve_get *get, uint64_t version)
     struct str key = key_of(get);
     memcpy(of, key.at, key.len);
     put_u64(of + key.len, version);
-    of[key.len + 8] = RENDER_VERSION;
-    XXH128_hash_t h = XXH3_128bits(of, key.len + 9);
+    XXH128_hash_t h = XXH3_128bits(of, key.len + 8);
     char text[SERVE_ETAG + 1];
     snprintf(text, sizeof text, "\"%016llx%016llx\"", (unsigned long long)h.high64,
              (unsigned long long)h.low64);
@@ -130,6 +133,35 @@ static void found(struct op *op)
         op_finish(&get->op);
         return;
     }
+    get->recall = (struct cache_recall){
+        .op = {.loop = get->op.loop, .done = recalled},
+        .key = get->cached.key,
+        .version = row->version,
+    };
+    get->serve->cache->ops->recall(get->serve->cache, &get->recall);
+}
+
+/* Near, for whoever asks next; this ends the flight too. */
+static void keep(struct serve_get *get)
+{
+    get->serve->cache->ops->put(get->serve->cache, get->op.loop, get->cached.key,
+                                get->find.rows[0].version, get->cached.generation, get->whole,
+                                get->serve->run_ttl_ms);
+}
+
+static void recalled(struct op *op)
+{
+    struct serve_get *get = op_owner(op, struct serve_get, recall.op);
+    const struct index_row *row = &get->find.rows[0];
+    if (op->err.code == ERR_OK && encoded_is(get->recall.value, get->coding)) {
+        get->whole = get->recall.value;
+        get->hit = true;
+        keep(get);
+        op_finish(&get->op);
+        return;
+    }
+    if (op->err.code == ERR_OK)
+        buf_unref(get->recall.value);
     /* The bytes read live in the arena, and count for as long as it does. */
     struct buf *charge = buf_new(0);
     struct budget *budget = get->serve->budget;
@@ -189,9 +221,10 @@ static void got(struct op *op)
             fail(get, &err);
             return;
         }
-        get->serve->cache->ops->put(get->serve->cache, get->op.loop, get->cached.key,
-                                    get->find.rows[0].version, get->cached.generation, get->whole,
-                                    get->serve->run_ttl_ms);
+        keep(get);
+        get->serve->cache->ops->share(get->serve->cache, get->op.loop, get->cached.key,
+                                      get->find.rows[0].version, get->whole,
+                                      get->serve->run_ttl_ms);
     } else {
         abandon(get);
     }

@@ -36,13 +36,14 @@ struct serve_get {
 
     char etag[SERVE_ETAG]; /* out */
     bool not_modified;     /* out: nothing else is filled then */
-    bool hit;              /* out: it came from the cache */
+    bool hit;              /* out: no payload was read for it: it came from a cache */
     struct buf *whole;    /* out: encoded (serve/encode.h), one reference, the caller's; or NULL: */
     struct splice splice; /* out: the answer in parts, not encoded, over CACHE_VALUE_MAX */
 
     /* The journey's own. */
     struct cache_get cached;
     struct index_find find;
+    struct cache_recall recall;
     struct store_read read;
     struct place place;
     char key[32];

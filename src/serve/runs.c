@@ -1,6 +1,7 @@
 /* runs.c - see runs.h.
  *
- *   serve_search()  ask the cache ⇢ cached()  ask the index ⇢ searched()
+ *   serve_search()  if so asked, what other nodes did ⇢ looked()
+ *                   ask the cache ⇢ cached()  ask the index ⇢ searched()
  *   serve_batch()                             ask the index ⇢ looked_up()
  *   step()          read the next runs ⇢ stepped()  render them, answer
  *
@@ -24,6 +25,8 @@
 
 enum { RUN_COST = 512 /* bytes of a run's entry and spans, and of ours for it */ };
 
+static void looked(struct op *op);
+static void ask_cache(struct serve_runs *runs);
 static void cached(struct op *op);
 static void searched(struct op *op);
 static void looked_up(struct op *op);
@@ -77,8 +80,29 @@ static void ask_index(struct serve_runs *runs)
 void serve_search(struct serve_runs *runs)
 {
     runs->search = true;
+    if (runs->strong && runs->serve->follow) {
+        runs->look = (struct follow_look){.op = {.loop = runs->op.loop, .done = looked},
+                                          .follow = runs->serve->follow};
+        follow_look(&runs->look);
+    } else {
+        ask_cache(runs);
+    }
+}
+
+static void looked(struct op *op)
+{
+    struct serve_runs *runs = op_owner(op, struct serve_runs, look.op);
+    if (op->err.code)
+        fail(runs, &op->err);
+    else
+        ask_cache(runs);
+}
+
+/* Not while nobody knows what other nodes did: then the index is asked. */
+static void ask_cache(struct serve_runs *runs)
+{
     struct str key = key_of(runs);
-    if (!key.at) {
+    if (!key.at || !follow_is_fresh(runs->serve->follow)) {
         ask_index(runs);
         return;
     }

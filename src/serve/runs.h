@@ -29,6 +29,7 @@
 #include "index/index.h"
 #include "loop/op.h"
 #include "run/query.h"
+#include "serve/follow.h"
 #include "serve/serve.h"
 #include "store/store.h"
 
@@ -48,6 +49,7 @@ struct serve_runs {
     uint32_t fields;        /* in: which to show of each run */
     enum coding coding;     /* in: for a page of one step */
     struct query query;     /* in, of serve_search() */
+    bool strong;            /* in, likewise: what any node acknowledged before is found */
     const struct uuid *ids; /* in, of serve_batch(): borrowed until serve_end() */
     size_t id_count;
 
@@ -58,6 +60,7 @@ struct serve_runs {
 
     /* The journey's own. */
     bool search;
+    struct follow_look look;
     struct cache_get cached;
     struct index_search found;
     struct index_find find;

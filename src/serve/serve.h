@@ -9,6 +9,7 @@
 
 struct budget;
 struct cache;
+struct follow;
 struct index;
 struct store;
 
@@ -18,6 +19,7 @@ struct serve {
     struct cache *cache;
     struct budget *budget; /* bytes of answers in memory */
     const atomic_uint_fast64_t *generation;
+    struct follow *follow; /* of what other nodes commit; NULL: there are none */
     uint64_t run_ttl_ms, search_ttl_ms;
 };
 

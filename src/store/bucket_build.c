@@ -44,6 +44,8 @@ static struct str project_of(const struct record_part *part, const struct run *r
     uint32_t at = 0, len = 0;
     if (!run_span(run, RUN_SESSION_NAME, &at, &len))
         (void)run_span(run, RUN_SESSION_ID, &at, &len);
+    if (at > part->raw.len || len > part->raw.len - at)
+        return (struct str){0}; /* damaged: pack_build() says so */
     return (struct str){part->raw.at + at, len < PROJECT_MAX ? len : PROJECT_MAX};
 }
 

@@ -1,7 +1,8 @@
 /* bucket_name.h - the numbers of containers in a bucket, and the names of their objects.
  *
- * Shape    number: microseconds since 1970 << 12 | random bits (to the year 2255); the name is a
- *          pure function of it, so nobody has to be asked where a container is
+ * Shape    number: microseconds since 1970 << 10 | random bits (a signed 64-bit number to the
+ *          year 2255); the name is a pure function of it, so nobody has to be asked where
+ *          a container is
  * Threads  pure
  * Sources  docs/design/production.md, Objects
  */

@@ -6,6 +6,8 @@
  */
 #include "store/bucket_owner.h"
 
+#include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -29,10 +31,19 @@ static int make(struct str writer, char *room, size_t size, struct str *result, 
         return no_random(err);
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(hex + 2 * i, 3, "%02x", random[i]);
+    assert(writer.len <= BUCKET_ID);
     int len = snprintf(room, size, "%.*s%s\nwriter %.*s\n", STR_FMT(first_line), hex,
                        STR_FMT(writer.len ? writer : STR("-")));
     *result = (struct str){room, (size_t)len};
     return 0;
+}
+
+static bool is_id(const char *at)
+{
+    for (int i = 0; i < BUCKET_ID; i++)
+        if (!((at[i] >= '0' && at[i] <= '9') || (at[i] >= 'a' && at[i] <= 'f')))
+            return false;
+    return true;
 }
 
 /* What is there is ours if it says the same writer. */
@@ -42,7 +53,8 @@ static int check(struct str there, struct str writer, char id[BUCKET_ID + 1], st
     char line[64];
     int len =
         snprintf(line, sizeof line, "\nwriter %.*s\n", STR_FMT(writer.len ? writer : STR("-")));
-    if (there.len < at || memcmp(there.at, first_line.at, first_line.len) != 0)
+    if (there.len < at || memcmp(there.at, first_line.at, first_line.len) != 0 ||
+        !is_id(there.at + first_line.len))
         return err_set(err, ERR_CONFLICT,
                        "the object %.*s in the bucket is not of this program: choose another "
                        "bucket or a prefix in it",
@@ -80,7 +92,7 @@ int bucket_own(struct object_desk *desk, struct str writer, char id[BUCKET_ID + 
     if (!r)
         r = check((struct str){there->at, there->len}, writer, id, err);
     buf_unref(there);
-    if (!r)
-        *err = (struct err){0};
+    if (!r && err)
+        *err = (struct err){0}; /* that it is there already is no failure */
     return r;
 }

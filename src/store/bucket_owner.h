@@ -17,6 +17,7 @@ struct object_desk;
 
 enum { BUCKET_ID = 32 /* hex digits */ };
 
-/* `writer`: the id of the one index that may follow the bucket; empty: any node. */
+/* `writer`: the id of the one index that may follow the bucket, at most BUCKET_ID
+ * characters; empty: any node. */
 int bucket_own(struct object_desk *desk, struct str writer, char id[BUCKET_ID + 1],
                struct err *err);

@@ -12,15 +12,22 @@
  *
  * A pack whose sections are damaged is fetched whole, and made anew from its
  * blocks on the lane.
+ *
+ * What all reads together hold of objects is bounded.  A fetch that would go over
+ * it is put off until another of the same read has ended; when there is none it
+ * is refused, unless nobody else holds anything: so a read of any size comes
+ * through when it is alone.
  */
 #include "store/bucket_read.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/metric.h"
@@ -36,15 +43,16 @@ enum {
     GAP_MIN = 64 << 10,
     GAP_MAX = 4 << 20,
     RANGE_MAX = 16 << 20,
-    SMALL = 64 << 10, /* GETs that tell of latency */
-    LARGE = 1 << 20,  /* those that tell of bandwidth */
-    WHOLE_MAX = 1 << 30
+    SMALL = 64 << 10,     /* GETs that tell of latency */
+    LARGE = 1 << 20,      /* those that tell of bandwidth */
+    WHOLE_MAX = 256 << 20 /* of an object that is mended */
 };
 
 struct bucket_reader {
     struct objects *objects;
     struct shelf *shelf;
     struct lane *lane;
+    struct budget budget; /* of what is fetched and not given back */
     /* Running averages of the GETs: the time of a small one, and bytes a microsecond. */
     atomic_uint latency_us, bandwidth;
     pthread_mutex_t lock; /* over what follows */
@@ -67,7 +75,10 @@ struct journey {
     struct store_read *read;
     struct wanted *wanted; /* ascending by place */
     size_t next;           /* the first of the container that is fetched next */
-    unsigned under_way;
+    unsigned under_way;    /* fetches, also those that were put off: */
+    struct fetch *put_off;
+    unsigned put_off_count;
+    size_t charged; /* bytes of the reader's budget, by all its fetches */
     struct err err; /* the first that failed */
     int64_t began_us;
 };
@@ -77,6 +88,8 @@ struct range_get {
     struct fetch *fetch;
     int64_t began_us;
 };
+
+typedef void fetch_fn(struct fetch *f);
 
 struct fetch {
     struct journey *journey;
@@ -93,19 +106,24 @@ struct fetch {
     size_t range_count, pending;
     struct pack_held *held;
     size_t held_count;
+    size_t charged;         /* bytes of the reader's budget */
+    fetch_fn *again;        /* what was put off */
+    struct fetch *next_off; /* the next that was */
     struct err err;
     struct op unpack;
     struct arena *arena; /* what the lane fills */
     char name_room[BUCKET_NAME];
 };
 
-struct bucket_reader *bucket_reader_new(struct objects *objects, struct shelf *shelf)
+struct bucket_reader *bucket_reader_new(struct objects *objects, struct shelf *shelf,
+                                        size_t held_max)
 {
     struct bucket_reader *reader = calloc(1, sizeof *reader);
     if (!reader)
         abort();
     reader->objects = objects;
     reader->shelf = shelf;
+    reader->budget.limit = held_max;
     atomic_init(&reader->latency_us, 1000);
     atomic_init(&reader->bandwidth, 100);
     pthread_mutex_init(&reader->lock, NULL);
@@ -164,10 +182,72 @@ static size_t gap_of(const struct bucket_reader *reader)
 /* ---- one container ---- */
 
 static void start_next(struct journey *j);
+static void take_up(struct journey *j);
+static void end_fetch(struct fetch *f, const struct err *err);
 static void got_tail(struct op *op);
 static void got_runs(struct op *op);
 static void got_range(struct op *op);
 static void unpacked(struct op *op);
+
+static void failed(struct op *op)
+{
+    struct err err = op->err;
+    end_fetch(op_owner(op, struct fetch, unpack), &err);
+}
+
+/* Never inside the call that began the fetch. */
+static void fail_soon(struct fetch *f, const struct err *err)
+{
+    f->unpack = (struct op){.loop = f->journey->read->op.loop, .done = failed, .err = *err};
+    op_finish(&f->unpack);
+}
+
+static bool charged(struct fetch *f, size_t size)
+{
+    f->charged += size;
+    f->journey->charged += size;
+    return true;
+}
+
+/* Charge what the next step brings; else the fetch takes it later, or fails. */
+static bool has_room(struct fetch *f, size_t size, fetch_fn *step)
+{
+    struct journey *j = f->journey;
+    struct budget *budget = &j->reader->budget;
+    size_t alone = j->charged;
+    if (budget_take(budget, size))
+        return charged(f, size);
+    if (j->under_way - j->put_off_count > 1) {
+        f->again = step;
+        f->next_off = j->put_off;
+        j->put_off = f;
+        j->put_off_count++;
+        return false;
+    }
+    if (atomic_compare_exchange_strong(&budget->used, &alone, alone + size))
+        return charged(f, size); /* nobody else holds anything */
+    struct err err;
+    err_set(&err, ERR_BUSY, "Too many reads from the bucket are under way; try again in a moment");
+    metric_add(METRIC_STORE_READS_REFUSED, 1);
+    fail_soon(f, &err);
+    return false;
+}
+
+/* A fetch has ended: try again what was put off, or let it end too. */
+static void take_up(struct journey *j)
+{
+    struct fetch *f = j->put_off;
+    j->put_off = NULL;
+    j->put_off_count = 0;
+    while (f) {
+        struct fetch *next = f->next_off;
+        if (j->err.code)
+            fail_soon(f, &j->err);
+        else
+            f->again(f);
+        f = next;
+    }
+}
 
 static void get_soon(struct fetch *f, struct range_get *r, op_done_fn *done)
 {
@@ -195,14 +275,13 @@ static void end_read(struct journey *j)
 static void end_fetch(struct fetch *f, const struct err *err)
 {
     struct journey *j = f->journey;
-    if (err->code && !j->err.code) {
+    if (err->code && !j->err.code)
         j->err = *err;
-        if (err->code == ERR_NOT_FOUND && !f->shelved && !f->opened) /* the object, not the run */
-            j->err.code = ERR_CORRUPT;
-    }
     for (size_t i = 0; i < f->range_count; i++)
         buf_unref(f->ranges[i].get.out);
     buf_unref(f->tail.get.out);
+    budget_give(&j->reader->budget, f->charged);
+    j->charged -= f->charged;
     shelf_give_back(j->reader->shelf, f->shelved);
     pack_free(f->opened);
     free(f->ranges);
@@ -210,6 +289,7 @@ static void end_fetch(struct fetch *f, const struct err *err)
     free(f->wanted);
     free(f);
     j->under_way--;
+    take_up(j);
     start_next(j);
 }
 
@@ -243,6 +323,20 @@ static void unpacked(struct op *op)
     end_fetch(f, &op->err);
 }
 
+static void get_ranges(struct fetch *f)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < f->range_count; i++)
+        size += f->ranges[i].get.size;
+    if (!has_room(f, size, get_ranges))
+        return;
+    f->pending = f->range_count;
+    if (f->pending == 0)
+        submit_unpack(f);
+    for (size_t i = 0; i < f->range_count; i++)
+        get_soon(f, &f->ranges[i], got_range);
+}
+
 static void fetch_ranges(struct fetch *f, const struct pack_range *ranges, size_t count)
 {
     f->ranges = calloc(count + 1, sizeof *f->ranges);
@@ -255,24 +349,7 @@ static void fetch_ranges(struct fetch *f, const struct pack_range *ranges, size_
             get->offset = ranges[i].at;
             get->size = ranges[i].size;
         }
-    f->pending = f->range_count;
-    if (f->pending == 0)
-        submit_unpack(f);
-    for (size_t i = 0; i < f->range_count; i++)
-        get_soon(f, &f->ranges[i], got_range);
-}
-
-static void failed(struct op *op)
-{
-    struct err err = op->err;
-    end_fetch(op_owner(op, struct fetch, unpack), &err);
-}
-
-/* Never inside the call that began the fetch. */
-static void fail_soon(struct fetch *f, const struct err *err)
-{
-    f->unpack = (struct op){.loop = f->journey->read->op.loop, .done = failed, .err = *err};
-    op_finish(&f->unpack);
+    get_ranges(f);
 }
 
 static void plan(struct fetch *f)
@@ -289,6 +366,16 @@ static void plan(struct fetch *f)
         fetch_ranges(f, ranges, count);
 }
 
+/* What a GET failed with.  A row led here, so the object should be there. */
+static struct err failure_of(const struct fetch *f, const struct op *op)
+{
+    struct err err = op->err;
+    if (err.code == ERR_NOT_FOUND)
+        err_set(&err, ERR_CORRUPT, "the bucket has no object %.*s, where the index knows runs",
+                STR_FMT(f->name));
+    return err;
+}
+
 static void got_range(struct op *op)
 {
     struct range_get *r = op_owner(op, struct range_get, get.op);
@@ -296,9 +383,7 @@ static void got_range(struct op *op)
     if (op->err.code) {
         r->get.out = NULL;
         if (!f->err.code)
-            f->err = op->err;
-        if (op->err.code == ERR_NOT_FOUND) /* it was there a moment ago, or a row leads to it */
-            f->err.code = ERR_CORRUPT;
+            f->err = failure_of(f, op);
     } else {
         measure(f->journey->reader, r);
     }
@@ -331,7 +416,7 @@ static void got_runs(struct op *op)
 {
     struct fetch *f = op_owner(op, struct range_get, get.op)->fetch;
     struct pack *pack = f->opened;
-    struct err err = op->err;
+    struct err err = failure_of(f, op);
     if (err.code) {
         f->ranges[0].get.out = NULL;
         end_fetch(f, &err);
@@ -352,6 +437,12 @@ static void got_runs(struct op *op)
     mend(f, &err);
 }
 
+static void get_runs(struct fetch *f)
+{
+    if (has_room(f, f->ranges[0].get.size, get_runs))
+        get_soon(f, &f->ranges[0], got_runs);
+}
+
 static void fetch_runs(struct fetch *f, struct pack *pack)
 {
     const struct pack_section *section = &pack->sections[PACK_RUNS];
@@ -362,13 +453,30 @@ static void fetch_runs(struct fetch *f, struct pack *pack)
     f->range_count = 1;
     f->ranges[0].get.offset = section->at;
     f->ranges[0].get.size = (size_t)section->stored;
-    get_soon(f, &f->ranges[0], got_runs);
+    get_runs(f);
+}
+
+static void get_tail(struct fetch *f)
+{
+    if (has_room(f, f->tail.get.size, get_tail))
+        get_soon(f, &f->tail, got_tail);
 }
 
 static void fetch_tail(struct fetch *f, size_t size)
 {
     f->tail.get = (struct object_get){.tail = true, .size = size};
-    get_soon(f, &f->tail, got_tail);
+    get_tail(f);
+}
+
+/* Sound, but not what it should be: nothing would mend that. */
+static int check_pack(const struct fetch *f, const struct pack *pack, struct err *err)
+{
+    const struct pack_summary *sum = &pack->summary;
+    if (sum->number != f->number)
+        return err_set(err, ERR_CORRUPT, "object %.*s is number %016" PRIx64 " under another name",
+                       STR_FMT(f->name), sum->number);
+    return sum->runs > 0 ? 0
+                         : err_set(err, ERR_CORRUPT, "object %.*s has no runs", STR_FMT(f->name));
 }
 
 static void got_tail(struct op *op)
@@ -376,7 +484,7 @@ static void got_tail(struct op *op)
     struct fetch *f = op_owner(op, struct range_get, get.op)->fetch;
     if (op->err.code) {
         f->tail.get.out = NULL;
-        struct err err = op->err;
+        struct err err = failure_of(f, op);
         end_fetch(f, &err);
         return;
     }
@@ -387,16 +495,15 @@ static void got_tail(struct op *op)
     struct err err = {0};
     f->total = get->total;
     int r = pack_open((struct str){get->out->at, get->out->len}, get->total, &pack, &need, &err);
-    if (!r && !need && pack->summary.number != f->number) {
-        r = err_set(&err, ERR_CORRUPT, "it is number %016llx under another name",
-                    (unsigned long long)pack->summary.number);
-        pack_free(pack);
-    }
+    if (r)
+        (void)err_wrap(&err, "object %.*s", STR_FMT(f->name));
     if (r == ERR_UNAVAILABLE) /* of a newer program: trying again is of no use to anybody */
         err.code = ERR_IO;
     if (r == ERR_CORRUPT) {
         mend(f, &err);
-    } else if (r) {
+    } else if (r || (!need && check_pack(f, pack, &err))) {
+        if (!r)
+            pack_free(pack);
         end_fetch(f, &err);
     } else if (need) {
         f->tail.get.out = buf_unref(f->tail.get.out);
@@ -475,6 +582,8 @@ static void unpack(struct bucket_reader *reader, struct fetch *f)
                            f->journey->read->runs, &mend_it, err);
     if (f->whole && file.pack)
         pack_file_close(&file);
+    if (r == ERR_UNAVAILABLE) /* as in got_tail() */
+        err->code = ERR_IO;
     if (!r)
         *err = (struct err){0};
     give_scratch(reader, spare);

@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+enum { BUCKET_READ_HELD = 128 << 20 };
+
 struct bucket_reader;
 struct lane;
 struct objects;
@@ -16,7 +18,10 @@ struct op;
 struct shelf;
 struct store_read;
 
-struct bucket_reader *bucket_reader_new(struct objects *objects, struct shelf *shelf);
+/* `held_max`: bytes that all reads together hold of objects, before one of several
+ * that are under way is refused. */
+struct bucket_reader *bucket_reader_new(struct objects *objects, struct shelf *shelf,
+                                        size_t held_max);
 void bucket_reader_free(struct bucket_reader *reader); /* nothing is under way; NULL is fine */
 
 /* The work of a lane, for bucket_read(): unpacking. */

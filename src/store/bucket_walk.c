@@ -86,7 +86,8 @@ static int list_page(struct bucket_walk *walk, char hour[BUCKET_NAME], size_t *h
             *done = true;
             break;
         }
-        if (bucket_sequence(number) > walk->from)
+        /* What begins before `from` may go on behind it. */
+        if (bucket_sequence(number) + STORE_GROUP_RECORDS > walk->from)
             r = add_number(walk, number, err);
     }
     if (!r && count > 0)
@@ -132,6 +133,13 @@ static int tell(const struct visitor *v, uint64_t number, uint64_t at, const cha
     return 0;
 }
 
+/* Has the pack nothing that is asked for?  Then its damage is nobody's matter. */
+static bool is_behind(const struct bucket_walk *walk)
+{
+    const struct pack_summary *sum = &pack_walk_pack(walk->pack)->summary;
+    return sum->number != 0 && sum->last_sequence <= walk->from; /* 0: nobody knows */
+}
+
 /* `walk->pack` stays NULL when it is to be passed over. */
 static int open_pack(struct bucket_walk *walk, const struct visitor *v, uint64_t number,
                      struct err *err)
@@ -148,6 +156,10 @@ static int open_pack(struct bucket_walk *walk, const struct visitor *v, uint64_t
     }
     if (!r)
         r = pack_walk_start(&file, &walk->pack, &bad);
+    if (!r && is_behind(walk)) {
+        end_pack(walk);
+        return 0;
+    }
     if (r == ERR_CORRUPT || (r == ERR_UNAVAILABLE && v->damaged && walk->bytes)) {
         end_pack(walk);
         return tell(v, number, 0, bad.text, true, err);
@@ -182,11 +194,12 @@ static int visit_records(struct bucket_walk *walk, const struct visitor *v, uint
     struct record record;
     struct place first;
     uint64_t sequence = 0;
-    /* A pack gives its records after a sequence; one that was begun goes on by itself. */
-    while (pack_walk_next(walk->pack, 0, &record, &first, &sequence)) {
+    while (pack_walk_next(walk->pack, walk->from, &record, &first, &sequence)) {
         int r = check_whole(v, number, &record, err);
         if (!r) {
             walk->reached = sequence;
+            if (sequence > walk->highest)
+                walk->highest = sequence;
             r = v->visit(v->context, &record, first, sequence, err);
         }
         if (r)
@@ -220,7 +233,7 @@ static int walk_on(struct bucket_walk *walk, const struct visitor *v, struct err
 }
 
 int bucket_walk(struct bucket_walk *walk, uint64_t after, store_visit_fn *visit,
-                store_damaged_fn *damaged, void *context, uint64_t *reached, struct err *err)
+                store_damaged_fn *damaged, void *context, uint64_t *highest, struct err *err)
 {
     const struct visitor v = {visit, damaged, context};
     if (!walk->under_way || walk->reached != after) {
@@ -228,11 +241,11 @@ int bucket_walk(struct bucket_walk *walk, uint64_t after, store_visit_fn *visit,
         bucket_walk_end(walk);
         walk->under_way = true;
         walk->from = walk->reached = after;
-        if (after > 0) /* one node's numbers grow with its sequences */
-            list_after(walk, bucket_hour(after, room));
+        if (after > STORE_GROUP_RECORDS) /* numbers grow with the sequences of their records */
+            list_after(walk, bucket_hour(after - STORE_GROUP_RECORDS, room));
     }
     int r = walk_on(walk, &v, err);
-    *reached = walk->reached;
+    *highest = walk->highest;
     if (r >= 0) /* at the end, or it failed: nothing to go on from */
         bucket_walk_end(walk);
     return r;

@@ -28,6 +28,7 @@ struct bucket_walk {
     bool under_way;
     uint64_t from;     /* what the walk began behind */
     uint64_t reached;  /* sequence of the last record that was visited */
+    uint64_t highest;  /* the greatest of all; of several nodes not the last */
     uint64_t *numbers; /* of an hour, ascending; heap */
     size_t count, cap, next;
     struct text after; /* the next listing begins behind this name */
@@ -36,7 +37,7 @@ struct bucket_walk {
     struct pack_held held; /* the same */
 };
 
-/* As store_walk(); `*reached` is the last sequence that was seen, 0: none. */
+/* As store_walk(); `*highest` is the greatest sequence that was seen, 0: none. */
 int bucket_walk(struct bucket_walk *walk, uint64_t after, store_visit_fn *visit,
-                store_damaged_fn *damaged, void *context, uint64_t *reached, struct err *err);
+                store_damaged_fn *damaged, void *context, uint64_t *highest, struct err *err);
 void bucket_walk_end(struct bucket_walk *walk);

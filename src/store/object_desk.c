@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "loop/loop.h"
 #include "store/object.h"
 
@@ -50,11 +51,11 @@ static void answered(struct op *op)
 static int wait_for(struct object_desk *desk, const struct op *op, struct err *err)
 {
     int r = loop_run(desk->loop, err);
-    if (!r && op->err.code) {
+    if (r) /* the answer may still come, to what lives on our stack */
+        fatal("wait for an answer of the bucket: %s", err ? err->text : "the loop failed");
+    if (op->err.code && err)
         *err = op->err;
-        r = (int)op->err.code;
-    }
-    return r;
+    return (int)op->err.code;
 }
 
 static int get(struct object_desk *desk, struct object_get *get, struct err *err)

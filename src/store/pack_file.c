@@ -163,26 +163,35 @@ static int read_pieces_of(const struct pack_file *file, char *bytes, size_t size
     return r;
 }
 
-static int rebuild(struct pack_file *file, const char *why, struct err *err)
+static int rebuild_file(const struct pack_file *file, const char *why, struct pack **result,
+                        struct err *err)
 {
-    size_t size = 0;
-    if (file->held) {
-        for (size_t i = 0; i < file->held_count; i++)
-            size = (size_t)(file->held[i].at + file->held[i].bytes.len);
-    } else {
-        struct stat st;
-        if (file->disk->fstat(file->fd, &st) < 0)
-            return err_sys(err, errno, "stat");
-        size = (size_t)st.st_size;
-    }
+    struct stat st;
+    if (file->disk->fstat(file->fd, &st) < 0)
+        return err_sys(err, errno, "stat");
+    size_t size = (size_t)st.st_size;
     char *bytes = malloc(size + 1);
     if (!bytes)
         return err_set(err, ERR_BUSY, "no memory for a pack of %zu bytes", size);
-    struct pack *pack = NULL;
     int r = read_pieces_of(file, bytes, size, err);
     if (!r)
-        r = pack_rebuild((struct str){bytes, size}, why, &pack, err);
+        r = pack_rebuild((struct str){bytes, size}, why, result, err);
     free(bytes);
+    return r;
+}
+
+static int rebuild_held(const struct pack_file *file, const char *why, struct pack **result,
+                        struct err *err)
+{
+    if (file->held_count != 1 || file->held->at != 0)
+        return err_set(err, ERR_CORRUPT, "%.120s; and not all of it is here", why);
+    return pack_rebuild(file->held->bytes, why, result, err);
+}
+
+static int rebuild(struct pack_file *file, const char *why, struct err *err)
+{
+    struct pack *pack = NULL;
+    int r = file->held ? rebuild_held(file, why, &pack, err) : rebuild_file(file, why, &pack, err);
     if (r)
         return r;
     pack_free(file->pack);

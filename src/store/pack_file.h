@@ -53,8 +53,8 @@ int pack_file_open(const struct disk *disk, struct str dir, uint64_t number, enu
                    struct pack_file *result, struct err *err);
 void pack_file_close(struct pack_file *file); /* one that was opened */
 
-/* The same for one of `size` bytes that is held whole, ascending; what is held
- * stays the caller's, until the pack was closed. */
+/* The same for one of `size` bytes that is held; to be mended, as one piece.  What
+ * is held stays the caller's, until the pack was closed. */
 int pack_file_hold(uint64_t number, const struct pack_held *held, size_t count, uint64_t size,
                    enum pack_open how, struct pack_file *result, struct err *err);
 

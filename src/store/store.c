@@ -44,6 +44,11 @@ void store_read(struct store *store, struct store_read *read)
     store->ops->read(store, read);
 }
 
+void store_probe(struct store *store, struct store_probe *probe)
+{
+    store->ops->probe(store, probe);
+}
+
 int store_walk(struct store *store, uint64_t after_sequence, store_visit_fn *visit,
                store_damaged_fn *damaged, void *context, struct err *err)
 {

@@ -78,7 +78,7 @@ struct store_bucket_config {
     uint64_t shelf_size;     /* bytes of what is kept of packs to find runs in them */
     /* Sequences go on behind it: an index of this process has had the bucket up to here. */
     uint64_t last_sequence;
-    unsigned loop_index; /* of a loop of its own, for calls that block */
+    unsigned loop_index; /* of a loop of its own, for calls that block; the next one too */
     struct str writer;   /* the id of the one index that follows the bucket; empty: any node's */
 };
 int store_bucket_open(const struct store_bucket_config *config, struct store **result,
@@ -123,6 +123,12 @@ struct store_read {
     struct run *runs;    /* out: `count`, in `arena`, in the order of `places` */
 };
 void store_read(struct store *store, struct store_read *read);
+
+/* Can what is stored be reached?  ERR_OK, or why not. */
+struct store_probe {
+    struct op op;
+};
+void store_probe(struct store *store, struct store_probe *probe);
 
 /* Call `visit` for every record after `sequence` (0: all), oldest first, until
  * it returns non-zero, which is returned.  Bodies are verified by whoever
@@ -184,6 +190,15 @@ int store_seal(struct store *store, store_pace_fn *pace, void *context, struct s
 uint64_t store_left(struct store *store);
 int store_drop_left(struct store *store, struct err *err);
 
+/* ---- of a bucket only: what is in it ---- */
+
+/* The next containers, at most `max`, that were begun before `before_us` (of the
+ * clock); none: that was all, and the next call begins anew.  Blocks, as does the
+ * other, on one thread of its own. */
+int store_list(struct store *store, int64_t before_us, uint64_t *numbers, size_t max, size_t *count,
+               struct err *err);
+int store_remove(struct store *store, uint64_t number, struct err *err);
+
 /* ---- for the kinds of store ---- */
 
 struct store_ops {
@@ -194,6 +209,7 @@ struct store_ops {
     void (*append)(struct store *store, struct store_append *append);
     void (*forget)(struct store *store);
     void (*read)(struct store *store, struct store_read *read);
+    void (*probe)(struct store *store, struct store_probe *probe);
     int (*walk)(struct store *store, uint64_t after_sequence, store_visit_fn *visit,
                 store_damaged_fn *damaged, void *context, struct err *err);
     void (*walk_end)(struct store *store);

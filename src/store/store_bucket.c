@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/metric.h"
+#include "base/text.h"
 #include "loop/lane.h"
 #include "store/bucket_build.h"
 #include "store/bucket_name.h"
@@ -38,8 +39,10 @@ struct bucket {
     struct bucket_reader *reader;
     struct lane *builders, *readers;
     struct bucket_walk walk;
-    uint64_t next_sequence; /* of the commit loop */
-    uint64_t random;        /* likewise: state of the numbers' random bits */
+    struct object_desk *desk; /* for store_list() and store_remove() */
+    struct text listed;       /* the last name that was listed */
+    uint64_t next_sequence;   /* of the commit loop */
+    uint64_t random;          /* likewise: state of the numbers' random bits */
     atomic_uint_fast64_t packs, bytes, last_sequence;
     char id[BUCKET_ID + 1]; /* of the deployment */
 };
@@ -204,22 +207,89 @@ static void read_runs(struct store *store, struct store_read *read)
     bucket_read(bucket_of(store)->reader, read);
 }
 
+struct probe {
+    struct store_probe *asked;
+    struct arena *arena;
+    struct object_list list;
+};
+
+static void listed(struct op *op)
+{
+    struct probe *p = op_owner(op, struct probe, list.op);
+    struct store_probe *asked = p->asked;
+    asked->op.err = op->err;
+    arena_free(p->arena);
+    free(p);
+    op_finish(&asked->op);
+}
+
+static void probe(struct store *store, struct store_probe *asked)
+{
+    struct objects *objects = bucket_of(store)->objects;
+    struct probe *p = calloc(1, sizeof *p);
+    if (!p)
+        abort();
+    p->asked = asked;
+    p->arena = arena_new(256);
+    p->list = (struct object_list){
+        .op = {.loop = asked->op.loop, .done = listed},
+        .prefix = STR("v1/"),
+        .after = STR(""),
+        .limit = 1,
+        .arena = p->arena,
+    };
+    objects->ops->list(objects, &p->list);
+}
+
 static int walk(struct store *store, uint64_t after_sequence, store_visit_fn *visit,
                 store_damaged_fn *damaged, void *context, struct err *err)
 {
     struct bucket *bucket = bucket_of(store);
-    uint64_t reached = 0;
-    int r = bucket_walk(&bucket->walk, after_sequence, visit, damaged, context, &reached, err);
-    if (reached >= bucket->next_sequence)
-        bucket->next_sequence = reached + 1;
-    if (reached > atomic_load(&bucket->last_sequence))
-        atomic_store(&bucket->last_sequence, reached);
+    uint64_t highest = 0;
+    int r = bucket_walk(&bucket->walk, after_sequence, visit, damaged, context, &highest, err);
+    if (highest >= bucket->next_sequence)
+        bucket->next_sequence = highest + 1;
+    if (highest > atomic_load(&bucket->last_sequence))
+        atomic_store(&bucket->last_sequence, highest);
     return r;
 }
 
 static void end_walk(struct store *store)
 {
     bucket_walk_end(&bucket_of(store)->walk);
+}
+
+int store_list(struct store *store, int64_t before_us, uint64_t *numbers, size_t max, size_t *count,
+               struct err *err)
+{
+    struct bucket *bucket = bucket_of(store);
+    struct arena *arena = arena_new(64 << 10);
+    struct str *names = NULL;
+    size_t named = 0;
+    bool done = false;
+    int r = 0;
+    *count = 0;
+    while (!r && !done && *count == 0) {
+        r = object_desk_list(bucket->desk, STR("v1/"), text_str(&bucket->listed), max, arena,
+                             &names, &named, err);
+        done = !r && named == 0;
+        for (size_t i = 0; i < named && !r; i++) {
+            uint64_t number;
+            if (bucket_named(names[i], &number) && bucket_sequence(number) < (uint64_t)before_us)
+                numbers[(*count)++] = number;
+        }
+        bucket->listed.len = 0;
+        if (!r && named > 0)
+            text_add(&bucket->listed, names[named - 1]);
+    }
+    arena_free(arena);
+    return r;
+}
+
+int store_remove(struct store *store, uint64_t number, struct err *err)
+{
+    char name[BUCKET_NAME];
+    return object_desk_remove(bucket_of(store)->desk, bucket_name(number, name), err);
 }
 
 /* What this node put: the bucket itself is not asked. */
@@ -243,6 +313,8 @@ static void close_bucket(struct store *store)
     if (bucket->objects)
         bucket->objects->ops->close(bucket->objects);
     object_desk_close(bucket->walk.desk);
+    object_desk_close(bucket->desk);
+    text_free(&bucket->listed);
     bucket_reader_free(bucket->reader);
     shelf_free(bucket->shelf);
     free(bucket);
@@ -255,6 +327,7 @@ static const struct store_ops bucket_ops = {
     .append = append,
     .forget = forget,
     .read = read_runs,
+    .probe = probe,
     .walk = walk,
     .walk_end = end_walk,
     .sizes = sizes,
@@ -272,7 +345,7 @@ int store_bucket_open(const struct store_bucket_config *config, struct store **r
     bucket->next_sequence = config->last_sequence + 1;
     atomic_init(&bucket->last_sequence, config->last_sequence);
     bucket->shelf = shelf_new(config->shelf_size);
-    bucket->reader = bucket_reader_new(bucket->objects, bucket->shelf);
+    bucket->reader = bucket_reader_new(bucket->objects, bucket->shelf, BUCKET_READ_HELD);
     const struct lane_config builders = {
         .name = "pack-build",
         .threads = config->groups < 2 ? config->groups : 2,
@@ -298,6 +371,8 @@ int store_bucket_open(const struct store_bucket_config *config, struct store **r
         r = lane_open(&readers, &bucket->readers, err);
     if (!r)
         r = object_desk_open(bucket->objects, config->loop_index, &bucket->walk.desk, err);
+    if (!r)
+        r = object_desk_open(bucket->objects, config->loop_index + 1, &bucket->desk, err);
     if (!r)
         r = bucket_own(bucket->walk.desk, config->writer, bucket->id, err);
     if (r) {

@@ -500,6 +500,13 @@ static void read_soon(struct store *store, struct store_read *read)
     op_fail(&read->op, ERR_BUSY, "too many reads are waiting");
 }
 
+/* What cannot be read of it is an error where it is read. */
+static void probe_log(struct store *store, struct store_probe *probe)
+{
+    (void)store;
+    op_finish(&probe->op);
+}
+
 /* ---- walking ---- */
 
 static struct walk_log walk_of(const struct log *log)
@@ -675,6 +682,7 @@ static const struct store_ops log_ops = {
     .append = append_soon,
     .forget = forget,
     .read = read_soon,
+    .probe = probe_log,
     .walk = walk_records,
     .walk_end = end_walk,
     .sizes = sizes,

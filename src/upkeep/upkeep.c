@@ -15,10 +15,12 @@
 #include "index/index.h"
 #include "loop/loop.h"
 #include "store/store.h"
+#include "upkeep/gc.h"
 
 enum {
-    LOOK_MS = 1000,   /* between two looks */
-    RETRY_MS = 30000, /* after a failure */
+    LOOK_MS = 1000,         /* between two looks */
+    SWEEP_MS = 3600 * 1000, /* between two looks through a bucket */
+    RETRY_MS = 30000,       /* after a failure */
     /* A tenth of a core when all are busy: so that a server which always is still
      * gets its segments sealed. */
     NICENESS = 10
@@ -164,6 +166,38 @@ static void try_at(int64_t *from_us, bool done)
         *from_us = clock_mono_us() + RETRY_MS * 1000LL;
 }
 
+static bool going(void *context)
+{
+    return sleep_until(context, clock_mono_us());
+}
+
+static void sweep(struct upkeep *upkeep)
+{
+    struct err err = {0};
+    struct gc sweep = {
+        .store = upkeep->config.store,
+        .index = upkeep->config.index,
+        .loop = upkeep->loop,
+        .before_us = clock_now_us() - (int64_t)upkeep->config.gc_grace_ms * 1000,
+        .going = going,
+        .context = upkeep,
+    };
+    int r = gc(&sweep, &err);
+    if (r && r != ERR_UNAVAILABLE)
+        log_event(LOG_WARN, "gc_failed", LOG_C("reason", err.text));
+    else if (sweep.removed > 0)
+        log_event(LOG_INFO, "gc", LOG_N("objects", sweep.objects), LOG_N("removed", sweep.removed));
+}
+
+static void *run_for_bucket(void *arg)
+{
+    struct upkeep *upkeep = arg;
+    pthread_setname_np(pthread_self(), "upkeep");
+    while (sleep_until(upkeep, clock_mono_us() + SWEEP_MS * 1000LL))
+        sweep(upkeep);
+    return NULL;
+}
+
 static void *run(void *arg)
 {
     struct upkeep *upkeep = arg;
@@ -205,7 +239,8 @@ int upkeep_start(const struct upkeep_config *config, struct upkeep **result, str
     if (!r)
         r = config->index->ops->attach(config->index, upkeep->loop, err);
     if (!r) {
-        int sys = pthread_create(&upkeep->thread, NULL, run, upkeep);
+        int sys = pthread_create(&upkeep->thread, NULL, config->gc_grace_ms ? run_for_bucket : run,
+                                 upkeep);
         if (sys)
             r = err_sys(err, sys, "start upkeep");
     }
@@ -229,6 +264,12 @@ void upkeep_stop(struct upkeep *upkeep)
     pthread_cond_signal(&upkeep->stopping);
     pthread_mutex_unlock(&upkeep->lock);
     pthread_join(upkeep->thread, NULL);
+}
+
+void upkeep_free(struct upkeep *upkeep)
+{
+    if (!upkeep)
+        return;
     loop_close(upkeep->loop);
     pthread_cond_destroy(&upkeep->stopping);
     pthread_mutex_destroy(&upkeep->lock);

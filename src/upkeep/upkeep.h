@@ -1,5 +1,8 @@
 /* upkeep.h - what is done meanwhile: segments become packs.
  *
+ * Of a bucket that nodes share: what no row leads to is removed (gc.h), once an
+ * hour.
+ *
  * One thread of low priority and straight-line code.  It finds its work by
  * looking at the store, so there is nothing to remember over a crash:
  *
@@ -30,9 +33,12 @@ struct upkeep_config {
     unsigned loop_index;    /* of a loop of its own, to wait on */
     uint64_t idle_ms;       /* a segment is sealed when nothing came for so long */
     uint64_t bytes_per_sec; /* of runs, at most; 0: as fast as it goes */
+    uint64_t gc_grace_ms;   /* not 0: the store is a bucket, and this is what is done instead */
 };
 
 int upkeep_start(const struct upkeep_config *config, struct upkeep **result, struct err *err);
 
 /* What is under way is given up.  The commit loop still runs.  NULL is fine. */
 void upkeep_stop(struct upkeep *upkeep);
+void upkeep_free(
+    struct upkeep *upkeep); /* after stop, and after the index was closed; NULL is fine */

@@ -3,22 +3,29 @@
  * A cache may forget, so a hit is demanded only of back ends that keep things;
  * of all of them: no stale answer, no operation that does not come home, no
  * reference lost.
+ *
+ * RUNDLET_TEST_REDIS names a server for the one with a second level; nothing is
+ * assumed of what is in it, and others may use it meanwhile.
  */
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "base/buf.h"
 #include "cache/cache.h"
 #include "lib/check.h"
 #include "lib/hand_loop.h"
 #include "loop/loop.h"
+#include "loop/watch.h"
 
-enum { MINUTE_MS = 60000 };
+enum { MINUTE_MS = 60000, PATIENCE = 10000 };
 
 struct backend {
     const char *name;
     int (*open)(struct cache **result, struct err *err);
-    bool keeps; /* what was just put is there */
+    bool keeps;  /* what was just put is there */
+    bool shares; /* it has a second level */
 };
 
 static int open_local(struct cache **result, struct err *err)
@@ -26,10 +33,50 @@ static int open_local(struct cache **result, struct err *err)
     return cache_local_open(4 << 20, result, err);
 }
 
+static const char *redis_url(void)
+{
+    const char *url = getenv("RUNDLET_TEST_REDIS");
+    return url && url[0] ? url : NULL;
+}
+
+/* Of this program alone. */
+static uint64_t own_number(void)
+{
+    static uint64_t number;
+    if (!number && getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+        exit(1);
+    return number;
+}
+
+static int open_redis(struct cache **result, struct err *err)
+{
+    char secret[32];
+    struct cache *near = NULL;
+    snprintf(secret, sizeof secret, "%" PRIx64, own_number());
+    if (open_local(&near, err))
+        return (int)err->code;
+    int r = cache_redis_open(&(struct cache_redis_config){.url = redis_url(),
+                                                          .near = near,
+                                                          .secret = secret,
+                                                          .timeout_ms = 5000,
+                                                          .pending_max = 4 << 20},
+                             result, err);
+    if (r)
+        near->ops->close(near);
+    return r;
+}
+
 static const struct backend backends[] = {
-    {"local", open_local, true},
-    {"none", cache_none_open, false},
+    {"local", open_local, true, false},
+    {"none", cache_none_open, false, false},
+    {"redis", open_redis, true, true},
 };
+
+TEST(the_back_end_redis_has_a_server)
+{
+    if (!redis_url())
+        test_skip("RUNDLET_TEST_REDIS is not set");
+}
 
 /* The back end under test, a loop, and what is called with them. */
 struct bench {
@@ -116,6 +163,8 @@ static void put(struct bench *b, struct str key, uint64_t version, uint64_t gene
 static void each(void (*test)(struct bench *b))
 {
     for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
+        if (backends[i].shares && !redis_url())
+            continue;
         struct bench b = bench_open(&backends[i]);
         int before = test_failures;
         test(&b);
@@ -419,4 +468,128 @@ static void sizes(struct bench *b)
 TEST(sizes_are_those_of_what_is_kept)
 {
     each(sizes);
+}
+
+/* --- the second level --- */
+
+struct recalled {
+    struct cache_recall recall;
+    bool done;
+};
+
+static void recall_done(struct op *op)
+{
+    op_owner(op, struct recalled, recall.op)->done = true;
+}
+
+/* The value, whose reference is the caller's, or NULL. */
+static struct buf *recall(struct bench *b, struct str key, uint64_t version)
+{
+    struct recalled r = {
+        .recall = {.op = {.loop = b->loop, .done = recall_done}, .key = key, .version = version}};
+    b->cache->ops->recall(b->cache, &r.recall);
+    CHECK(!r.done);
+    CHECK(hand_loop_until(b->loop, &r.done));
+    if (r.recall.op.err.code == ERR_OK)
+        return r.recall.value;
+    CHECK(r.recall.op.err.code == ERR_NOT_FOUND);
+    return NULL;
+}
+
+static void rung(void *context)
+{
+    *(bool *)context = true;
+}
+
+/* It may be connecting still, so more than once; false: it did not get there. */
+static bool share(struct bench *b, struct str key, uint64_t version, struct buf *value)
+{
+    bool there = false;
+    for (int left = PATIENCE; !there && left > 0; left--) {
+        bool later = false;
+        struct timer *timer = timer_new(b->loop, rung, &later);
+        b->cache->ops->share(b->cache, b->loop, key, version, value, MINUTE_MS);
+        struct buf *found = recall(b, key, version);
+        there = found != NULL;
+        buf_unref(found);
+        timer_start(timer, 1);
+        CHECK(there || hand_loop_until(b->loop, &later));
+        timer_free(timer);
+        if (!b->backend->shares)
+            break;
+    }
+    return there;
+}
+
+struct own_key {
+    char at[48];
+};
+
+static struct str own_key(struct own_key *room, const char *name)
+{
+    int len = snprintf(room->at, sizeof room->at, "%s%c%" PRIx64, name, 0, own_number());
+    return (struct str){room->at, (size_t)len};
+}
+
+static void shared(struct bench *b)
+{
+    struct own_key one, two;
+    struct str key = own_key(&one, "key"), other = own_key(&two, "other");
+    struct buf *value = value_of("answer");
+    bool lead;
+    CHECK(recall(b, key, 7) == NULL);
+    CHECK(share(b, key, 7, value) == b->backend->shares);
+    CHECK(atomic_load(&value->refs) == 1);
+
+    struct buf *found = recall(b, key, 7);
+    CHECK(!found == !b->backend->shares);
+    CHECK(!found || (found->len == 6 && memcmp(found->at, "answer", 6) == 0));
+    buf_unref(found);
+    CHECK(recall(b, key, 6) == NULL);
+    CHECK(recall(b, key, 8) == NULL);
+    CHECK(recall(b, other, 7) == NULL);
+    CHECK(look(b, key, CACHE_ANY, 1, &lead) == -1); /* near is near */
+
+    struct bench node = bench_open(b->backend); /* another one */
+    CHECK(share(&node, other, 1, value) == b->backend->shares);
+    found = recall(&node, key, 7);
+    CHECK(!found == !b->backend->shares);
+    buf_unref(found);
+    node.cache->ops->drop(node.cache, node.loop, key, 8);
+    CHECK(recall(&node, key, 7) == NULL);
+    CHECK(recall(b, key, 7) == NULL);
+    bench_close(&node);
+    buf_unref(value);
+}
+TEST(what_one_node_shares_all_recall_for_its_version_only)
+{
+    each(shared);
+}
+
+static void share_bounds(struct bench *b)
+{
+    static char bytes[CACHE_KEY_MAX + 1];
+    struct own_key room;
+    struct str key = own_key(&room, "bounds"), longer = {bytes, sizeof bytes};
+    struct buf *big = buf_new(CACHE_VALUE_MAX + 1), *value = value_of("x");
+    big->len = CACHE_VALUE_MAX;
+    memset(big->at, 'x', CACHE_VALUE_MAX + 1);
+    CHECK(share(b, key, 1, big) == b->backend->shares);
+    big->len++;
+    b->cache->ops->share(b->cache, b->loop, key, 2, big, MINUTE_MS);
+    CHECK(recall(b, key, 2) == NULL);
+    b->cache->ops->share(b->cache, b->loop, longer, 1, value, MINUTE_MS);
+    CHECK(recall(b, longer, 1) == NULL);
+    b->cache->ops->share(b->cache, b->loop, key, 3, value, 0);
+    CHECK(recall(b, key, 3) == NULL);
+    b->cache->ops->share(b->cache, b->loop, key, 4, value, UINT64_MAX);
+    buf_unref(recall(b, key, 4)); /* kept or not, it comes home */
+    b->cache->ops->drop(b->cache, b->loop, key, 5);
+    CHECK(recall(b, key, 1) == NULL);
+    buf_unref(value);
+    buf_unref(big);
+}
+TEST(what_is_too_long_is_not_shared)
+{
+    each(share_bounds);
 }

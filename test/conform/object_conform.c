@@ -1,7 +1,10 @@
 /* object_conform.c - what every back end of store/object.h must do.
  *
  * One suite, run against each; then what only the directory can show: what its
- * failures and a crash leave behind.
+ * failures and a crash leave behind; then what only a bucket has.
+ *
+ * The bucket is at $RUNDLET_TEST_S3 ("http://127.0.0.1:9000"), and its keys are
+ * rundletkey and rundletsecret.  Without it S3 is left out, and one test says so.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,26 +14,66 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "lib/bad_disk.h"
 #include "lib/check.h"
 #include "lib/hand_loop.h"
 #include "lib/scratch.h"
 #include "store/object.h"
 
-enum backend { DIR_BACKEND, MEM_BACKEND, BACKENDS };
+enum backend { DIR_BACKEND, MEM_BACKEND, S3_BACKEND, BACKENDS };
 
 struct bench {
     struct scratch dir;
     struct loop *loop;
     struct objects *objects;
+    char prefix[16]; /* in a bucket */
 };
+
+static const char *s3_endpoint(void)
+{
+    const char *endpoint = getenv("RUNDLET_TEST_S3");
+    return endpoint && endpoint[0] ? endpoint : NULL;
+}
+
+/* One bucket for a run of the suite; below `prefix`, one for each test. */
+static int open_s3(const char *prefix, struct objects **result, struct err *err)
+{
+    static char bucket[64];
+    if (!bucket[0])
+        snprintf(bucket, sizeof bucket, "conform-%d-%lld", (int)getpid(),
+                 (long long)clock_now_us());
+    const struct object_s3_config config = {.bucket = bucket,
+                                            .prefix = prefix,
+                                            .endpoint = s3_endpoint(),
+                                            .path_style = true,
+                                            .access_key = "rundletkey",
+                                            .secret_key = "rundletsecret",
+                                            .deadline_ms = 8000,
+                                            .connections = 4,
+                                            .queue = 64,
+                                            .create = true};
+    return object_s3_open(&config, result, err);
+}
+
+static int open_backend(struct bench *b, enum backend backend, struct err *err)
+{
+    switch (backend) {
+    case DIR_BACKEND:
+        return object_dir_open(scratch_str(&b->dir), &bad_disk, &b->objects, err);
+    case S3_BACKEND:
+        return open_s3(b->prefix, &b->objects, err);
+    case MEM_BACKEND:
+    case BACKENDS:
+        break;
+    }
+    return object_mem_open(&b->objects, err);
+}
 
 static void open_objects(struct bench *b, enum backend backend)
 {
     struct err err = {0};
-    int r = backend == DIR_BACKEND
-                ? object_dir_open(scratch_str(&b->dir), &bad_disk, &b->objects, &err)
-                : object_mem_open(&b->objects, &err);
+    int r = open_backend(b, backend, &err);
     CHECK(r == 0);
     if (r) {
         fprintf(stderr, "%s\n", err.text);
@@ -43,6 +86,8 @@ static void begin(struct bench *b, enum backend backend)
 {
     bad_disk_plan = (struct bad_disk_plan){.no_sync = true};
     *b = (struct bench){.dir = scratch_new(), .loop = hand_loop_open()};
+    static unsigned tests;
+    snprintf(b->prefix, sizeof b->prefix, "t%u/", ++tests);
     open_objects(b, backend);
 }
 
@@ -106,16 +151,28 @@ static int get(struct bench *b, const char *name, uint64_t offset, size_t size, 
     return (int)g.get.op.err.code;
 }
 
+/* Are the last `size` bytes of it the end of `all`, and is `all` as long as it? */
+static bool ends(struct bench *b, const char *name, const char *all, size_t size)
+{
+    struct getting g = {.get = {.op = {.loop = b->loop, .done = has_got},
+                                .name = {name, strlen(name)},
+                                .tail = true,
+                                .size = size}};
+    b->objects->ops->get(b->objects, &g.get);
+    CHECK(!g.done);
+    CHECK(hand_loop_until(b->loop, &g.done));
+    size_t total = strlen(all), want = size < total ? size : total;
+    bool same = g.get.op.err.code == ERR_OK && g.get.total == total && g.get.size == want &&
+                g.get.offset == total - want && g.get.out->len == want &&
+                memcmp(g.get.out->at, all + total - want, want) == 0;
+    buf_unref(g.get.out);
+    return same;
+}
+
 /* Is exactly this in it? */
 static bool holds(struct bench *b, const char *name, const char *bytes)
 {
-    struct buf *out = NULL, *more = NULL;
-    size_t size = strlen(bytes);
-    bool same = get(b, name, 0, size, &out) == 0 && out->len == size &&
-                memcmp(out->at, bytes, size) == 0 && get(b, name, 0, size + 1, &more) != 0;
-    buf_unref(out);
-    buf_unref(more);
-    return same;
+    return ends(b, name, bytes, strlen(bytes) + 1);
 }
 
 struct removing {
@@ -178,6 +235,8 @@ static const char *list(struct bench *b, const char *prefix, const char *after, 
 
 #define EVERY_BACKEND(body)                                                                        \
     for (int backend = 0; backend < BACKENDS; backend++) {                                         \
+        if (backend == S3_BACKEND && !s3_endpoint())                                               \
+            continue;                                                                              \
         struct bench b;                                                                            \
         begin(&b, (enum backend)backend);                                                          \
         body(&b);                                                                                  \
@@ -198,7 +257,7 @@ static void parts_and_ranges(struct bench *b)
     CHECK(put_parts(b, STR("v1/x.pack"), parts, 200) == 0);
     CHECK(put_parts(b, STR("empty"), NULL, 0) == 0);
 
-    static const size_t ranges[][2] = {{0, 900}, {0, 1}, {899, 1}, {450, 0}, {900, 0}, {7, 600}};
+    static const size_t ranges[][2] = {{0, 900}, {0, 1}, {899, 1}, {450, 2}, {7, 600}};
     CHECK(size == 900);
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         struct buf *out = NULL;
@@ -221,17 +280,35 @@ static void outside(struct bench *b)
     CHECK(put(b, "a", "12345") == 0);
     CHECK(get(b, "a", 0, 6, &out) == ERR_CORRUPT);
     CHECK(get(b, "a", 5, 1, &out) == ERR_CORRUPT);
-    CHECK(get(b, "a", 6, 0, &out) == ERR_CORRUPT);
+    CHECK(get(b, "a", 6, 1, &out) == ERR_CORRUPT);
     CHECK(get(b, "a", UINT64_MAX, 2, &out) == ERR_CORRUPT);
     CHECK(get(b, "a", 2, SIZE_MAX, &out) == ERR_CORRUPT);
-    CHECK(get(b, "b", 0, 0, &out) == ERR_NOT_FOUND);
-    CHECK(get(b, "a/b", 0, 0, &out) == ERR_NOT_FOUND);
+    CHECK(get(b, "b", 0, 1, &out) == ERR_NOT_FOUND);
+    CHECK(get(b, "a/b", 0, 1, &out) == ERR_NOT_FOUND);
     CHECK(!out);
 }
 
 TEST(a_range_beyond_the_end_is_corrupt_and_another_name_not_found)
 {
     EVERY_BACKEND(outside)
+}
+
+static void tails(struct bench *b)
+{
+    CHECK(put(b, "v1/t.pack", "0123456789") == 0);
+    CHECK(put(b, "empty", "") == 0);
+
+    for (size_t size = 1; size <= 12; size++)
+        CHECK(ends(b, "v1/t.pack", "0123456789", size));
+    CHECK(ends(b, "v1/t.pack", "0123456789", 65536));
+    CHECK(ends(b, "empty", "", 1));
+    CHECK(ends(b, "empty", "", 65536));
+    CHECK(!ends(b, "nothing", "", 1));
+}
+
+TEST(the_tail_of_an_object_is_its_last_bytes_or_all_of_a_smaller_one)
+{
+    EVERY_BACKEND(tails)
 }
 
 static void once(struct bench *b)
@@ -303,7 +380,7 @@ static void bad_names(struct bench *b)
     struct buf *out = NULL;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         CHECK(put(b, names[i], "x") == ERR_INVALID);
-        CHECK(get(b, names[i], 0, 0, &out) == ERR_INVALID);
+        CHECK(get(b, names[i], 0, 1, &out) == ERR_INVALID);
         CHECK(take_away(b, names[i]) == ERR_INVALID);
     }
     CHECK(strcmp(list(b, "", "", 10), "") == 0);
@@ -359,7 +436,7 @@ TEST(a_failed_put_is_not_there_and_can_be_repeated)
                 if (failed && calls[c] != BAD_OPEN)
                     CHECK(r == (e ? ERR_FULL : ERR_IO));
                 if (failed) {
-                    CHECK(get(&b, "x/y/z", 0, 0, &out) == ERR_NOT_FOUND);
+                    CHECK(get(&b, "x/y/z", 0, 1, &out) == ERR_NOT_FOUND);
                     CHECK(put(&b, "x/y/z", "0123456789") == 0);
                 } else {
                     CHECK(n > 1);
@@ -454,4 +531,89 @@ TEST(an_object_cannot_lie_below_another)
     CHECK(put(&b, "b", "2") == ERR_CONFLICT);
     CHECK(holds(&b, "a", "1"));
     end(&b);
+}
+
+/* ---- the bucket ---- */
+
+static void fill(char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (char)(i * 2654435761u >> 13);
+}
+
+/* Over 32 MiB is put in parts, whatever the pieces that it comes in. */
+static void large(struct bench *b)
+{
+    size_t size = 41 * 1048576 + 17, at = 0, count = 0;
+    char *bytes = malloc(size);
+    struct iovec parts[64];
+    fill(bytes, size);
+    for (; at < size; at += parts[count++].iov_len) {
+        size_t n = count * 131072 + 1;
+        parts[count] = (struct iovec){bytes + at, n < size - at ? n : size - at};
+    }
+
+    CHECK(put_parts(b, STR("large"), parts, count) == 0);
+    CHECK(put_parts(b, STR("large"), parts, count) == ERR_CONFLICT);
+    struct buf *out = NULL;
+    CHECK(get(b, "large", 0, size, &out) == 0);
+    CHECK(out && out->len == size && memcmp(out->at, bytes, size) == 0);
+    buf_unref(out);
+    CHECK(get(b, "large", 0, size + 1, &out) == ERR_CORRUPT);
+    free(bytes);
+}
+
+/* 'X' is no letter of our names, so these are the names of somebody else. */
+static void foreign(struct bench *b)
+{
+    struct bench other = {.loop = b->loop};
+    snprintf(other.prefix, sizeof other.prefix, "%sX/", b->prefix);
+    b->objects->ops->close(b->objects);
+    open_objects(&other, S3_BACKEND);
+    static const char *const names[] = {"a", "b", "c", "d", "e"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        CHECK(put(&other, names[i], "") == 0);
+    CHECK(strcmp(list(&other, "", "", 2), "a b c d e ") == 0);
+    other.objects->ops->close(other.objects);
+    open_objects(b, S3_BACKEND);
+
+    CHECK(put(b, "m", "") == 0);
+    CHECK(put(b, "n", "") == 0);
+    CHECK(strcmp(list(b, "", "", 1), "large m n ") == 0);
+    CHECK(strcmp(list(b, "", "", 2), "large m n ") == 0);
+    CHECK(strcmp(list(b, "", "", 1000), "large m n ") == 0);
+}
+
+static void wrong_settings(void)
+{
+    struct object_s3_config config = {.bucket = "there-is-no-such-bucket",
+                                      .endpoint = s3_endpoint(),
+                                      .path_style = true,
+                                      .access_key = "rundletkey",
+                                      .secret_key = "not-the-secret",
+                                      .deadline_ms = 8000,
+                                      .connections = 1};
+    struct objects *objects = NULL;
+    struct err err = {0};
+    CHECK(object_s3_open(&config, &objects, &err) == ERR_DENIED);
+    CHECK(strstr(err.text, "secret key") && !strstr(err.text, config.secret_key));
+
+    config.secret_key = "rundletsecret";
+    CHECK(object_s3_open(&config, &objects, &err) == ERR_NOT_FOUND);
+    CHECK(strstr(err.text, "create it"));
+    CHECK(!objects);
+}
+
+TEST(a_bucket_takes_large_objects_skips_foreign_names_and_says_what_is_wrong)
+{
+    if (!s3_endpoint()) {
+        test_skip("RUNDLET_TEST_S3 is not set");
+        return;
+    }
+    struct bench b;
+    begin(&b, S3_BACKEND);
+    large(&b);
+    foreign(&b);
+    end(&b);
+    wrong_settings();
 }

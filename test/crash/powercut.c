@@ -394,6 +394,7 @@ static int engine_open(struct engine *engine, const char *dir, const struct disk
 static void engine_close(struct engine *engine)
 {
     upkeep_stop(engine->upkeep);
+    upkeep_free(engine->upkeep);
     if (engine->started) {
         loop_stop(engine->commit_loop);
         loop_join(engine->commit_loop);

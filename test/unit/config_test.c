@@ -368,8 +368,8 @@ TEST(a_secret_stands_in_no_message)
         "--api_key=hunter2hunter2",
         "--api-kex=hunter2hunter2",
         "--listen=0.0.0.0 --api-key=hunter2hunter2",
-        "--index=postgres://me:hunter2@db/runs",
-        "--cache=redis://:hunter2@cache",
+        "--index=mysql://me:hunter2@db/runs",
+        "--cache=memcached://:hunter2@cache",
         "--objects=gs://hunter2",
     };
     enter();
@@ -383,24 +383,88 @@ TEST(a_secret_stands_in_no_message)
     leave();
 }
 
-TEST(back_ends_that_are_not_built_say_so)
+TEST(a_place_is_a_word_or_a_url_of_a_scheme_it_knows)
 {
     enter();
-    CHECK(refused("--objects s3://bucket", "", "--objects: S3 is not built in yet; use dir"));
-    CHECK(refused("--index postgres://db", "",
-                  "--index: PostgreSQL is not built in yet; use "
-                  "sqlite"));
-    CHECK(refused("--index postgresql://db", "", "PostgreSQL is not built in yet"));
-    CHECK(refused("", "RUNDLET_CACHE=redis://c",
-                  "RUNDLET_CACHE: Redis is not built in yet; use "
-                  "local"));
-    CHECK(refused("--cache rediss://c", "", "Redis is not built in yet"));
-    CHECK(refused("--cache s3://c", "", "is not one of: local none"));
-    CHECK(refused("--index mysql", "", "is not one of: sqlite"));
-
-    struct config *c = load("--cache none", "");
-    CHECK(c && strcmp(c->cache, "none") == 0);
+    struct config *c = load("--cache none --objects s3://b/p?endpoint=http://h:1 --index "
+                            "postgresql://me:pw@db/runs",
+                            "");
+    CHECK(c && strcmp(c->cache, "none") == 0 && !config_is_url(c->cache));
+    CHECK(c && strcmp(c->objects, "s3://b/p?endpoint=http://h:1") == 0);
+    CHECK(c && config_is_url(c->index));
+    char shown[64] = "";
+    if (c)
+        config_show_place(c->index, shown, sizeof shown);
+    CHECK(strcmp(shown, "postgresql://db/runs") == 0);
+    if (c)
+        config_show_place(c->objects, shown, sizeof shown);
+    CHECK(strcmp(shown, "s3://b/p") == 0);
+    config_show_place("redis://:a@b@c:1/0", shown, sizeof shown);
+    CHECK(strcmp(shown, "redis://c:1/0") == 0);
+    config_show_place("local", shown, sizeof shown);
+    CHECK(strcmp(shown, "local") == 0);
     config_free(c);
+
+    write_file("key", "  postgres://a:secret@h/d\n");
+    c = load("--index-file key", "");
+    CHECK(c && strcmp(c->index, "postgres://a:secret@h/d") == 0);
+    config_free(c);
+    CHECK(refused("--objects gs://bucket", "", "--objects: this URL is not one of: dir s3://..."));
+    CHECK(refused("--index mysql", "", "--index: \"mysql\" is not one of: sqlite postgres://"));
+    CHECK(refused("", "RUNDLET_CACHE=http://c", "RUNDLET_CACHE: this URL is not one of"));
+    CHECK(refused("", "RUNDLET_INDEX=postgres://a:b\tc@h/d", "cannot stand in a URL"));
+    CHECK(refused("--s3-access-key k", "", "only one of s3_access_key and s3_secret_key"));
+    leave();
+}
+
+TEST(keys_of_a_bucket_come_from_awss_places_where_ours_are_silent)
+{
+    enter();
+    struct config *c = load("--objects s3://b", "AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=s "
+                                                "AWS_SESSION_TOKEN=t AWS_REGION=eu-west-1");
+    CHECK(c && c->s3_access_key && strcmp(c->s3_access_key, "a") == 0);
+    CHECK(c && c->s3_secret_key && strcmp(c->s3_secret_key, "s") == 0);
+    CHECK(c && c->s3_session_token && strcmp(c->s3_session_token, "t") == 0);
+    CHECK(c && strcmp(c->s3_region, "eu-west-1") == 0);
+    config_free(c);
+
+    c = load("--objects s3://b --s3-access-key x --s3-secret-key y",
+             "AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=s AWS_SESSION_TOKEN=t");
+    CHECK(c && c->s3_access_key && strcmp(c->s3_access_key, "x") == 0);
+    CHECK(c && !c->s3_session_token); /* it is the other pair's */
+    config_free(c);
+
+    c = load("", "AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=s");
+    CHECK(c && !c->s3_access_key); /* there is no bucket */
+    config_free(c);
+
+    write_file("key", "[other]\naws_access_key_id = o\naws_secret_access_key = p\n"
+                      "[default]\n# mine\naws_access_key_id=d\naws_secret_access_key = e \n");
+    c = load("--objects s3://b", "AWS_SHARED_CREDENTIALS_FILE=key");
+    CHECK(c && c->s3_access_key && strcmp(c->s3_access_key, "d") == 0);
+    CHECK(c && c->s3_secret_key && strcmp(c->s3_secret_key, "e") == 0);
+    config_free(c);
+    c = load("--objects s3://b", "AWS_SHARED_CREDENTIALS_FILE=key AWS_PROFILE=other");
+    CHECK(c && c->s3_access_key && strcmp(c->s3_access_key, "o") == 0);
+    config_free(c);
+    c = load("--objects s3://b", "AWS_SHARED_CREDENTIALS_FILE=nowhere");
+    CHECK(c && !c->s3_access_key);
+    config_free(c);
+    leave();
+}
+
+TEST(another_deployments_file_speaks_alone)
+{
+    enter();
+    struct config *c = NULL;
+    write_file(".env", "RUNDLET_DATA=/elsewhere\n");
+    write_file("my.conf", "objects = s3://b\ncache = none\n");
+    CHECK(config_load_file("my.conf", &c, &err) == 0);
+    CHECK(c && strcmp(c->data, "./rundlet-data") == 0 && strcmp(c->cache, "none") == 0);
+    config_free(c);
+    write_file("my.conf", "objekts = s3://b\n");
+    CHECK(config_load_file("my.conf", &c, &err) == ERR_INVALID);
+    CHECK(strstr(err.text, "did you mean objects?"));
     leave();
 }
 
@@ -439,11 +503,22 @@ TEST(with_compat_the_originals_variables_count)
     CHECK(refused("--compat", "CACHE_TTL_GET=1h",
                   "CACHE_TTL_GET: \"1h\" is not a number of "
                   "seconds"));
-    CHECK(refused("--compat", "DB_HOST=db",
-                  "DB_HOST names PostgreSQL, which is not built in "
-                  "yet: unset it, or start without --compat"));
-    CHECK(refused("--compat", "S3_BUCKET_NAME=b", "S3_BUCKET_NAME names S3"));
-    CHECK(refused("--compat", "REDIS_URL=redis://x", "REDIS_URL names Redis"));
+    c = load("--compat", "DB_HOST=db DB_PORT=6543 DB_USER=me DB_PASSWORD=p@ss/w DB_NAME=runs "
+                         "S3_BUCKET_NAME=b S3_ENDPOINT_URL=http://minio:9000 S3_ACCESS_KEY=k "
+                         "S3_SECRET_KEY=s S3_REGION=eu REDIS_URL=redis://c:6379/0");
+    CHECK(c && strcmp(c->index, "postgres://me:p%40ss%2Fw@db:6543/runs") == 0);
+    CHECK(c && strcmp(c->objects, "s3://b?endpoint=http%3A%2F%2Fminio%3A9000") == 0);
+    CHECK(c && c->s3_access_key && strcmp(c->s3_access_key, "k") == 0);
+    CHECK(c && strcmp(c->s3_region, "eu") == 0);
+    CHECK(c && strcmp(c->cache, "redis://c:6379/0") == 0);
+    config_free(c);
+    c = load("--compat --index sqlite", "DB_NAME=runs");
+    CHECK(c && strcmp(c->index, "sqlite") == 0);
+    config_free(c);
+    c = load("--compat", "DB_NAME=runs");
+    CHECK(c && strcmp(c->index, "postgres://postgres@localhost/runs") == 0);
+    config_free(c);
+    CHECK(refused("--compat", "S3_REGION=eu", "S3_REGION is set, but no S3_BUCKET_NAME"));
     leave();
 }
 

@@ -954,26 +954,44 @@ TEST(no_more_than_pending_max_is_on_its_way)
     bench_close(&b);
 }
 
-TEST(thousands_of_unanswered_commands_end_the_connection)
+TEST(no_more_than_some_thousand_commands_are_on_their_way)
 {
     enum { MANY = 4096 };
     struct bench b;
     bench_open(&b, "", "");
     warm(&b);
     hold(&b.server, true);
-    struct asked *asked = calloc(MANY + 1, sizeof *asked);
+    struct asked *asked = calloc(MANY, sizeof *asked);
     for (int i = 0; i < MANY; i++)
         ask(&b, &asked[i], STR("k"), 1);
     hand_loop_turn(b.loop);
     CHECK(!asked[0].done && !asked[MANY - 1].done);
-    ask(&b, &asked[MANY], STR("k"), 1);
-    for (int i = 0; i <= MANY; i++)
+
+    int64_t skipped = metric_value(METRIC_CACHE_RECALLS_SKIPPED);
+    CHECK(!there(&b, STR("k"), 1));
+    b.cache->ops->drop(b.cache, b.loop, STR("k"), 1);
+    share(&b, STR("k"), 1, 5, 'v');
+    CHECK(metric_value(METRIC_CACHE_RECALLS_SKIPPED) == skipped + 1);
+
+    hold(&b.server, false);
+    for (int i = 0; i < MANY; i++)
         CHECK(result_of(&b, &asked[i]) == NULL);
     free(asked);
-    hold(&b.server, false);
-    pass_ms(101);
-    warm(&b);
-    CHECK(count_of(&b.server, &b.server.connections) == 2);
+    share(&b, STR("k"), 1, 5, 'v');
+    CHECK(there(&b, STR("k"), 1));
+    CHECK(count_of(&b.server, &b.server.sets) == 1);
+    CHECK(count_of(&b.server, &b.server.unlinks) == 0);
+    CHECK(count_of(&b.server, &b.server.connections) == 1);
+    bench_close(&b);
+}
+
+TEST(a_loop_is_connected_before_anyone_asks)
+{
+    struct bench b;
+    bench_open(&b, "", "");
+    for (int left = PATIENCE; left > 0 && count_of(&b.server, &b.server.pings) == 0; left--)
+        breathe(&b);
+    CHECK(count_of(&b.server, &b.server.pings) == 1);
     bench_close(&b);
 }
 

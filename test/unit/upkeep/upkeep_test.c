@@ -164,6 +164,7 @@ static void start(struct desk *d, struct index *index, uint64_t bytes_per_sec)
 static void stop(struct desk *d)
 {
     upkeep_stop(d->upkeep);
+    upkeep_free(d->upkeep);
     d->upkeep = NULL;
     atomic_store(&sleeper.asleep, false);
 }

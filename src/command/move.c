@@ -1,0 +1,295 @@
+/* move.c - rundlet move: every run of one deployment into another.
+ *
+ * The records are walked as they lie here and committed there, each as a batch
+ * with the times it had; several are on their way at once.  For each:
+ *
+ *   visit()      decode what is sound ⇢ commit there
+ *   committed()  one is in conflict: again without it.  Else ⇢ where is each now?
+ *   found()      ⇢ read them
+ *   compare()    with what is here
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends.h"
+#include "base/arena.h"
+#include "base/text.h"
+#include "command/command.h"
+#include "command/local.h"
+#include "command/talk.h"
+#include "config.h"
+#include "index/index.h"
+#include "ingest/commit.h"
+#include "loop/loop.h"
+#include "store/store.h"
+
+enum {
+    WAITING_BYTES = 64 << 20, /* of batches on their way at once */
+    WAITING_BATCHES = 64
+};
+
+struct move {
+    struct app *to;
+    struct progress progress;
+    size_t waiting, waiting_bytes;
+    struct err err; /* the first that failed; then the walk ends */
+    uint64_t runs, moved, there, damaged, conflicts;
+};
+
+struct carried {
+    struct move *move;
+    struct arena *arena;
+    struct record record;
+    struct run *runs; /* here */
+    struct uuid *ids;
+    struct place *places;
+    size_t bytes;
+    struct commit_batch batch;
+    struct index_find find;
+    struct store_read read;
+};
+
+static void committed(struct op *op);
+static void found(struct op *op);
+static void compare(struct op *op);
+
+static void end(struct carried *c, const struct err *err)
+{
+    struct move *move = c->move;
+    if (err && !move->err.code)
+        move->err = *err;
+    move->waiting--;
+    move->waiting_bytes -= c->bytes;
+    arena_free(c->arena);
+    free(c);
+    loop_stop(local_loop(move->to)); /* whoever waits looks again */
+}
+
+static void differs(struct carried *c, uint32_t i)
+{
+    char id[UUID_TEXT];
+    uuid_write(c->ids[i], id);
+    progress_end(&c->move->progress);
+    talk("the other deployment has run %.*s with different content", UUID_TEXT, id);
+    c->move->conflicts++;
+}
+
+/* `count` runs, decoded, as what is carried; what was is let go. */
+static void carry(struct carried *c, const struct run *runs, uint32_t count, int64_t received_us)
+{
+    struct arena *arena = arena_new(64 << 10);
+    c->record = record_make(runs, count, received_us, arena);
+    c->runs = arena_make(arena, struct run, count);
+    c->ids = arena_make(arena, struct uuid, count);
+    c->places = arena_make(arena, struct place, count);
+    for (uint32_t i = 0; i < count; i++) {
+        (void)record_run(&c->record, i, &c->runs[i], NULL); /* it was just made */
+        c->ids[i] = c->runs[i].id;
+    }
+    arena_free(c->arena);
+    c->arena = arena;
+}
+
+static void send(struct carried *c)
+{
+    if (c->record.count == 0) {
+        end(c, NULL);
+        return;
+    }
+    c->batch = (struct commit_batch){
+        .op = {.loop = local_loop(c->move->to), .done = committed},
+        .record = &c->record,
+    };
+    commit_submit(c->move->to->commit, &c->batch);
+}
+
+/* The others of the batch are stored without the one that is to blame. */
+static void leave_out(struct carried *c, uint32_t i)
+{
+    differs(c, i);
+    memmove(&c->runs[i], &c->runs[i + 1], (c->record.count - i - 1) * sizeof *c->runs);
+    carry(c, c->runs, c->record.count - 1, c->record.received_us);
+    send(c);
+}
+
+static void committed(struct op *op)
+{
+    struct carried *c = op_owner(op, struct carried, batch.op);
+    struct index *index = c->move->to->index;
+    if (op->err.code) {
+        end(c, &op->err);
+        return;
+    }
+    if (c->batch.verdict == INDEX_CONFLICT) {
+        leave_out(c, c->batch.conflict);
+        return;
+    }
+    if (c->batch.verdict == INDEX_ADDED)
+        c->move->moved += c->batch.added;
+    c->find = (struct index_find){
+        .op = {.loop = op->loop, .done = found},
+        .ids = c->ids,
+        .count = c->record.count,
+        .arena = c->arena,
+    };
+    index->ops->find(index, &c->find);
+}
+
+static void found(struct op *op)
+{
+    struct carried *c = op_owner(op, struct carried, find.op);
+    if (op->err.code) {
+        end(c, &op->err);
+        return;
+    }
+    for (uint32_t i = 0; i < c->record.count; i++) {
+        if (!c->find.rows[i].found) {
+            struct err err;
+            err_set(&err, ERR_CORRUPT, "a run that was stored there is not found");
+            end(c, &err);
+            return;
+        }
+        c->places[i] = c->find.rows[i].place;
+    }
+    c->read = (struct store_read){
+        .op = {.loop = op->loop, .done = compare},
+        .places = c->places,
+        .count = c->record.count,
+        .arena = c->arena,
+    };
+    store_read(c->move->to->store, &c->read);
+}
+
+static void compare(struct op *op)
+{
+    struct carried *c = op_owner(op, struct carried, read.op);
+    if (op->err.code) {
+        end(c, &op->err);
+        return;
+    }
+    uint64_t same = 0;
+    for (uint32_t i = 0; i < c->record.count; i++) {
+        const struct run *here = &c->runs[i], *there = &c->read.runs[i];
+        if (uuid_compare(here->id, there->id) == 0 && here->hash[0] == there->hash[0] &&
+            here->hash[1] == there->hash[1])
+            same++;
+        else
+            differs(c, i);
+    }
+    if (c->batch.verdict != INDEX_ADDED)
+        c->move->there += same;
+    else
+        c->move->there += same > c->batch.added ? same - c->batch.added : 0;
+    end(c, NULL);
+}
+
+/* Turn the other deployment's loop until there is room for another batch. */
+static int wait_for_room(struct move *move, size_t batches, size_t bytes, struct err *err)
+{
+    while (!move->err.code && (move->waiting > batches || move->waiting_bytes > bytes)) {
+        int r = loop_run(local_loop(move->to), err);
+        if (r)
+            return r;
+    }
+    if (move->err.code)
+        *err = move->err;
+    return (int)move->err.code;
+}
+
+/* What of the record can be read. */
+static void take_sound(struct carried *c, const struct record *record)
+{
+    struct run *runs = malloc((record->count + 1) * sizeof *runs);
+    uint32_t count = 0;
+    if (!runs)
+        abort();
+    for (uint32_t i = 0; i < record->count; i++)
+        if (record_run(record, i, &runs[count], NULL) == 0)
+            count++;
+    c->move->damaged += record->count - count;
+    carry(c, runs, count, record->received_us);
+    free(runs);
+}
+
+static int visit(void *context, const struct record *record, struct place first, uint64_t sequence,
+                 struct err *err)
+{
+    struct move *move = context;
+    (void)first;
+    (void)sequence;
+    int r = wait_for_room(move, WAITING_BATCHES - 1, WAITING_BYTES, err);
+    if (r)
+        return r;
+    struct carried *c = calloc(1, sizeof *c);
+    if (!c)
+        abort();
+    c->move = move;
+    take_sound(c, record);
+    c->bytes = record_weight(&c->record);
+    move->waiting++;
+    move->waiting_bytes += c->bytes;
+    move->runs += record->count;
+    progress_show(&move->progress, "%" PRIu64 " runs", move->runs);
+    send(c);
+    return 0;
+}
+
+static void damaged(void *context, struct str file, uint64_t offset, const char *why, bool lost)
+{
+    struct move *move = context;
+    progress_end(&move->progress);
+    talk("%.*s: damaged at %" PRIu64 ": %s", STR_FMT(file), offset, why);
+    move->damaged += lost;
+}
+
+static int carry_all(struct move *move, struct store *from, struct err *err)
+{
+    int r = store_walk(from, 0, visit, damaged, move, err);
+    int last = wait_for_room(move, 0, 0, err);
+    while (move->waiting > 0) /* it failed; what is on its way still uses us */
+        if (loop_run(local_loop(move->to), err))
+            abort();
+    progress_end(&move->progress);
+    return r ? r : last;
+}
+
+int command_move(const struct config *config, const struct command_args *args)
+{
+    const char *file = command_value(args, "--to=");
+    struct config *to = NULL;
+    struct app *here = NULL;
+    struct store *from = NULL;
+    struct move move = {0};
+    struct out out = {0};
+    struct err err = {0};
+    if (!file) {
+        talk("--to FILE is missing: the settings of the deployment to copy to");
+        return COMMAND_USAGE;
+    }
+    progress_start(&move.progress);
+    int r = config_load_file(file, &to, &err);
+    if (!r)
+        r = local_store(config, &here, &from, &err);
+    if (!r)
+        r = local_open(to, APP_WRITE, &move.to, &err);
+    if (!r)
+        r = carry_all(&move, from, &err);
+    app_close(move.to);
+    if (here)
+        app_close(here);
+    else
+        store_close(from);
+    config_free(to);
+    if (r) {
+        talk("%s", err.text);
+        return COMMAND_FAILED;
+    }
+    struct text text = {0};
+    text_addf(&text,
+              "{\"runs\":%" PRIu64 ",\"moved\":%" PRIu64 ",\"there\":%" PRIu64
+              ",\"damaged\":%" PRIu64 ",\"conflicts\":%" PRIu64 "}",
+              move.runs, move.moved, move.there, move.damaged, move.conflicts);
+    out_text(&out, &text);
+    return out_end(&out, move.damaged || move.conflicts ? COMMAND_NO : COMMAND_OK);
+}

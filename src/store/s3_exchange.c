@@ -1,0 +1,306 @@
+/* s3_exchange.c - see s3_exchange.h. */
+#include "store/s3_exchange.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "loop/watch.h"
+
+enum {
+    PAUSE_FIRST_MS = 50,
+    PAUSE_MAX_MS = 1000,
+    ODD_TRIES = 3,
+    SILENCE_MIN_MS = 100,
+    MIB = 1024 * 1024,
+    ON_THE_WAY = 4 * MIB, /* bytes that the kernel may hold of what was sent */
+    ERROR_MAX = 64 * 1024 /* bytes kept of an answer that says why not */
+};
+
+static void send_now(struct s3_exchange *x);
+static void time_passed(void *context);
+
+static bool changes(const struct s3_exchange *x)
+{
+    return x->request.method != S3_GET && x->request.method != S3_HEAD;
+}
+
+/* How long nothing may move.  What the kernel took but has not sent yet moves
+ * unseen; 4 MiB/s are assumed for it. */
+static uint64_t silence_ms(const struct s3_exchange *x)
+{
+    uint64_t base = x->deadline_ms / 4 > SILENCE_MIN_MS ? x->deadline_ms / 4 : SILENCE_MIN_MS;
+    uint64_t unseen = x->request.size < ON_THE_WAY ? x->request.size : ON_THE_WAY;
+    return base + unseen * 1000 / (4 * MIB);
+}
+
+static int64_t left_ms(const struct s3_exchange *x)
+{
+    int64_t left = (x->deadline_us - clock_mono_us()) / 1000;
+    return left > 0 ? left : 0;
+}
+
+static void watch_over(struct s3_exchange *x)
+{
+    uint64_t ms = silence_ms(x), left = (uint64_t)left_ms(x);
+    x->moved = x->request.moved;
+    timer_start(x->timer, ms < left ? ms : left);
+}
+
+static void end(struct s3_exchange *x)
+{
+    timer_free(x->timer);
+    x->timer = NULL;
+    x->ended(x);
+}
+
+/* No more tries: put what happened around why the last one failed. */
+static void give_up(struct s3_exchange *x)
+{
+    bool done_for_all_we_know = x->unknown && changes(x);
+    err_wrap(&x->err, "%s after %u tries", done_for_all_we_know ? "outcome unknown" : "no success",
+             x->tries);
+    x->err.code = done_for_all_we_know ? ERR_TIMEOUT : ERR_UNAVAILABLE;
+    end(x);
+}
+
+/* Half of the pause is certain, half is random: enough to part those who
+ * failed together. */
+static uint64_t pause_ms(const struct s3_exchange *x)
+{
+    unsigned doublings = x->tries - 1 < 8 ? x->tries - 1 : 8;
+    uint64_t most = (uint64_t)PAUSE_FIRST_MS << doublings;
+    if (most > PAUSE_MAX_MS)
+        most = PAUSE_MAX_MS;
+    /* The clock's microseconds, mixed: nothing hangs on how random it is. */
+    uint64_t mixed = ((uint64_t)clock_mono_us() ^ (uintptr_t)x) * 0x9e3779b97f4a7c15u >> 32;
+    return most / 2 + mixed % (most / 2 + 1);
+}
+
+static void again_later(struct s3_exchange *x)
+{
+    uint64_t ms = pause_ms(x);
+    if (ms >= (uint64_t)left_ms(x)) {
+        give_up(x);
+        return;
+    }
+    metric_add(METRIC_S3_RETRIES, 1);
+    x->pausing = true;
+    timer_start(x->timer, ms);
+}
+
+static void act_on(struct s3_exchange *x, enum s3_verdict verdict)
+{
+    switch (verdict) {
+    case S3_GOOD:
+        x->err = (struct err){0};
+        end(x);
+        break;
+    case S3_AGAIN:
+        again_later(x);
+        break;
+    case S3_ODD:
+        if (++x->odd < ODD_TRIES)
+            again_later(x);
+        else
+            end(x);
+        break;
+    case S3_BAD:
+        end(x);
+        break;
+    }
+}
+
+static void answered(struct s3_request *request)
+{
+    struct s3_exchange *x = (struct s3_exchange *)(void *)request; /* its first member */
+    timer_stop(x->timer);
+    if (request->status == 0) {
+        x->unknown |= request->sent > 0;
+        act_on(x, s3_judged(x, S3_AGAIN, ERR_UNAVAILABLE, "%s", request->reason));
+        return;
+    }
+    x->unknown |= request->sent > 1; /* what became of the first is not known */
+    x->error = (struct s3_error){0};
+    if (request->status / 100 != 2)
+        (void)s3_answer_error(text_str(&request->text), &x->error);
+    act_on(x, x->judge(x));
+}
+
+static void give_up_try(struct s3_exchange *x)
+{
+    bool waited = x->request.waits;
+    uint64_t ms = silence_ms(x);
+    x->unknown |= x->request.sent > 0;
+    s3_client_cancel(x->client, &x->request);
+    if (waited)
+        (void)s3_judged(x, S3_AGAIN, ERR_UNAVAILABLE, "no connection to it was free");
+    else
+        (void)s3_judged(x, S3_AGAIN, ERR_UNAVAILABLE, "silent for %llu ms", (unsigned long long)ms);
+    again_later(x);
+}
+
+static void time_passed(void *context)
+{
+    struct s3_exchange *x = context;
+    if (x->pausing) {
+        x->pausing = false;
+        send_now(x);
+    } else if (left_ms(x) == 0 || (!x->request.waits && x->moved == x->request.moved)) {
+        give_up_try(x);
+    } else {
+        watch_over(x);
+    }
+}
+
+static void send_now(struct s3_exchange *x)
+{
+    x->tries++;
+    x->request.done = answered;
+    x->request.deadline_us = x->deadline_us;
+    uint64_t patience = silence_ms(x) + (x->request.size + x->expected) * 1000 / MIB;
+    x->request.patience_ms = patience < UINT32_MAX ? (unsigned)patience : UINT32_MAX;
+    s3_client_send(x->client, &x->request);
+    watch_over(x);
+}
+
+void s3_exchange_begin(struct s3_client *client, struct s3_exchange *x)
+{
+    assert(x->judge && x->ended && x->expected < UINT64_MAX / 2000);
+    x->client = client;
+    x->timer = timer_new(s3_client_loop(client), time_passed, x);
+    x->tries = x->odd = 0;
+    x->pausing = false;
+    x->err = (struct err){0};
+    if (x->request.text_max == 0)
+        x->request.text_max = ERROR_MAX;
+    send_now(x);
+}
+
+void s3_exchange_cancel(struct s3_exchange *x)
+{
+    if (!x->pausing)
+        s3_client_cancel(x->client, &x->request);
+    timer_free(x->timer);
+    x->timer = NULL;
+}
+
+/* ---- judging ---- */
+
+enum s3_verdict s3_judged(struct s3_exchange *x, enum s3_verdict verdict, enum err_code code,
+                          const char *format, ...)
+{
+    char text[sizeof x->err.text];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    (void)err_set(&x->err, code, "%s", text);
+    return verdict;
+}
+
+static bool says(const struct s3_exchange *x, const char *code)
+{
+    return strcmp(x->error.code, code) == 0;
+}
+
+static enum s3_verdict judge_denied(struct s3_exchange *x)
+{
+    static const struct {
+        const char *code, *advice;
+    } known[] = {
+        {"InvalidAccessKeyId", "the access key is not known there: check it"},
+        {"SignatureDoesNotMatch", "the secret key does not fit the access key, or the region is "
+                                  "not the bucket's: check them"},
+        {"RequestTimeTooSkewed", "the clock of this machine is wrong: set it"},
+        {"ExpiredToken", "the session token has expired: get a new one"},
+        {"InvalidToken", "the session token is not valid: check it"},
+        {"AccessDenied", "the access key may not do this: check the bucket's policy"},
+    };
+    if (says(x, "QuotaExceeded"))
+        return s3_judged(x, S3_BAD, ERR_FULL, "the bucket's quota is used up");
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (says(x, known[i].code))
+            return s3_judged(x, S3_BAD, ERR_DENIED, "%d %s: %s", x->request.status, x->error.code,
+                             known[i].advice);
+    return s3_judged(x, S3_BAD, ERR_DENIED,
+                     "%d %s: check the keys, the bucket's policy, and the clock of this machine",
+                     x->request.status, x->error.code);
+}
+
+/* A proxy has 404s too: that an object is gone is believed only of S3. */
+static enum s3_verdict judge_missing(struct s3_exchange *x)
+{
+    if (says(x, "NoSuchBucket"))
+        return s3_judged(x, S3_BAD, ERR_UNAVAILABLE, "there is no such bucket: create it");
+    if (says(x, "NoSuchUpload"))
+        return s3_judged(x, S3_BAD, ERR_UNAVAILABLE, "the upload is not there any more");
+    if (says(x, "NoSuchKey") || x->request.text.len == 0)
+        return s3_judged(x, S3_BAD, ERR_NOT_FOUND, "no such object");
+    return s3_judged(x, S3_BAD, ERR_UNAVAILABLE, "404 %s: check the endpoint", x->error.code);
+}
+
+static enum s3_verdict judge_elsewhere(struct s3_exchange *x)
+{
+    const char *region = x->request.region[0] ? x->request.region : x->error.region;
+    return s3_judged(x, S3_BAD, ERR_UNAVAILABLE, "the bucket is in region %s: set the region",
+                     region[0] ? region : "(not said)");
+}
+
+static bool is_passing(const struct s3_exchange *x)
+{
+    int status = x->request.status;
+    return status == 409 || status == 429 || (status >= 500 && status != 501) ||
+           says(x, "RequestTimeout") || says(x, "IncompleteBody") || says(x, "SlowDown");
+}
+
+/* These say that nothing was done. */
+static bool was_refused(const struct s3_exchange *x)
+{
+    return x->request.status < 500 || says(x, "SlowDown");
+}
+
+enum s3_verdict s3_judge_status(struct s3_exchange *x)
+{
+    int status = x->request.status;
+    if (status / 100 == 2)
+        return S3_GOOD;
+    if (status / 100 == 3 || says(x, "AuthorizationHeaderMalformed") ||
+        (status == 400 && x->request.region[0]))
+        return judge_elsewhere(x);
+    if (status == 507)
+        return s3_judged(x, S3_BAD, ERR_FULL, "507 %s: the storage is full", x->error.code);
+    if (is_passing(x)) {
+        x->unknown |= !was_refused(x);
+        return s3_judged(x, S3_AGAIN, ERR_UNAVAILABLE, "%d %s", status, x->error.code);
+    }
+    switch (status) {
+    case 401:
+    case 403:
+        return judge_denied(x);
+    case 404:
+        return judge_missing(x);
+    case 412:
+        return s3_judged(x, S3_BAD, ERR_CONFLICT, "it exists");
+    case 416:
+        return s3_judged(x, S3_BAD, ERR_CORRUPT, "it has fewer bytes");
+    default:
+        return s3_judged(x, S3_BAD, ERR_UNAVAILABLE, "refused with %d %s", status, x->error.code);
+    }
+}
+
+enum s3_verdict s3_judge_document(struct s3_exchange *x)
+{
+    struct str text = text_str(&x->request.text);
+    if (x->request.status / 100 != 2)
+        return s3_judge_status(x);
+    if (x->request.ended)
+        return s3_judged(x, S3_ODD, ERR_UNAVAILABLE, "its answer is too long");
+    if (s3_answer_error(text, &x->error)) {
+        x->unknown = true;
+        return s3_judged(x, S3_AGAIN, ERR_UNAVAILABLE, "%d with %s inside", x->request.status,
+                         x->error.code);
+    }
+    return S3_GOOD;
+}

@@ -1,0 +1,85 @@
+/* gc.c - see gc.h. */
+#include "upkeep/gc.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "index/index.h"
+#include "loop/loop.h"
+#include "store/store.h"
+
+enum { PAGE = 1000 };
+
+static void arrived(struct op *op)
+{
+    loop_stop(op->loop);
+}
+
+/* Turn our loop until the operation is done; every one ends. */
+static int wait_for(struct gc *gc, const struct op *op, struct err *err)
+{
+    int r = loop_run(gc->loop, err);
+    if (!r && op->err.code) {
+        *err = op->err;
+        r = (int)op->err.code;
+    }
+    return r;
+}
+
+static int remove_orphan(struct gc *gc, uint64_t number, struct err *err)
+{
+    struct index_condemn condemn = {.op = {.loop = gc->loop, .done = arrived}, .container = number};
+    gc->index->ops->condemn(gc->index, &condemn);
+    int r = wait_for(gc, &condemn.op, err);
+    if (r || condemn.live)
+        return r;
+    r = store_remove(gc->store, number, err);
+    if (r)
+        return r;
+    char container[17];
+    snprintf(container, sizeof container, "%016" PRIx64, number);
+    log_event(LOG_INFO, "orphan_removed", LOG_C("container", container));
+    metric_add(METRIC_ORPHANS_REMOVED, 1);
+    gc->removed++;
+    return 0;
+}
+
+static int page(struct gc *gc, const uint64_t *numbers, size_t count, struct err *err)
+{
+    bool known[PAGE];
+    struct index_known ask = {
+        .op = {.loop = gc->loop, .done = arrived},
+        .containers = numbers,
+        .count = count,
+        .known = known,
+    };
+    gc->index->ops->known(gc->index, &ask);
+    int r = wait_for(gc, &ask.op, err);
+    for (size_t i = 0; i < count && !r; i++) {
+        gc->objects++;
+        if (known[i])
+            continue;
+        if (gc->going && !gc->going(gc->context))
+            return err_set(err, ERR_UNAVAILABLE, "told to stop");
+        gc->orphans++;
+        if (!gc->look_only)
+            r = remove_orphan(gc, numbers[i], err);
+    }
+    return r;
+}
+
+int gc(struct gc *gc, struct err *err)
+{
+    uint64_t numbers[PAGE];
+    size_t count = 0;
+    int r;
+    gc->objects = gc->orphans = gc->removed = 0;
+    do {
+        r = store_list(gc->store, gc->before_us, numbers, PAGE, &count, err);
+        if (!r && count > 0)
+            r = page(gc, numbers, count, err);
+    } while (!r && count > 0);
+    return r;
+}

@@ -1,0 +1,35 @@
+/* gc.h - objects that no row leads to, removed.
+ *
+ * An object is put before its rows are committed; where the commit failed, or the
+ * node died, it stays behind.  What is old enough and has no row is condemned
+ * first - so that a commit which is late beyond all measure fails - and then
+ * removed.
+ *
+ * Threads  one, which blocks; on a loop of its own that the index is attached to
+ * Errors   those of the store and the index
+ * Sources  docs/design/production.md, Orphans
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct index;
+struct loop;
+struct store;
+
+struct gc {
+    struct store *store; /* a bucket */
+    struct index *index;
+    struct loop *loop;
+    int64_t before_us;            /* only what was put before, by the clock */
+    bool look_only;               /* remove nothing */
+    bool (*going)(void *context); /* asked between two objects: go on?  NULL: yes */
+    void *context;
+
+    uint64_t objects, orphans, removed; /* out */
+};
+
+int gc(struct gc *gc, struct err *err);
