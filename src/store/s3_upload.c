@@ -9,7 +9,6 @@
  */
 #include "store/s3_upload.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -2,7 +2,6 @@
  *
  * What a good server does is in test/conform/object_conform.c.
  */
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
