@@ -795,6 +795,13 @@ TEST(a_part_is_tried_again_and_one_that_fails_ends_the_upload)
     CHECK(strstr(b.err.text, "part 2 of 3") != NULL);
     CHECK(canned_find(b.server, 0, "DELETE ") > 0);
     CHECK(canned_find(b.server, 0, COMPLETE) < 0);
+
+    /* The others are not waited for. */
+    SCRIPT(&b, BEGUN, {"partNumber=1", NULL, CANNED_HANG, 0, 0},
+           {"partNumber=2", ERROR("403 No", "AccessDenied"), CANNED_CLOSE, 0, 0}, PARTS, ABANDONED);
+    CHECK(put_large(&b) == ERR_DENIED);
+    int hung = canned_find(b.server, 0, "partNumber=1");
+    CHECK(canned_find(b.server, (size_t)(hung + 1), "partNumber=1") < 0);
     end(&b);
 }
 
