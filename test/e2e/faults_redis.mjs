@@ -12,7 +12,7 @@ describe('Redis', () => {
         // Nothing is cached before it.
         d = await Deployment.start({ own: { redis: {} }, flags: ['--cache-size', '0'] });
     });
-    beforeEach(() => (ledger = new Ledger(d)));
+    beforeEach(async () => (ledger = await Ledger.begin(d)));
     afterEach(() => d.calm());
     after(() => d.close());
 
