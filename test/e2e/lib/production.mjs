@@ -234,6 +234,13 @@ export class Ledger {
             );
     }
 
+    // Read this run, which must be there.
+    async get(node, one) {
+        const answer = await node.get(`/runs/${one.id}`);
+        assert.equal(answer.status, 200, answer.text.slice(0, 300));
+        this.same(answer.text, one);
+    }
+
     same(text, one) {
         assert.ok(one, `nobody sent ${text.slice(0, 100)}`);
         const start = `{"id":"${one.id}",`;
