@@ -24,8 +24,8 @@ struct bucket_reader *bucket_reader_new(struct objects *objects, struct shelf *s
                                         size_t held_max);
 void bucket_reader_free(struct bucket_reader *reader); /* nothing is under way; NULL is fine */
 
-/* The work of a lane, for bucket_read(): unpacking. */
-void bucket_reader_work(void *reader, struct op *chain);
+/* The work of a lane, for bucket_read(): unpacking.  Its context is the reader. */
+void bucket_reader_work(void *context, struct op *chain);
 void bucket_reader_use(struct bucket_reader *reader, struct lane *lane); /* before any read */
 
 void bucket_read(struct bucket_reader *reader, struct store_read *read);

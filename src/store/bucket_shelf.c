@@ -57,14 +57,20 @@ static void link_use(struct shelf *shelf, struct shelved *s)
     shelf->newest = s;
 }
 
+/* `s` and those behind it; not under the lock, since large ones take a while. */
 static void destroy(struct shelved *s)
 {
-    pack_free(s->pack);
-    free(s);
+    while (s) {
+        struct shelved *next = s->next;
+        pack_free(s->pack);
+        free(s);
+        s = next;
+    }
 }
 
-/* Off the shelf; freed with the last hand. */
-static void drop(struct shelf *shelf, struct shelved *s)
+/* Off the shelf.  If no hand holds it, it is in front of `*dead` now; else it is
+ * freed with the last. */
+static void drop(struct shelf *shelf, struct shelved *s, struct shelved **dead)
 {
     struct shelved **at = chain_of(shelf, s->number);
     while (*at != s)
@@ -73,18 +79,23 @@ static void drop(struct shelf *shelf, struct shelved *s)
     unlink_use(shelf, s);
     shelf->bytes -= s->cost;
     s->gone = true;
-    if (s->hands == 0)
-        destroy(s);
+    s->next = NULL;
+    if (s->hands == 0) {
+        s->next = *dead;
+        *dead = s;
+    }
 }
 
 void shelf_free(struct shelf *shelf)
 {
     if (!shelf)
         return;
+    struct shelved *dead = NULL;
     while (shelf->oldest) {
         assert(shelf->oldest->hands == 0);
-        drop(shelf, shelf->oldest);
+        drop(shelf, shelf->oldest, &dead);
     }
+    destroy(dead);
     pthread_mutex_destroy(&shelf->lock);
     free(shelf);
 }
@@ -118,6 +129,7 @@ struct shelved *shelf_add(struct shelf *shelf, uint64_t number, struct pack *pac
         abort();
     *fresh = (struct shelved){
         .number = number, .pack = pack, .cost = sizeof *fresh + pack_memory(pack), .hands = 1};
+    struct shelved *dead = NULL;
     pthread_mutex_lock(&shelf->lock);
     struct shelved *s = find(shelf, number);
     if (!s) {
@@ -127,11 +139,10 @@ struct shelved *shelf_add(struct shelf *shelf, uint64_t number, struct pack *pac
         link_use(shelf, fresh);
         shelf->bytes += fresh->cost;
         while (shelf->bytes > shelf->capacity && shelf->oldest != fresh)
-            drop(shelf, shelf->oldest);
+            drop(shelf, shelf->oldest, &dead);
     }
     pthread_mutex_unlock(&shelf->lock);
-    if (s)
-        destroy(fresh);
+    destroy(s ? fresh : dead);
     return s ? s : fresh;
 }
 

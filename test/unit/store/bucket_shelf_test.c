@@ -107,6 +107,11 @@ TEST(what_is_in_hand_stays_when_it_leaves_the_shelf)
     shelf_give_back(shelf, again);
     CHECK(has(shelf, 1));
     shelf_give_back(shelf, other);
+
+    struct shelved *single = shelf_add(shelf, 3, new_pack(3));
+    add(shelf, 4);
+    CHECK(shelved_pack(single)->summary.number == 3);
+    shelf_give_back(shelf, single);
     shelf_free(shelf);
 }
 
