@@ -50,7 +50,7 @@ ifeq ($(OPT-$(PROFILE)),)
 $(error no profile "$(PROFILE)": release, debug, asan, tsan or fuzz)
 endif
 
-INCLUDE := -Isrc -Itest -isystem /usr/share/include/llhttp
+INCLUDE := -Isrc -Itest -isystem /usr/share/include/llhttp -isystem /usr/include/postgresql
 BASE    := -std=c17 -D_GNU_SOURCE -fno-common -pthread $(INCLUDE)
 # `.incbin "docs/..."` names files from the root of the repository.
 COMPILE  = $(CC) $(BASE) $(WARN) $(OPT-$(PROFILE)) -ffile-prefix-map=$(CURDIR)=. -Wa,-I. \
@@ -138,7 +138,7 @@ $(OUT)/llhttp/%.o: $(LLHTTP)/%.c Makefile
 
 # The compiler does not see what a file embeds.
 $(call objects,$(shell grep -ls '\.incbin' $(SRC))): \
-    $(wildcard docs/*.json docs/*.html src/*/*.html ui/*)
+    $(wildcard docs/*.json docs/*.html src/*/*.html src/*/migrations/*.sql ui/*)
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
 

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "index/hash.h"
+
 enum { RADIX_MIN = 64, FILTER_PROBES = 6 };
 
 static void *must(void *memory)
@@ -150,28 +152,6 @@ size_t keys_below_count(const unsigned char *keys, size_t count, size_t width,
     return low;
 }
 
-__extension__ typedef unsigned __int128 wide;
-
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    wide product = (wide)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-uint64_t keys_hash(uint64_t seed, const void *at, size_t len)
-{
-    const unsigned char *p = at;
-    uint64_t h = mix(seed ^ len, UINT64_C(0x9e3779b97f4a7c15));
-    for (; len >= 8; p += 8, len -= 8)
-        h = mix(h ^ get_u64(p), UINT64_C(0xbf58476d1ce4e5b9) ^ seed);
-    if (len > 0) {
-        unsigned char rest[8] = {0};
-        memcpy(rest, p, len);
-        h = mix(h ^ get_u64(rest), UINT64_C(0xbf58476d1ce4e5b9) ^ seed);
-    }
-    return mix(h ^ seed, UINT64_C(0x94d049bb133111eb));
-}
-
 size_t keys_filter_prefix(enum keys_kind kind)
 {
     return kind == KEYS_ID ? KEYS_ID_PREFIX : kind == KEYS_TEXT ? KEYS_TEXT_PREFIX : 0;
@@ -194,10 +174,10 @@ struct keys_filter *keys_filter_new(size_t keys, int64_t part, uint64_t seed)
 static size_t filter_line(const struct keys_filter *filter, const unsigned char *prefix, size_t len,
                           uint64_t *bits)
 {
-    uint64_t h = keys_hash(filter->seed, prefix, len);
-    *bits = mix(h, UINT64_C(0xd6e8feb86659fd93));
+    uint64_t h = hash_bytes(filter->seed, prefix, len);
+    *bits = hash_mix(h, UINT64_C(0xd6e8feb86659fd93));
     size_t lines = filter->size / KEYS_FILTER_LINE;
-    return (size_t)((wide)h * lines >> 64) * KEYS_FILTER_LINE;
+    return (size_t)((hash_wide)h * lines >> 64) * KEYS_FILTER_LINE;
 }
 
 void keys_filter_add(struct keys_filter *filter, const unsigned char *prefix, size_t len)

@@ -164,9 +164,6 @@ bool keys_filter_may_have(const struct keys_filter *filter, const unsigned char 
                           size_t len);
 void keys_filter_unref(struct keys_filter *filter); /* NULL is fine */
 
-/* A seeded hash, for keys that others choose. */
-uint64_t keys_hash(uint64_t seed, const void *at, size_t len);
-
 /* What is in memory at one commit.  Rule for a reader, so that it sees whole
  * commits: take the view first, begin the transaction after it, and take no
  * notice of rows above view->rows.  What a view no longer holds was in a part

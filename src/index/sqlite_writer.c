@@ -27,8 +27,9 @@
 
 #include "base/text.h"
 #include "index/fold.h"
+#include "index/hash.h"
+#include "index/intern.h"
 #include "index/sqlite_db.h"
-#include "index/sqlite_intern.h"
 #include "index/sqlite_parts.h"
 #include "index/sqlite_wal.h"
 #include "wire/json_string.h"
@@ -235,7 +236,7 @@ static int recover_names(struct writer *w, const uint64_t upto[KEYS_KINDS], stru
     while (!r && !(r = db_step(s, &more, "read the newest names", err)) && more) {
         struct str folded = {sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1)};
         r = stage_name(w, (uint64_t)sqlite3_column_int64(s, 0),
-                       keys_hash(w->seed, folded.at, folded.len), folded, above, err);
+                       hash_bytes(w->seed, folded.at, folded.len), folded, above, err);
     }
     sqlite3_finalize(s);
     return r;
@@ -449,7 +450,7 @@ uint64_t writer_runs(const struct writer *w)
 
 static size_t chain_of(const struct staged_ids *ids, struct uuid id)
 {
-    return (size_t)(keys_hash(ids->seed, id.byte, sizeof id.byte) >> 32) & (ids->cap - 1);
+    return (size_t)(hash_bytes(ids->seed, id.byte, sizeof id.byte) >> 32) & (ids->cap - 1);
 }
 
 static const struct staged_id *staged_id(const struct staged_ids *ids, struct uuid id)
@@ -627,7 +628,7 @@ static int name_is(struct writer *w, uint64_t number, struct str folded, bool *s
 /* The number of a folded name, which is made when there is none. */
 static int name_number(struct writer *w, struct str folded, uint64_t *number, struct err *err)
 {
-    uint64_t hash = keys_hash(w->seed, folded.at, folded.len);
+    uint64_t hash = hash_bytes(w->seed, folded.at, folded.len);
     *number = intern_get(&w->name_numbers, hash, folded);
     if (*number)
         return 0;
@@ -679,7 +680,7 @@ static int project_number(struct writer *w, const struct run *run, uint64_t *num
         if (project.len > FOLD_NAME_MAX)
             project.len = FOLD_NAME_MAX;
     }
-    uint64_t hash = keys_hash(w->seed, project.at, project.len);
+    uint64_t hash = hash_bytes(w->seed, project.at, project.len);
     *number = intern_get(&w->project_numbers, hash, project);
     if (*number)
         return 0;

@@ -153,7 +153,11 @@ static void end(struct call *call, const struct err *err)
     }
     if (code && code != ERR_CONFLICT && code != ERR_NOT_FOUND)
         metric_add(METRIC_S3_FAILED, 1);
-    metric_time(METRIC_S3_SECONDS, (uint64_t)(clock_mono_us() - call->begin_us));
+    uint64_t took_us = (uint64_t)(clock_mono_us() - call->begin_us);
+    if (call->put)
+        metric_time(METRIC_S3_PUT_SECONDS, took_us);
+    else if (call->get)
+        metric_time(METRIC_S3_GET_SECONDS, took_us);
     metric_add(METRIC_S3_CALLS, -1);
     call->side->calls--;
     buf_unref(call->fetch.out);

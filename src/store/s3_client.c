@@ -86,7 +86,7 @@ static size_t give_body(char *out, size_t size, size_t count, void *context)
         }
     }
     request->left -= given;
-    request->moved++;
+    request->moved_us = clock_mono_us();
     return given;
 }
 
@@ -110,7 +110,7 @@ static int about_to_send(void *context, char *peer, char *own, int peer_port, in
     (void)own_port;
     struct s3_request *request = context;
     request->sent++;
-    request->moved++;
+    request->moved_us = clock_mono_us();
     return CURL_PREREQFUNC_OK;
 }
 
@@ -138,7 +138,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
     struct s3_request *request = slot->request;
     size_t n = size * count;
     bool more;
-    request->moved++;
+    request->moved_us = clock_mono_us();
     if (request->status == 0)
         read_head(slot);
     if (request->take && request->status / 100 == 2) {
@@ -183,7 +183,7 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *context)
 {
     struct s3_request *request = context;
     struct str line = {bytes, size * count}, value;
-    request->moved++;
+    request->moved_us = clock_mono_us();
     if (line.len >= 5 && memcmp(line.at, "HTTP/", 5) == 0) { /* one after "100 Continue", too */
         request->content_range[0] = request->etag[0] = request->region[0] = '\0';
     } else if (has_name(line, STR("Content-Range"), &value)) {
@@ -297,6 +297,7 @@ static void begin(struct s3_client *client, struct s3_request *request)
     slot->request = request;
     request->slot = slot;
     request->waits = false;
+    request->moved_us = clock_mono_us();
     metric_add(request->counted, 1);
     set_callbacks(client->curl, slot);
     set_manners(client->curl, slot->easy, timeout_of(request));

@@ -54,7 +54,7 @@ struct s3_request {
     unsigned sent;          /* how often, for libcurl sends again when a kept connection was dead */
     bool waits;             /* for a connection */
     bool ended;             /* by take(), or at text_max */
-    uint64_t moved;         /* grows with every sign of life */
+    int64_t moved_us;       /* the last sign of life, by clock_mono_us() */
     int64_t length;         /* Content-Length, or -1 */
     uint64_t taken;         /* bytes that take() got */
     char content_range[64];

@@ -30,7 +30,9 @@ static bool changes(const struct s3_exchange *x)
  * unseen; 4 MiB/s are assumed for it. */
 static uint64_t silence_ms(const struct s3_exchange *x)
 {
-    uint64_t base = x->deadline_ms / 4 > SILENCE_MIN_MS ? x->deadline_ms / 4 : SILENCE_MIN_MS;
+    uint64_t base = x->deadline_ms / (x->slow ? 2 : 4);
+    if (base < SILENCE_MIN_MS)
+        base = SILENCE_MIN_MS;
     uint64_t unseen = x->request.size < ON_THE_WAY ? x->request.size : ON_THE_WAY;
     return base + unseen * 1000 / (4 * MIB);
 }
@@ -41,11 +43,19 @@ static int64_t left_ms(const struct s3_exchange *x)
     return left > 0 ? left : 0;
 }
 
+/* Until nothing will have moved for too long, or the deadline. */
+static int64_t left_of_try_ms(const struct s3_exchange *x)
+{
+    int64_t left = left_ms(x);
+    int64_t still_ms = (clock_mono_us() - x->request.moved_us) / 1000;
+    int64_t silence = (int64_t)silence_ms(x) - still_ms;
+    return x->request.waits || left < silence ? left : silence;
+}
+
 static void watch_over(struct s3_exchange *x)
 {
-    uint64_t ms = silence_ms(x), left = (uint64_t)left_ms(x);
-    x->moved = x->request.moved;
-    timer_start(x->timer, ms < left ? ms : left);
+    int64_t ms = left_of_try_ms(x);
+    timer_start(x->timer, ms > 0 ? (uint64_t)ms : 0);
 }
 
 static void end(struct s3_exchange *x)
@@ -130,14 +140,12 @@ static void answered(struct s3_request *request)
 
 static void give_up_try(struct s3_exchange *x)
 {
-    bool waited = x->request.waits;
-    uint64_t ms = silence_ms(x);
+    const char *why = x->request.waits  ? "no connection to it was free"
+                      : left_ms(x) == 0 ? "the deadline passed"
+                                        : "it was silent for too long";
     x->unknown |= x->request.sent > 0;
     s3_client_cancel(x->client, &x->request);
-    if (waited)
-        (void)s3_judged(x, S3_AGAIN, ERR_UNAVAILABLE, "no connection to it was free");
-    else
-        (void)s3_judged(x, S3_AGAIN, ERR_UNAVAILABLE, "silent for %llu ms", (unsigned long long)ms);
+    (void)s3_judged(x, S3_AGAIN, ERR_UNAVAILABLE, "%s", why);
     again_later(x);
 }
 
@@ -147,7 +155,7 @@ static void time_passed(void *context)
     if (x->pausing) {
         x->pausing = false;
         send_now(x);
-    } else if (left_ms(x) == 0 || (!x->request.waits && x->moved == x->request.moved)) {
+    } else if (left_of_try_ms(x) <= 0) {
         give_up_try(x);
     } else {
         watch_over(x);
@@ -159,7 +167,7 @@ static void send_now(struct s3_exchange *x)
     x->tries++;
     x->request.done = answered;
     x->request.deadline_us = x->deadline_us;
-    uint64_t patience = silence_ms(x) + (x->request.size + x->expected) * 1000 / MIB;
+    uint64_t patience = 2 * silence_ms(x) + (x->request.size + x->expected) * 1000 / MIB;
     x->request.patience_ms = patience < UINT32_MAX ? (unsigned)patience : UINT32_MAX;
     s3_client_send(x->client, &x->request);
     watch_over(x);
@@ -244,8 +252,12 @@ static enum s3_verdict judge_missing(struct s3_exchange *x)
 static enum s3_verdict judge_elsewhere(struct s3_exchange *x)
 {
     const char *region = x->request.region[0] ? x->request.region : x->error.region;
+    if (!region[0])
+        return s3_judged(x, S3_BAD, ERR_UNAVAILABLE,
+                         "it is elsewhere (%d %s): check the endpoint and the region",
+                         x->request.status, x->error.code);
     return s3_judged(x, S3_BAD, ERR_UNAVAILABLE, "the bucket is in region %s: set the region",
-                     region[0] ? region : "(not said)");
+                     region);
 }
 
 static bool is_passing(const struct s3_exchange *x)

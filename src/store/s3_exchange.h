@@ -6,8 +6,8 @@
  *          back all at once.  An answer that makes no sense gets three tries
  * Not      after any other 4xx: it would be the same again
  * Waiting  a try is given up when nothing moved for a quarter of `deadline_ms`,
- *          or when it took that and a second for each MiB; all of it ends at
- *          the deadline
+ *          or when it took twice that and a second for each MiB; all of it ends
+ *          at the deadline
  * Threads  the client's loop
  */
 #pragma once
@@ -34,8 +34,9 @@ struct s3_exchange {
     s3_judge_fn *judge;
     void (*ended)(struct s3_exchange *x); /* once, never inside the call */
     uint64_t expected;                    /* bytes of the answer */
-    unsigned deadline_ms;                 /* of the whole call */
-    int64_t deadline_us;                  /* when that is */
+    bool slow; /* the server may have much to do first: half of the deadline, not a quarter */
+    unsigned deadline_ms; /* of the whole call */
+    int64_t deadline_us;  /* when that is */
 
     /* out; and in while it is sent: this exchange's place in what came before */
     bool unknown;   /* a try that changes something may have been carried out */
@@ -46,7 +47,6 @@ struct s3_exchange {
     struct s3_client *client;
     struct timer *timer;
     struct s3_error error;
-    uint64_t moved; /* what request.moved was when last looked at */
     unsigned tries, odd;
     bool pausing;
 };

@@ -377,7 +377,8 @@ int store_bucket_open(const struct store_bucket_config *config, struct store **r
         r = bucket_own(bucket->walk.desk, config->writer, bucket->id, err);
     if (r) {
         close_bucket(&bucket->store);
-        return err_wrap(err, "open the bucket");
+        (void)err_wrap(err, "open the bucket");
+        return r;
     }
     bucket_reader_use(bucket->reader, bucket->readers);
     *result = &bucket->store;

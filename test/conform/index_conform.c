@@ -14,6 +14,7 @@
 #include "lib/check.h"
 #include "lib/index_calls.h"
 #include "lib/make_record.h"
+#include "lib/postgres_bed.h"
 #include "run/query.h"
 
 enum { BATCH_MAX = 64 };
@@ -22,7 +23,8 @@ enum { BATCH_MAX = 64 };
 
 struct bed {
     struct calls calls;
-    char dir[128]; /* "" for memory */
+    char dir[128];                /* of SQLite; else "" */
+    struct postgres_bed database; /* of PostgreSQL; else its name is "" */
     uint64_t sequence;
     uint32_t ordinal;
 };
@@ -70,11 +72,38 @@ static void start_sqlite(struct bed *bed)
     calls_open(&bed->calls, index);
 }
 
+static int open_postgres(struct bed *bed, struct index **result)
+{
+    const struct index_postgres_config config = {
+        .url = bed->database.url,
+        .readers = 2,
+        .queue = 400,
+        .deadline_ms = 60000,
+        .commit_ms = 60000,
+        .deployment = "the one log",
+    };
+    return index_postgres_open(&config, result, &bed->calls.err);
+}
+
+static void start_postgres(struct bed *bed)
+{
+    struct index *index = NULL;
+    *bed = (struct bed){0};
+    postgres_bed_new(&bed->database);
+    if (open_postgres(bed, &index)) {
+        fprintf(stderr, "%s\n", bed->calls.err.text);
+        abort();
+    }
+    calls_open(&bed->calls, index);
+}
+
 static void stop(struct bed *bed)
 {
     static const char *const names[] = {"index.db", "index.db-wal", "index.db-shm"};
-    calls_close(&bed->calls);
     bed->calls.index->ops->close(bed->calls.index);
+    calls_close(&bed->calls);
+    if (bed->database.name[0])
+        postgres_bed_drop(&bed->database);
     for (size_t i = 0; bed->dir[0] && i < 3; i++) {
         char path[160];
         snprintf(path, sizeof path, "%s/%s", bed->dir, names[i]);
@@ -84,19 +113,32 @@ static void stop(struct bed *bed)
         CHECK(rmdir(bed->dir) == 0);
 }
 
-static void (*const starts[])(struct bed *bed) = {start_memory, start_sqlite};
+/* PostgreSQL last: it may not be there. */
+static void (*const starts[])(struct bed *bed) = {start_memory, start_sqlite, start_postgres};
+enum { BACK_ENDS = sizeof starts / sizeof *starts, LOCAL = BACK_ENDS - 1 };
+
+static void on(void (*start)(struct bed *bed), void (*test)(struct bed *bed))
+{
+    struct bed bed;
+    start(&bed);
+    test(&bed);
+    stop(&bed);
+}
 
 /* A test that is done to each of them. */
 #define EACH(id)                                                                                   \
     static void id##_on(struct bed *bed);                                                          \
     TEST(id)                                                                                       \
     {                                                                                              \
-        for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {                              \
-            struct bed bed;                                                                        \
-            starts[i](&bed);                                                                       \
-            id##_on(&bed);                                                                         \
-            stop(&bed);                                                                            \
-        }                                                                                          \
+        for (size_t i = 0; i < LOCAL; i++)                                                         \
+            on(starts[i], id##_on);                                                                \
+    }                                                                                              \
+    TEST(id##_in_postgres)                                                                         \
+    {                                                                                              \
+        if (postgres_bed_possible())                                                               \
+            on(start_postgres, id##_on);                                                           \
+        else                                                                                       \
+            test_skip(POSTGRES_BED_SKIP);                                                          \
     }                                                                                              \
     static void id##_on(struct bed *bed)
 
@@ -796,7 +838,15 @@ EACH(many_names_are_searched_as_well_as_few)
     CHECK(page_is(bed, &query, true, 600, 500, 0));
 }
 
-TEST(the_sqlite_index_is_the_same_after_it_was_reopened)
+static void reopen(struct bed *bed)
+{
+    struct index *index = NULL;
+    bed->calls.index->ops->close(bed->calls.index);
+    CHECK((bed->dir[0] ? open_sqlite : open_postgres)(bed, &index) == 0);
+    calls_use(&bed->calls, index);
+}
+
+static void is_the_same_after_it_was_reopened(void (*start)(struct bed *bed))
 {
     struct bed bed;
     struct make_run run = {.id = make_id(1), .trace = make_id(9), .name = "Chat", .start_us = 4};
@@ -805,16 +855,14 @@ TEST(the_sqlite_index_is_the_same_after_it_was_reopened)
     struct make_run timed = {.id = uuid_v7(&source, 1700000000000000), .trace = make_id(8)};
     struct query name = by_name("hat"), trace = by_trace(9);
     struct index_batch batch;
-    start_sqlite(&bed);
+    start(&bed);
     add(&bed, &run, 1);
     add(&bed, &timed, 1);
     CHECK(calls_commit(&bed.calls, 77) == 0);
     struct make_run lost = {.id = make_id(2), .trace = make_id(9), .name = "Chat", .start_us = 5};
     CHECK(stage(&bed, &lost, 1, &batch) == 0); /* staged only: it is gone */
 
-    bed.calls.index->ops->close(bed.calls.index);
-    bed.calls.index = NULL;
-    CHECK(open_sqlite(&bed, &bed.calls.index) == 0);
+    reopen(&bed);
     CHECK(calls_mark(&bed.calls) == 77);
     CHECK(bed.calls.index->ops->runs(bed.calls.index) == 2);
     CHECK(there(&bed, make_id(1)) && !there(&bed, make_id(2)));
@@ -825,6 +873,19 @@ TEST(the_sqlite_index_is_the_same_after_it_was_reopened)
     CHECK(stage(&bed, &timed, 1, &batch) == 0 && batch.verdict == INDEX_DUPLICATE);
     CHECK(calls_commit(&bed.calls, 78) == 0);
     stop(&bed);
+}
+
+TEST(the_sqlite_index_is_the_same_after_it_was_reopened)
+{
+    is_the_same_after_it_was_reopened(start_sqlite);
+}
+
+TEST(the_postgres_index_is_the_same_after_it_was_reopened)
+{
+    if (postgres_bed_possible())
+        is_the_same_after_it_was_reopened(start_postgres);
+    else
+        test_skip(POSTGRES_BED_SKIP);
 }
 
 /* --- random ------------------------------------------------------------------------- */
@@ -845,7 +906,7 @@ static const char *random_name(struct make_random *random, char *out, size_t siz
     return out;
 }
 
-static void random_batch(struct bed *beds, size_t count, struct make_random *random)
+static void random_batch(struct bed *beds, struct make_random *random)
 {
     struct make_run runs[BATCH_MAX];
     char names[BATCH_MAX][64];
@@ -860,7 +921,7 @@ static void random_batch(struct bed *beds, size_t count, struct make_random *ran
         runs[i].number = make_random(random) % 100 == 0;
     }
     struct index_batch batches[2];
-    for (size_t b = 0; b < count; b++)
+    for (size_t b = 0; b < 2; b++)
         CHECK(stage(&beds[b], runs, n, &batches[b]) == 0);
     CHECK(batches[0].verdict == batches[1].verdict);
     CHECK(batches[0].added == batches[1].added);
@@ -921,16 +982,16 @@ static void random_find(struct bed *beds, struct make_random *random)
     arena_free(arena);
 }
 
-TEST(random_operations_have_the_same_outcome_on_all)
+static void random_operations(void (*start)(struct bed *bed))
 {
     struct bed beds[2];
     struct make_random random = {2026};
-    for (int b = 0; b < 2; b++)
-        starts[b](&beds[b]);
+    start_memory(&beds[0]);
+    start(&beds[1]);
     for (int i = 0; i < 6000; i++) {
         uint64_t dice = make_random(&random) % 100;
         if (dice < 35)
-            random_batch(beds, 2, &random);
+            random_batch(beds, &random);
         else if (dice < 50)
             for (int b = 0; b < 2; b++)
                 CHECK(calls_commit(&beds[b].calls, beds[b].sequence) == 0);
@@ -949,10 +1010,22 @@ TEST(random_operations_have_the_same_outcome_on_all)
         if (i == 3000) { /* what is open is rolled back by the end of the process */
             for (int b = 0; b < 2; b++)
                 CHECK(calls_rollback(&beds[b].calls) == 0);
-            beds[1].calls.index->ops->close(beds[1].calls.index);
-            CHECK(open_sqlite(&beds[1], &beds[1].calls.index) == 0);
+            reopen(&beds[1]);
         }
     }
     for (int b = 0; b < 2; b++)
         stop(&beds[b]);
+}
+
+TEST(random_operations_have_the_same_outcome_as_in_memory)
+{
+    random_operations(start_sqlite);
+}
+
+TEST(random_operations_have_the_same_outcome_as_in_memory_in_postgres)
+{
+    if (postgres_bed_possible())
+        random_operations(start_postgres);
+    else
+        test_skip(POSTGRES_BED_SKIP);
 }

@@ -32,6 +32,15 @@ void calls_open(struct calls *calls, struct index *index)
     int r = loop_open(0, "calls", &calls->loop, &calls->err);
     assert(r == 0);
     (void)r;
+    calls_use(calls, index);
+}
+
+void calls_use(struct calls *calls, struct index *index)
+{
+    calls->index = index;
+    int r = index->ops->attach(index, calls->loop, &calls->err);
+    assert(r == 0);
+    (void)r;
 }
 
 void calls_close(struct calls *calls)
@@ -86,6 +95,15 @@ int calls_find(struct calls *calls, const struct uuid *ids, size_t count, struct
     calls->index->ops->find(calls->index, &find);
     int r = wait_for(calls, &find.op);
     *rows = find.rows;
+    return r;
+}
+
+int calls_follow(struct calls *calls, uint64_t *commits)
+{
+    struct index_follow follow = {.op = begin(calls)};
+    calls->index->ops->follow(calls->index, &follow);
+    int r = wait_for(calls, &follow.op);
+    *commits = follow.commits;
     return r;
 }
 

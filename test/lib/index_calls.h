@@ -18,13 +18,15 @@ struct calls {
 };
 
 void calls_open(struct calls *calls, struct index *index);
-void calls_close(struct calls *calls); /* not the index */
+void calls_use(struct calls *calls, struct index *index); /* another one, from now on */
+void calls_close(struct calls *calls); /* not the index, which is closed before */
 
 int calls_stage(struct calls *calls, struct index_batch *batches, size_t count);
 int calls_commit(struct calls *calls, uint64_t sequence);
 int calls_rollback(struct calls *calls);
 uint64_t calls_mark(struct calls *calls);
 int calls_durable(struct calls *calls, uint64_t *sequence);
+int calls_follow(struct calls *calls, uint64_t *commits);
 int calls_find(struct calls *calls, const struct uuid *ids, size_t count, struct arena *arena,
                struct index_row **rows);
 int calls_search(struct calls *calls, const struct query *query, struct arena *arena,

@@ -368,6 +368,7 @@ export class HttpProxy extends Proxy {
 
     // Answer otherwise than the server would:
     //   method, path   of which requests; a string is the start of the path, or a RegExp
+    //   where          a function of the request that says so as well
     //   skip, times    how many of them pass first, and how many it is done to
     //   status         the status instead of the server's
     //   stored         true: the server gets the request all the same
@@ -398,6 +399,7 @@ export class HttpProxy extends Proxy {
             if (rule.method && rule.method !== request.method) continue;
             if (typeof rule.path === 'string' && !request.url.startsWith(rule.path)) continue;
             if (rule.path instanceof RegExp && !rule.path.test(request.url)) continue;
+            if (rule.where && !rule.where(request)) continue;
             if (rule.skip > 0) {
                 rule.skip--;
                 continue;

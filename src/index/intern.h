@@ -1,4 +1,4 @@
-/* sqlite_intern.h - texts and the numbers they have, remembered.
+/* intern.h - texts and the numbers they have, remembered.
  *
  * Shape    a hash table that only grows; whoever owns it empties it
  * Threads  one

@@ -1,5 +1,5 @@
-/* sqlite_intern.c - see sqlite_intern.h. */
-#include "index/sqlite_intern.h"
+/* intern.c - see intern.h. */
+#include "index/intern.h"
 
 #include <assert.h>
 #include <stdlib.h>
