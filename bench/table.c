@@ -79,6 +79,14 @@ void print_value(const char *name, const char *unit, struct figures *figures, co
     figures_free(figures);
 }
 
+void print_value_of(const char *name, const char *unit, double value, const char *target)
+{
+    struct figures figures;
+    figures_new(&figures, 1);
+    figures_add(&figures, value);
+    print_value(name, unit, &figures, target);
+}
+
 struct meter meter_start(const struct program *program)
 {
     return (struct meter){program, program_cpu_s(program), own_cpu_s()};

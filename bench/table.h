@@ -24,6 +24,7 @@ void row_new(struct row *row, const char *name, const char *unit, const char *ta
 void row_print(struct row *row); /* and free it */
 /* One value and its target, without a floor; and free it. */
 void print_value(const char *name, const char *unit, struct figures *figures, const char *target);
+void print_value_of(const char *name, const char *unit, double value, const char *target);
 void print_number(double value);
 
 /* CPU of a server and of this process, while something is measured. */
