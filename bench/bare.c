@@ -137,9 +137,10 @@ static void create_database(const struct bare *bare, const char *name)
 
 static void open_database(struct bare *bare)
 {
-    char url[200];
-    create_database(bare, "bare");
-    database_url(bare, "bare", url, sizeof url);
+    char url[200], name[32];
+    snprintf(name, sizeof name, "bare_%ld", (long)getpid());
+    create_database(bare, name);
+    database_url(bare, name, url, sizeof url);
     bare->db = connected(url);
     run_sql(bare->db, "create table run(id uuid primary key, trace uuid, start_us bigint,"
                       " name bigint, version bigint, container bigint, hash_low bigint,"
@@ -193,7 +194,9 @@ struct bare *bare_open(void)
     read_pids(bare, BARE_REDIS, "BENCH_REDIS_PIDS");
     if (loop_open(0, "bare", &bare->loop, &err))
         die("%s", err.text);
-    bare->objects = open_bucket(bare->urls[BARE_S3], "bare");
+    char bucket[32]; /* another run beside the same servers has others */
+    snprintf(bucket, sizeof bucket, "bare-%ld", (long)getpid());
+    bare->objects = open_bucket(bare->urls[BARE_S3], bucket);
     if (bare->objects->ops->attach(bare->objects, bare->loop, &err))
         die("the bucket: %s", err.text);
     open_database(bare);
@@ -224,11 +227,11 @@ static void forget_values(struct bare *bare)
 void bare_new_place(struct bare *bare, struct bare_place *place)
 {
     char name[32];
-    snprintf(name, sizeof name, "node_%u", ++bare->places);
+    snprintf(name, sizeof name, "node_%ld_%u", (long)getpid(), ++bare->places);
     create_database(bare, name);
     database_url(bare, name, place->index, sizeof place->index);
-    snprintf(place->objects, sizeof place->objects, "s3://place-%u?endpoint=%s", bare->places,
-             bare->urls[BARE_S3]);
+    snprintf(place->objects, sizeof place->objects, "s3://place-%ld-%u?endpoint=%s", (long)getpid(),
+             bare->places, bare->urls[BARE_S3]);
     snprintf(place->cache, sizeof place->cache, "%s", bare->urls[BARE_REDIS]);
     forget_values(bare);
 }
