@@ -88,7 +88,7 @@ ANSWERS := batch_get bytes defects durability get ids ops post search
 MUCH    := encodings limits readers
 SCRIPTS := $(E2E) $(wildcard test/crash/*.mjs test/crash/*.sh) \
            $(foreach m,log+postgres bucket+sqlite production,$(ANSWERS:%=test/e2e/%.mjs@$(m))) \
-           $(MUCH:%=test/e2e/%.mjs@production)
+           $(MUCH:%=test/e2e/%.mjs@production) test/e2e/faults_s3.mjs@bucket+sqlite
 
 LLHTTP_O := $(patsubst %,$(OUT)/llhttp/%.o,llhttp api http)
 ARCHIVE  := $(OUT)/server.a

@@ -19,7 +19,7 @@
     X(PQclear)
 /* clang-format on */
 
-#define LIBPQ_POINTER(name) __typeof__(&name) name;
+#define LIBPQ_POINTER(name) __typeof__(&(name)) name; /* NOLINT(bugprone-macro-parentheses) */
 struct libpq {
     LIBPQ_FUNCTIONS(LIBPQ_POINTER)
 };

@@ -231,10 +231,11 @@ static enum err_code code_of(const char *state)
         const char *state; /* or the class it begins with */
         enum err_code code;
     } codes[] = {
-        {"55P03", ERR_TIMEOUT},  {"57014", ERR_TIMEOUT}, {"40001", ERR_BUSY},
-        {"40P01", ERR_BUSY},     {"53100", ERR_FULL},    {"53", ERR_UNAVAILABLE},
-        {"08", ERR_UNAVAILABLE}, {"28", ERR_DENIED},     {"42501", ERR_DENIED},
-        {"57", ERR_UNAVAILABLE}, {"XX", ERR_CORRUPT},    {"25006", ERR_UNAVAILABLE},
+        {"55P03", ERR_TIMEOUT},     {"57014", ERR_TIMEOUT},     {"40001", ERR_BUSY},
+        {"40P01", ERR_BUSY},        {"53100", ERR_FULL},        {"53", ERR_UNAVAILABLE},
+        {"08", ERR_UNAVAILABLE},    {"25006", ERR_UNAVAILABLE}, {"28", ERR_UNAVAILABLE},
+        {"42501", ERR_UNAVAILABLE}, {"57", ERR_UNAVAILABLE},    {"XX001", ERR_CORRUPT},
+        {"XX002", ERR_CORRUPT},
     };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (strncmp(state, codes[i].state, strlen(codes[i].state)) == 0)
@@ -346,9 +347,10 @@ static bool any_ready(const struct pg_pool *pool)
     return false;
 }
 
-static void drop(struct pg_conn *c, const struct err *err)
+static void drop(struct pg_conn *c, const struct err *reason)
 {
     struct pg_pool *pool = c->pool;
+    struct err copy = *reason, *err = &copy; /* it may lie in what is dropped */
     bool made = c->state == CONN_READY;
     struct pg_call *call = c->sent;
     c->sent = NULL;
@@ -358,6 +360,7 @@ static void drop(struct pg_conn *c, const struct err *err)
     close_conn(c);
 
     if (!made) {
+        err->code = ERR_UNAVAILABLE; /* whatever is wrong, nobody can be asked */
         pool->why = *err;
         pool->pause_ms = pool->pause_ms ? 2 * pool->pause_ms : PAUSE_MIN_MS;
         if (pool->pause_ms > PAUSE_MAX_MS)
@@ -517,8 +520,7 @@ static void dial(struct pg_conn *c)
         }
     }
     if (!begin_dialling(c)) {
-        struct err err = c->unknown;
-        drop(c, &err);
+        drop(c, &c->unknown);
         return;
     }
     if (!c->pg)
@@ -552,8 +554,7 @@ static void set_up_done(struct pg_call *call)
 {
     struct pg_conn *c = op_owner(call, struct pg_conn, set_up);
     if (call->err.code) {
-        struct err err = call->err;
-        drop(c, &err);
+        drop(c, &call->err);
         return;
     }
     c->state = CONN_READY;

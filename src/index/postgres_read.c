@@ -160,9 +160,9 @@ static void end(struct question *q, const struct err *err)
     metric_time(METRIC_INDEX_READ_SECONDS, (uint64_t)(clock_mono_us() - q->began_us));
     if (err->code == ERR_TIMEOUT)
         metric_add(METRIC_INDEX_READS_TIMEOUT, 1);
+    asked->err = *err; /* which may lie in `q` */
     if (!q->find && !q->search)
         free(q);
-    asked->err = *err;
     op_finish(asked);
 }
 

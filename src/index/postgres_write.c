@@ -51,6 +51,7 @@ enum {
 
 static const struct pg_statement begin_it = {NULL, "begin"};
 static const struct pg_statement commit_it = {NULL, "commit"};
+static const struct pg_statement roll_back = {NULL, "rollback"};
 static const struct pg_statement wait_longer = {NULL,
                                                 "select set_config('statement_timeout', $1, true)"};
 static const struct pg_statement give_up = {
@@ -870,15 +871,30 @@ static bool said(const struct writer *writer, const char *state)
     return strcmp(writer->call.state, state) == 0;
 }
 
-/* The server said no: nothing of it is there. */
+static void send_rollback(struct pg_call *call, struct pg_conn *conn)
+{
+    (void)call;
+    pg_send(conn, &roll_back, NULL);
+}
+
+/* If it did not get through, the end of the connection is the end of the transaction. */
+static void rolled_back(struct pg_call *call)
+{
+    struct writer *writer = op_owner(call, struct writer, call);
+    struct err err = writer->why;
+    if (call->err.code)
+        pg_pool_drop(writer->pool);
+    if (err.code == ERR_BUSY && writer->tries < TRIES)
+        send_it(writer);
+    else
+        commit_end(writer, &err);
+}
+
+/* The server said no: nothing of it is there, but the transaction is open still.
+ * Of a deadlock (40P01) and what cannot be serialized (40001) the code is ERR_BUSY. */
 static void refused(struct writer *writer)
 {
     struct err err = writer->call.err;
-    bool crossed = said(writer, "40P01") || said(writer, "40001"); /* deadlock, serialization */
-    if (crossed && writer->tries < TRIES) {
-        send_it(writer);
-        return;
-    }
     if (said(writer, "23505")) {
         err_set(&err, ERR_CONFLICT, "another node stored one of these runs meanwhile");
     } else if (said(writer, "23514")) { /* a partition went: it is made again */
@@ -886,10 +902,14 @@ static void refused(struct writer *writer)
         err.code = ERR_CONFLICT;
     } else if (said(writer, "23502")) {
         err_set(&err, ERR_UNAVAILABLE, "the container was given up meanwhile: try again");
-    } else if (err.code == ERR_TIMEOUT || err.code == ERR_BUSY) {
-        err.code = ERR_UNAVAILABLE; /* a timeout of the server's: it is known not to be there */
+    } else if (err.code == ERR_TIMEOUT) {
+        err.code = ERR_UNAVAILABLE; /* the server's: it is known not to be there */
     }
-    commit_end(writer, &err);
+    writer->why = err;
+    if (writer->call.sent)
+        ask(writer, send_rollback, NULL, rolled_back);
+    else
+        commit_end(writer, &err);
 }
 
 static void committed(struct pg_call *call)

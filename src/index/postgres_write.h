@@ -23,11 +23,11 @@ struct pg_write_config {
 };
 
 struct pg_write *pg_write_new(const struct pg_write_config *config);
-void pg_write_free(struct pg_write *write); /* NULL is fine */
+void pg_write_free(struct pg_write *w); /* NULL is fine */
 
-void pg_write_stage(struct pg_write *write, struct index_stage *stage);
-void pg_write_commit(struct pg_write *write, struct index_commit *commit);
-void pg_write_rollback(struct pg_write *write, struct index_rollback *rollback);
+void pg_write_stage(struct pg_write *w, struct index_stage *asked);
+void pg_write_commit(struct pg_write *w, struct index_commit *commit);
+void pg_write_rollback(struct pg_write *w, struct index_rollback *rollback);
 
-uint64_t pg_write_mark(struct pg_write *write); /* of the last commit whose answer came */
-uint64_t pg_write_runs(struct pg_write *write); /* committed by this process */
+uint64_t pg_write_mark(struct pg_write *w); /* of the last commit whose answer came */
+uint64_t pg_write_runs(struct pg_write *w); /* committed by this process */

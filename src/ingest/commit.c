@@ -489,8 +489,9 @@ static void rolled_back(struct op *op)
         wake(commit);
         return;
     }
-    if (g->failed.code == ERR_CONFLICT)
-        g->failed.code = ERR_BUSY; /* no batch of it is to blame */
+    if (g->failed.code == ERR_CONFLICT) /* no batch of it is to blame */
+        err_set(&g->failed, ERR_BUSY, "Other nodes came first, %d times in a row; try again",
+                JUDGED_MAX);
     end(g, &g->failed);
 }
 

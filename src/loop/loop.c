@@ -77,14 +77,21 @@ int loop_open(unsigned index, const char *name, struct loop **result, struct err
     return 0;
 }
 
+static void close_left(uv_handle_t *handle, void *context)
+{
+    (void)context;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+/* Whoever still waited for a server when the loop ended has a timer or a socket on
+ * it, which would keep the last turn from ending. */
 void loop_close(struct loop *loop)
 {
     if (!loop)
         return;
     assert(!atomic_load(&loop->inbox));
-    uv_close((uv_handle_t *)&loop->bell, NULL);
-    uv_close((uv_handle_t *)&loop->before_sleep, NULL);
-    uv_close((uv_handle_t *)&loop->after_sleep, NULL);
+    uv_walk(&loop->uv, close_left, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT); /* runs the close callbacks, then has nothing left */
     int r = uv_loop_close(&loop->uv);
     assert(r == 0);

@@ -29,6 +29,8 @@ static void polled(uv_poll_t *poll, int status, int events)
 {
     struct watch *watch = poll->data;
     bool bad = status < 0;
+    if (bad)
+        watch->events = 0; /* libuv has stopped it: the next watch_set() begins anew */
     watch->ready(watch->context, bad || (events & (UV_READABLE | UV_DISCONNECT)),
                  bad || (events & UV_WRITABLE));
 }

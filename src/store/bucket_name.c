@@ -54,3 +54,10 @@ bool bucket_named(struct str name, uint64_t *number)
     *number = n;
     return true;
 }
+
+struct err bucket_error(struct err err)
+{
+    if (err.code == ERR_DENIED || err.code == ERR_INVALID || err.code == ERR_NOT_FOUND)
+        err.code = ERR_UNAVAILABLE;
+    return err;
+}

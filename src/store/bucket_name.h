@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "base/str.h"
 
 enum { BUCKET_NAME = 64, BUCKET_RANDOM = 10 /* bits */ };
@@ -18,6 +19,10 @@ enum { BUCKET_NAME = 64, BUCKET_RANDOM = 10 /* bits */ };
 /* Of a container whose first record has this sequence. */
 uint64_t bucket_number(uint64_t sequence, uint32_t random);
 uint64_t bucket_sequence(uint64_t number); /* and back */
+
+/* What is wrong between us and the bucket (its keys, its name) is nothing that whoever
+ * asks for runs did wrong. */
+struct err bucket_error(struct err err);
 
 /* "v1/20261126/05/0f/0123456789abcdef.pack" */
 struct str bucket_name(uint64_t number, char room[BUCKET_NAME]);

@@ -373,7 +373,7 @@ static struct err failure_of(const struct fetch *f, const struct op *op)
     if (err.code == ERR_NOT_FOUND)
         err_set(&err, ERR_CORRUPT, "the bucket has no object %.*s, where the index knows runs",
                 STR_FMT(f->name));
-    return err;
+    return bucket_error(err);
 }
 
 static void got_range(struct op *op)

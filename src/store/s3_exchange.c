@@ -52,9 +52,12 @@ static int64_t left_of_try_ms(const struct s3_exchange *x)
     return x->request.waits || left < silence ? left : silence;
 }
 
+/* While it waits, look as often: it may have begun meanwhile. */
 static void watch_over(struct s3_exchange *x)
 {
-    int64_t ms = left_of_try_ms(x);
+    int64_t ms = left_of_try_ms(x), silence = (int64_t)silence_ms(x);
+    if (ms > silence)
+        ms = silence;
     timer_start(x->timer, ms > 0 ? (uint64_t)ms : 0);
 }
 
@@ -213,7 +216,8 @@ static bool says(const struct s3_exchange *x, const char *code)
     return strcmp(x->error.code, code) == 0;
 }
 
-static enum s3_verdict judge_denied(struct s3_exchange *x)
+/* Some of these are a 403, some a 400. */
+static const char *advice_on(const struct s3_exchange *x)
 {
     static const struct {
         const char *code, *advice;
@@ -226,15 +230,25 @@ static enum s3_verdict judge_denied(struct s3_exchange *x)
         {"InvalidToken", "the session token is not valid: check it"},
         {"AccessDenied", "the access key may not do this: check the bucket's policy"},
     };
-    if (says(x, "QuotaExceeded"))
-        return s3_judged(x, S3_BAD, ERR_FULL, "the bucket's quota is used up");
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (says(x, known[i].code))
-            return s3_judged(x, S3_BAD, ERR_DENIED, "%d %s: %s", x->request.status, x->error.code,
-                             known[i].advice);
-    return s3_judged(x, S3_BAD, ERR_DENIED,
-                     "%d %s: check the keys, the bucket's policy, and the clock of this machine",
-                     x->request.status, x->error.code);
+            return known[i].advice;
+    return "check the keys, the bucket's policy, and the clock of this machine";
+}
+
+static bool is_denied(const struct s3_exchange *x)
+{
+    int status = x->request.status;
+    return status == 401 || status == 403 ||
+           (status == 400 && (says(x, "ExpiredToken") || says(x, "InvalidToken")));
+}
+
+static enum s3_verdict judge_denied(struct s3_exchange *x)
+{
+    if (says(x, "QuotaExceeded"))
+        return s3_judged(x, S3_BAD, ERR_FULL, "the bucket's quota is used up");
+    return s3_judged(x, S3_BAD, ERR_DENIED, "%d %s: %s", x->request.status, x->error.code,
+                     advice_on(x));
 }
 
 /* A proxy has 404s too: that an object is gone is believed only of S3. */
@@ -249,9 +263,16 @@ static enum s3_verdict judge_missing(struct s3_exchange *x)
     return s3_judged(x, S3_BAD, ERR_UNAVAILABLE, "404 %s: check the endpoint", x->error.code);
 }
 
-static enum s3_verdict judge_elsewhere(struct s3_exchange *x)
+/* Which other region the bucket is in, if that is said; else "". */
+static const char *other_region(const struct s3_exchange *x)
 {
     const char *region = x->request.region[0] ? x->request.region : x->error.region;
+    return strcmp(region, s3_client_site(x->client)->region) == 0 ? "" : region;
+}
+
+static enum s3_verdict judge_elsewhere(struct s3_exchange *x)
+{
+    const char *region = other_region(x);
     if (!region[0])
         return s3_judged(x, S3_BAD, ERR_UNAVAILABLE,
                          "it is elsewhere (%d %s): check the endpoint and the region",
@@ -278,9 +299,10 @@ enum s3_verdict s3_judge_status(struct s3_exchange *x)
     int status = x->request.status;
     if (status / 100 == 2)
         return S3_GOOD;
-    if (status / 100 == 3 || says(x, "AuthorizationHeaderMalformed") ||
-        (status == 400 && x->request.region[0]))
+    if (status / 100 == 3 || (status == 400 && other_region(x)[0]))
         return judge_elsewhere(x);
+    if (is_denied(x))
+        return judge_denied(x);
     if (status == 507)
         return s3_judged(x, S3_BAD, ERR_FULL, "507 %s: the storage is full", x->error.code);
     if (is_passing(x)) {
@@ -288,9 +310,6 @@ enum s3_verdict s3_judge_status(struct s3_exchange *x)
         return s3_judged(x, S3_AGAIN, ERR_UNAVAILABLE, "%d %s", status, x->error.code);
     }
     switch (status) {
-    case 401:
-    case 403:
-        return judge_denied(x);
     case 404:
         return judge_missing(x);
     case 412:

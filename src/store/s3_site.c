@@ -10,7 +10,6 @@
  */
 #include "store/s3_site.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -9,7 +9,6 @@
  */
 #include "store/s3_upload.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -103,6 +102,7 @@ static void abandon(struct upload *u, const struct err *err, bool unknown)
     u->err = *err;
     u->unknown = unknown;
     prepare(u, S3_DELETE, S3_NO_BODY, "?uploadId=", s3_judge_status, over);
+    u->x.slow = true;
     u->x.deadline_ms = ABANDON_MS;
     u->x.deadline_us = clock_mono_us() + (int64_t)ABANDON_MS * 1000;
     s3_exchange_begin(u->ask.client, &u->x);

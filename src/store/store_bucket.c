@@ -111,7 +111,7 @@ static void put_done(struct op *op);
 static void end_append(struct append *a, const struct err *err)
 {
     struct store_append *asked = a->asked;
-    asked->op.err = *err;
+    asked->op.err = bucket_error(*err);
     buf_unref(a->pack);
     free(a);
     op_finish(&asked->op);
@@ -217,7 +217,7 @@ static void listed(struct op *op)
 {
     struct probe *p = op_owner(op, struct probe, list.op);
     struct store_probe *asked = p->asked;
-    asked->op.err = op->err;
+    asked->op.err = bucket_error(op->err);
     arena_free(p->arena);
     free(p);
     op_finish(&asked->op);

@@ -15,7 +15,7 @@ describe('PostgreSQL', () => {
     before(async () => {
         d = await Deployment.start({ own: { postgres: { sync: true } } });
     });
-    beforeEach(() => (ledger = new Ledger(d)));
+    beforeEach(async () => (ledger = await Ledger.begin(d)));
     afterEach(() => d.calm());
     after(() => d.close());
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { Deployment, Ledger } from './lib/production.mjs';
+import { Deployment, Ledger, until } from './lib/production.mjs';
 
 describe('Redis', () => {
     let d;
@@ -12,7 +12,7 @@ describe('Redis', () => {
         // Nothing is cached before it.
         d = await Deployment.start({ own: { redis: {} }, flags: ['--cache-size', '0'] });
     });
-    beforeEach(() => (ledger = new Ledger(d)));
+    beforeEach(async () => (ledger = await Ledger.begin(d)));
     afterEach(() => d.calm());
     after(() => d.close());
 
@@ -25,16 +25,27 @@ describe('Redis', () => {
         assert.ok(!made.stdout.startsWith('ERR'), made.stdout);
         return made.stdout.trim();
     };
+    // What came of the runs that were asked of it.
+    const recalls = async () => {
+        const m = await d.node.metrics();
+        const of = (what) => m.get(`rundlet_cache_recalls_total{result="${what}"}`);
+        return { hit: of('hit'), bad: of('bad') + of('error'), late: of('timeout') + of('skipped') };
+    };
     const values = () => Number(redis('dbsize'));
 
-    // Some runs, stored and read until Redis holds them.
+    // Runs that Redis holds, and nothing else.
+    let known;
+    const readKnown = async () => {
+        for (const one of known) await ledger.get(d.node, one);
+    };
     const fill = async () => {
+        redis('flushall');
         for (let i = 0; i < 20; i++) assert.equal((await ledger.post(d.node)).status, 201);
-        const end = Date.now() + 10_000;
-        while (values() < 10) {
-            assert.ok(Date.now() < end, 'Redis is given what was read');
-            await reads(20);
-        }
+        known = ledger.batches.slice(-20).map((batch) => batch.runs[0]);
+        await until('Redis is given what was read', async () => {
+            await readKnown();
+            return values() >= known.length;
+        });
     };
     // Each is 200 with the right bytes; how long the slowest took, in ms.
     const reads = async (n) => {
@@ -63,14 +74,18 @@ describe('Redis', () => {
 
     it('is used: what was read is there, and asked for', async () => {
         await fill();
-        const { accepted } = d.redis;
-        assert.ok(accepted > 0);
+        const before = await recalls();
+        await readKnown();
+        assert.ok((await recalls()).hit > before.hit);
         await asEver();
     });
     it('hangs', async () => {
         await fill();
+        const before = await recalls();
         d.redis.hang();
+        await readKnown();
         await asEver();
+        assert.ok((await recalls()).late > before.late);
     });
     it('hangs: takes everything and says nothing', async () => {
         await fill();
@@ -134,8 +149,10 @@ describe('Redis', () => {
         it(`holds a wrong value: ${what}`, async () => {
             await fill();
             const script = `${body.includes('last') ? "local last = '' " : ''}${each(body)}`;
+            const before = await recalls();
             assert.ok(Number(redis('eval', script, '0')) > 0);
-            await reads(60);
+            await readKnown();
+            assert.ok((await recalls()).bad > before.bad, 'it was looked at, and refused');
             await ledger.verify();
         });
 

@@ -16,7 +16,7 @@ describe('two nodes', () => {
         d = await Deployment.start({ nodes: 2 });
         [a, b] = d.nodes;
     });
-    beforeEach(() => (ledger = new Ledger(d)));
+    beforeEach(async () => (ledger = await Ledger.begin(d)));
     after(() => d.close());
 
     const other = (node) => (node === a ? b : a);

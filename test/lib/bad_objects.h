@@ -24,6 +24,7 @@ struct bad_objects_plan {
     bool done_all_the_same; /* of a put: only the answer is lost */
     bool overwrites;        /* a put is not create-only */
     bool holds;             /* GETs and puts wait for bad_objects_let_go() */
+    uint64_t pretends;      /* GETs of a tail say that the object has so many bytes; 0: as it is */
 
     /* Before the n-th call of any kind, from 1 on; NULL is fine. */
     void (*before)(void *context, enum bad_object_call call, int n);
@@ -36,6 +37,7 @@ struct bad_objects {
     struct bad_objects_plan plan;
     int calls[BAD_OBJECT_CALLS], all_calls; /* counted, also those that failed */
     size_t waiting;                         /* that are held */
+    size_t waiting_bytes;                   /* that the GETs among them ask for */
     int closed;
 
     pthread_mutex_t lock;
