@@ -7,6 +7,7 @@
 #   make install     PREFIX, DESTDIR         make bench   the figures in docs
 #   make docs        docs/operations.md      make format  clang-format, in place
 #   make bench-growth  the same with ten million runs, in minutes and gigabytes
+#   make bench-production  nodes with a bucket, PostgreSQL and Redis
 #
 #   make PROFILE=asan check                  make CC=clang check
 ifeq ($(origin CC),default)
@@ -61,6 +62,8 @@ archive_or = $(shell echo 'int main(void) { return 0; }' | $(CC) -x c - -o /dev/
 UV      := $(call archive_or,libuv_a.a,-luv)
 HIREDIS := $(call archive_or,libhiredis.a,-lhiredis)
 LIBS    := $(UV) $(HIREDIS) -lsqlite3 -lzstd -lz -lxxhash -lutf8proc -lm -ldl
+# What measures a database by itself; --as-needed leaves it out elsewhere.
+BENCH_LIBS := -lpq
 LINK     = $(CC) -pthread $(LINK-$(PROFILE)) -Wl,--as-needed $(LDFLAGS)
 
 # --- files ------------------------------------------------------------------
@@ -118,7 +121,7 @@ $(BENCH_LIB): $(call objects,$(filter-out %_bench.c,$(wildcard bench/*.c)))
 	@rm -f $@ && ar rcsD $@ $^
 
 $(BENCH): %: %.o $(BENCH_LIB) $(TEST_LIB) $(ARCHIVE)
-	@$(LINK) -o $@ $^ $(LIBS)
+	@$(LINK) -o $@ $^ $(BENCH_LIBS) $(LIBS)
 
 $(UNIT) $(CONFORM) $(CRASH): %: %.o $(TEST_LIB) $(ARCHIVE)
 	@$(LINK) -o $@ $^ $(LIBS)
@@ -195,8 +198,13 @@ fuzz: test-fuzz
 # http_bench is a server, the floor for wrk; the others measure by themselves.
 bench: build/rundlet $(BENCH)
 	@scripts/deps bench
-	@for b in $(filter-out %/http_bench %/growth_bench,$(BENCH)); do \
+	@for b in $(filter-out %/http_bench %/growth_bench %/production_bench,$(BENCH)); do \
 	  echo "== $$b"; RUNDLET=build/rundlet $$b || exit 1; done
+
+# With a bucket, PostgreSQL and Redis of its own, in three minutes.
+bench-production: build/rundlet $(OUT)/bench/production_bench
+	@scripts/deps bench
+	@RUNDLET=build/rundlet bench/with-servers $(OUT)/bench/production_bench $(ARGS)
 
 # Needs GROWTH_RUNS * 0.5 KB of disk for a while.
 bench-growth: build/rundlet $(OUT)/bench/growth_bench
@@ -240,7 +248,7 @@ $(OUT)/%.tidy: $(OUT)/%.o .clang-tidy
 	@touch $@
 
 .PHONY: all run docs install clean check check-build crash-build fuzz-build test test-build \
-        test-release test-asan test-tsan test-fuzz fuzz bench bench-growth gate layers headers format-check \
+        test-release test-asan test-tsan test-fuzz fuzz bench bench-growth bench-production gate layers headers format-check \
         docs-check format tidy
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -19,6 +19,7 @@
 
 #include "floor.h"
 #include "load.h"
+#include "table.h"
 
 enum {
     HOT = 32, /* runs, and connections that ask for them */
@@ -37,116 +38,7 @@ struct bench {
     struct program bare;
 };
 
-/* ---- the table ---- */
-
-struct row {
-    const char *name;
-    const char *unit; /* "ms": less is better; "/s": more is */
-    const char *target;
-    double goal;         /* of the ratio to the floor; 0: none is set */
-    struct figures took; /* or rates */
-    struct figures floor;
-    double server_s, client_s;
-};
-
-static void row_new(struct row *row, const char *name, const char *unit, const char *target,
-                    double goal)
-{
-    *row = (struct row){.name = name, .unit = unit, .target = target, .goal = goal};
-    figures_new(&row->took, 20000);
-    figures_new(&row->floor, 20000);
-}
-
-static void print_titles(void)
-{
-    printf("\n%-46s %-5s %6s %9s %9s %9s %9s %9s %6s %5s %8s %8s\n", "", "unit", "n", "median",
-           "min", "max", "target", "floor", "ratio", "goal", "server s", "client s");
-}
-
-static void print_number(double value)
-{
-    int digits = value < 10 ? 3 : value < 1000 ? 1 : 0;
-    printf(" %9.*f", digits, value);
-}
-
-static void row_print(struct row *row)
-{
-    double median = figures_part(&row->took, 0.5), floor = figures_part(&row->floor, 0.5);
-    printf("%-46s %-5s %6zu", row->name, row->unit, row->took.count);
-    print_number(median);
-    print_number(figures_part(&row->took, 0));
-    print_number(figures_part(&row->took, 1));
-    printf(" %9s", row->target);
-    if (floor > 0) {
-        bool rate = row->unit[0] == '/';
-        print_number(floor);
-        printf(" %6.2f", rate ? floor / median : median / floor);
-    } else {
-        printf(" %9s %6s", "", "");
-    }
-    if (row->goal > 0)
-        printf(" %5.1f", row->goal);
-    else
-        printf(" %5s", "");
-    printf(" %8.2f %8.2f\n", row->server_s, row->client_s);
-    fflush(stdout);
-    figures_free(&row->took);
-    figures_free(&row->floor);
-}
-
-/* One value and its target, without a floor. */
-static void print_value(const char *name, const char *unit, struct figures *figures,
-                        const char *target)
-{
-    printf("%-46s %-5s %6zu", name, unit, figures->count);
-    print_number(figures_part(figures, 0.5));
-    print_number(figures_part(figures, 0));
-    print_number(figures_part(figures, 1));
-    printf(" %9s\n", target);
-    fflush(stdout);
-    figures_free(figures);
-}
-
-/* CPU of the server and of this process, while something is measured. */
-struct meter {
-    const struct program *program;
-    double server_s, client_s;
-};
-
-static struct meter meter_start(const struct program *program)
-{
-    return (struct meter){program, program_cpu_s(program), own_cpu_s()};
-}
-
-static void meter_stop(const struct meter *meter, struct row *row)
-{
-    row->server_s += program_cpu_s(meter->program) - meter->server_s;
-    row->client_s += own_cpu_s() - meter->client_s;
-}
-
 /* ---- asking ---- */
-
-static void expect(const struct answer *answer, int status)
-{
-    if (answer->status != status)
-        die("status %d instead of %d", answer->status, status);
-}
-
-static void post(struct client *client, struct load_request *request)
-{
-    struct answer answer;
-    load_renew(request);
-    client_ask(client, request, &answer);
-    expect(&answer, 201);
-}
-
-static double ask_ms(struct client *client, const struct load_request *request,
-                     struct answer *answer)
-{
-    double from = now_s();
-    client_ask(client, request, answer);
-    return (now_s() - from) * 1e3;
-}
 
 static struct str whole(const struct load_request *request)
 {
@@ -327,53 +219,6 @@ static void group_mix(struct bench *bench)
 }
 
 /* ---- GET ---- */
-
-/* Post `runs` and make a request for each; answers are checked against what was sent. */
-static void post_and_aim(struct client *client, size_t runs, size_t field_size,
-                         struct load_request *gets)
-{
-    const struct run_shape shape = {.own_id = true, .field_size = field_size};
-    struct load_request request;
-    load_post(&request, &shape, runs);
-    post(client, &request);
-    for (size_t i = 0; i < runs; i++)
-        load_get(&gets[i], "/runs/%.36s", load_id(&request, i));
-    load_free(&request);
-}
-
-/* Do inputs, outputs and metadata come back as they were sent? */
-static void check_bytes(const struct program *server)
-{
-    const struct run_shape shape = {.own_id = true, .field_size = 1000};
-    struct load_request request, get;
-    struct client client;
-    struct answer answer;
-    struct text body = {0};
-    client_open(&client, server->port);
-    load_post(&request, &shape, 1);
-    post(&client, &request);
-    load_get(&get, "/runs/%.36s", load_id(&request, 0));
-    client_fetch(&client, &get, &answer, &body);
-    expect(&answer, 200);
-    struct str sent = whole(&request);
-    const char *dict = memchr(sent.at + request.body_at + 1, '{', sent.len - request.body_at - 1);
-    for (int i = 0; i < 3; i++) {
-        dict = memchr(dict + 1, '{', (size_t)(sent.at + sent.len - dict - 1));
-        const char *end = memchr(dict, '}', (size_t)(sent.at + sent.len - dict));
-        if (!memmem(body.at, body.len, dict, (size_t)(end - dict + 1)))
-            die("a run does not come back as it was sent");
-    }
-    text_free(&body);
-    load_free(&get);
-    load_free(&request);
-    client_close(&client);
-}
-
-static void warn_of_hits(size_t hits, size_t expected, size_t asked)
-{
-    if (hits != expected)
-        printf("  (%zu of the %zu above came from the cache)\n", hits, asked);
-}
 
 static void free_all(struct load_request *requests, size_t count)
 {
@@ -557,17 +402,6 @@ static double bare_ms(struct client *bare, size_t size)
     return ms;
 }
 
-static void expect_count(struct client *client, const struct load_request *get, const char *count)
-{
-    struct answer answer;
-    struct text body = {0};
-    client_fetch(client, get, &answer, &body);
-    expect(&answer, 200);
-    if (!memmem(body.at, body.len, count, strlen(count)))
-        die("a search did not find what it should: no %s", count);
-    text_free(&body);
-}
-
 static void fill_names(struct client *client, size_t names)
 {
     const struct run_shape shape = {.small = true, .own_name = true};
@@ -626,7 +460,7 @@ static void measure_needles(struct bench *bench, const struct program *server,
         search_once(&row, server, client, &get, &size);
         figures_add(&row.floor, floor + bare_ms(bare, size));
         if (i == 0)
-            expect_count(client, &get, "\"count\":3,");
+            expect_text(client, &get, "\"count\":3,");
         load_free(&get);
     }
     row_print(&row);
@@ -644,7 +478,7 @@ static void measure_trace(const struct program *server, struct client *client, s
     load_post(&request, &shape, TRACE_RUNS);
     post(client, &request);
     load_get(&get, "/runs/search?trace_id=%s", trace);
-    expect_count(client, &get, "\"count\":13,");
+    expect_text(client, &get, "\"count\":13,");
     for (int i = 0; i < REPEATS; i++) {
         search_once(&row, server, client, &get, &size);
         figures_add(&row.floor, bare_ms(bare, size));
@@ -731,22 +565,6 @@ static void group_memory(struct bench *bench)
 }
 
 /* ---- all of it ---- */
-
-static void print_machine(const char *rundlet)
-{
-    char line[256], model[128] = "unknown";
-    double load[3] = {0};
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "model name : %127[^\n]", model) == 1)
-            break;
-    if (file)
-        fclose(file);
-    if (getloadavg(load, 3) < 1)
-        load[0] = 0;
-    printf("%s; %s, %ld processors, load %.1f before\n", rundlet, model,
-           sysconf(_SC_NPROCESSORS_ONLN), load[0]);
-}
 
 int main(int argc, char **argv)
 {

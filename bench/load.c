@@ -819,8 +819,9 @@ void load_run(const struct load *load, struct load_result *result)
     figures_new(&result->took_ms, (size_t)(load->seconds * 200e3));
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     for (size_t i = 0; i < load->clients; i++) {
+        unsigned port = load->also && i % 2 ? load->also : load->port;
         senders[i] =
-            (struct sender){.fd = connected(load->port, O_NONBLOCK), .request = &load->requests[i]};
+            (struct sender){.fd = connected(port, O_NONBLOCK), .request = &load->requests[i]};
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET,
                                     .data.ptr = &senders[i]};
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, senders[i].fd, &event) != 0)

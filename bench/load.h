@@ -128,6 +128,7 @@ void client_close(struct client *client);
 /* Many connections, each with one request under way, for a while. */
 struct load {
     unsigned port;
+    unsigned also; /* every other client asks here; 0: none does */
     size_t clients;
     double seconds, window_s;
     size_t answers_max;            /* end earlier, with so many; 0: do not */

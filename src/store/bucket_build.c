@@ -7,16 +7,13 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/spare.h"
 #include "run/record.h"
 #include "store/pack_build.h"
 #include "store/segment.h"
 #include "store/store.h"
 
-enum {
-    LEVEL = 1, /* of zstd: clients are waiting */
-    PROJECT_MAX = 4096,
-    FIRST_ROOM = 64 << 10
-};
+enum { PROJECT_MAX = 4096, FIRST_ROOM = 64 << 10 };
 
 /* Where the i-th run of a record is. */
 static int part_of(const struct record *record, uint32_t i, struct record_part *part,
@@ -105,12 +102,19 @@ static int write_to_buf(void *context, struct str bytes, uint64_t made_of, struc
 }
 
 int bucket_build(uint64_t number, const struct store_record *records, size_t count,
-                 uint64_t previous_sequence, struct buf **result, struct err *err)
+                 uint64_t previous_sequence, struct pack_press *press, struct spare *spare,
+                 struct buf **result, struct err *err)
 {
-    size_t runs = 0;
-    for (size_t i = 0; i < count; i++)
+    size_t runs = 0, size = 0;
+    for (size_t i = 0; i < count; i++) {
         runs += records[i].record->count;
-    struct buf *buf = buf_new(FIRST_ROOM);
+        size += records[i].record->body.len;
+    }
+    /* What hardly compresses fits; memory that stays untouched costs nothing. */
+    size_t room = size - size / 3 + FIRST_ROOM;
+    struct buf *buf = spare_take(spare, room);
+    if (!buf)
+        buf = buf_new(room);
     struct pack_input *inputs = malloc((runs + 1) * sizeof *inputs);
     struct pack_input **list = malloc((runs + 1) * sizeof(struct pack_input *));
     uint64_t id = 0;
@@ -136,7 +140,8 @@ int bucket_build(uint64_t number, const struct store_record *records, size_t cou
             .previous_sequence = previous_sequence,
             .last_sequence = records[count - 1].sequence,
             .created_us = clock_now_us(),
-            .level = LEVEL,
+            .level = BUCKET_LEVEL,
+            .press = press,
             .fetch = fetch,
             .write = write_to_buf,
             .context = &buf,

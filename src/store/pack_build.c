@@ -15,15 +15,15 @@
 #include "base/text.h"
 #include "run/record.h"
 #include "store/pack_layout.h"
+#include "store/pack_press.h"
 
 enum { SMALL_BLOCK = PACK_BLOCK / 8, GOOD_BLOCK = PACK_BLOCK / 4 };
 
 struct builder {
     const struct pack_build *build;
-    struct frame_packer *packer;
-    char *block; /* PACK_BLOCK bytes: the one that is being filled */
+    struct pack_press *press;
+    char *block; /* PACK_BLOCK bytes: the one that is being filled; NULL: none is begun */
     size_t filled;
-    char *frame; /* room for it, packed */
     uint64_t at; /* in the file */
     struct pack_summary summary;
     struct pack_origin *origins;
@@ -87,27 +87,32 @@ static int emit(struct builder *b, struct str bytes, uint64_t made_of, struct er
 
 /* ---- blocks ---- */
 
-static int end_block(struct builder *b, struct err *err)
+static int add_block(void *context, struct str frame, uint32_t crc, size_t filled, struct err *err)
 {
-    if (b->filled == 0)
-        return 0;
-    struct str frame = {b->frame,
-                        frame_pack(b->packer, (struct str){b->block, b->filled}, b->frame)};
+    struct builder *b = context;
     char *row = text_room(&b->rows[PACK_BLOCKS], ROW_BLOCK);
     put_u64(row, b->at);
     put_u32(row + 8, (uint32_t)frame.len);
-    put_u32(row + 12, (uint32_t)b->filled);
-    put_u32(row + 16, crc32c(0, frame.at, frame.len));
+    put_u32(row + 12, (uint32_t)filled);
+    put_u32(row + 16, crc);
     b->rows[PACK_BLOCKS].len += ROW_BLOCK;
-    size_t filled = b->filled;
-    b->filled = 0;
     return emit(b, frame, filled, err);
+}
+
+static void end_block(struct builder *b)
+{
+    if (b->filled > 0)
+        pack_press_end(b->press, b->filled);
+    b->filled = 0;
+    b->block = NULL;
 }
 
 /* Where the next bytes go, at most `size` of them; a full block is ended. */
 static int take_room(struct builder *b, size_t *size, char **room, struct err *err)
 {
-    int r = b->filled == PACK_BLOCK ? end_block(b, err) : 0;
+    if (b->filled == PACK_BLOCK)
+        end_block(b);
+    int r = b->block ? 0 : pack_press_block(b->press, &b->block, err);
     if (r)
         return r;
     size_t left = PACK_BLOCK - b->filled;
@@ -171,9 +176,8 @@ static int add_item(struct builder *b, const struct pack_input *in, struct pack_
 {
     uint64_t size = pack_item_size(in);
     assert(size <= UINT32_MAX);
-    int r = size > PACK_BLOCK - b->filled ? end_block(b, err) : 0;
-    if (r)
-        return r;
+    if (size > PACK_BLOCK - b->filled)
+        end_block(b);
     char head[PACK_ITEM];
     pack_write_item(head, b->build->id, in);
     *origin = (struct pack_origin){
@@ -188,15 +192,15 @@ static int add_item(struct builder *b, const struct pack_input *in, struct pack_
         .count = in->count,
         .kind = in->kind,
     };
-    r = add_bytes(b, (struct str){head, sizeof head}, err);
+    int r = add_bytes(b, (struct str){head, sizeof head}, err);
     if (!r)
         r = add_bytes(b, (struct str){in->entry, RECORD_ENTRY}, err);
     if (!r)
         r = add_bytes(b, in->spans, err);
     if (!r)
         r = add_raw(b, in, err);
-    if (!r && size > PACK_BLOCK)
-        r = end_block(b, err);
+    if (size > PACK_BLOCK)
+        end_block(b);
     b->summary.stream_size += size;
     return r;
 }
@@ -211,17 +215,20 @@ static bool begins_trace(const struct pack_build *build, uint32_t i)
  * read brings it; only blocks that are hardly begun are not left so small.  And
  * it does when this one is large enough: traces have little in common, and who
  * reads a run unpacks what is before it. */
-static int make_room(struct builder *b, uint32_t i, struct err *err)
+static void make_room(struct builder *b, uint32_t i)
 {
     uint64_t size = 0, room = PACK_BLOCK - b->filled;
     if (b->filled < SMALL_BLOCK)
-        return 0;
-    if (b->filled >= GOOD_BLOCK)
-        return end_block(b, err);
+        return;
+    if (b->filled >= GOOD_BLOCK) {
+        end_block(b);
+        return;
+    }
     do
         size += pack_item_size(b->build->inputs[i]);
     while (size <= room && ++i < b->build->count && !begins_trace(b->build, i));
-    return size > room ? end_block(b, err) : 0;
+    if (size > room)
+        end_block(b);
 }
 
 /* ---- the rest of the file ---- */
@@ -246,7 +253,7 @@ static int add_section(struct builder *b, enum pack_section_type type, struct te
     char *room = malloc(frame_bound(rows.len));
     if (!room)
         return err_set(err, ERR_BUSY, "no memory for a section");
-    struct str frame = {room, frame_pack(b->packer, rows, room)};
+    struct str frame = {room, frame_pack(pack_press_packer(b->press), rows, room)};
     add_entry(b, type, frame.len, crc32c(0, frame.at, frame.len), directory);
     int r = emit(b, frame, 0, err);
     free(room);
@@ -317,13 +324,12 @@ int pack_build(const struct pack_build *build, struct err *err)
     assert(build->count <= PACK_RUNS_MAX);
     struct builder b = {
         .build = build,
-        .packer = frame_packer_new(build->level),
-        .block = malloc(PACK_BLOCK),
-        .frame = malloc(frame_bound(PACK_BLOCK)),
+        .press = build->press ? build->press : pack_press_new(build->level, 0),
         .origins = calloc((size_t)build->count + 1, sizeof *b.origins),
     };
     int r = 0;
-    if (!b.block || !b.frame || !b.origins) {
+    pack_press_start(b.press, add_block, &b);
+    if (!b.origins) {
         r = err_set(err, ERR_BUSY, "no memory for a pack of %u runs", build->count);
         goto out;
     }
@@ -337,12 +343,12 @@ int pack_build(const struct pack_build *build, struct err *err)
     b.summary.stream_size = 0; /* counted again, as it is made */
     for (uint32_t i = 0; i < build->count && !r; i++) {
         if (begins_trace(build, i))
-            r = make_room(&b, i, err);
-        if (!r)
-            r = add_item(&b, build->inputs[i], &b.origins[i], err);
+            make_room(&b, i);
+        r = add_item(&b, build->inputs[i], &b.origins[i], err);
     }
+    end_block(&b);
     if (!r)
-        r = end_block(&b, err);
+        r = pack_press_finish(b.press, err);
     if (!r) {
         pack_derive(b.origins, build->count, b.rows);
         r = add_end(&b, err);
@@ -352,8 +358,8 @@ out:
     for (int type = 0; type < PACK_SECTIONS; type++)
         text_free(&b.rows[type]);
     free(b.origins);
-    free(b.frame);
-    free(b.block);
-    frame_packer_free(b.packer);
+    pack_press_stop(b.press);
+    if (!build->press)
+        pack_press_free(b.press);
     return r;
 }

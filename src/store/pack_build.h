@@ -2,7 +2,7 @@
  *
  * Pure: the runs' bytes are asked for when their turn comes, the file's come out
  * one behind the other, and where they are from and go is the caller's business.
- * A block is in memory at a time.
+ * As many blocks are in memory as the press has at a time.
  *
  * Errors   ERR_CORRUPT the bytes of a run fail its check; those of `fetch` and `write`
  * Sources  docs/design/pack-format.md
@@ -42,6 +42,8 @@ typedef int pack_fetch_fn(void *context, const struct pack_input *in, size_t fro
  * into them.  Not 0: the building ends with that. */
 typedef int pack_write_fn(void *context, struct str bytes, uint64_t made_of, struct err *err);
 
+struct pack_press;
+
 struct pack_build {
     struct pack_input **inputs; /* in any order; sorted here */
     uint32_t count;             /* at most PACK_RUNS_MAX */
@@ -49,7 +51,8 @@ struct pack_build {
     uint64_t id;                /* random */
     uint64_t previous_sequence, last_sequence;
     int64_t created_us;
-    int level; /* of zstd */
+    int level;                /* of zstd */
+    struct pack_press *press; /* to be used, of that level; NULL: one is made for this pack */
     pack_fetch_fn *fetch;
     pack_write_fn *write;
     void *context;

@@ -16,11 +16,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/metric.h"
+#include "base/spare.h"
 #include "base/text.h"
 #include "loop/lane.h"
 #include "store/bucket_build.h"
@@ -31,6 +33,9 @@
 #include "store/bucket_walk.h"
 #include "store/object.h"
 #include "store/pack.h"
+#include "store/pack_press.h"
+
+enum { BUILDERS = 2 }; /* threads that make packs, besides their helpers */
 
 struct bucket {
     struct store store;
@@ -38,6 +43,8 @@ struct bucket {
     struct shelf *shelf;
     struct bucket_reader *reader;
     struct lane *builders, *readers;
+    _Atomic(struct pack_press *) presses[BUILDERS]; /* those that rest */
+    struct spare spare;                             /* what a pack was in */
     struct bucket_walk walk;
     struct object_desk *desk; /* for store_list() and store_remove() */
     struct text listed;       /* the last name that was listed */
@@ -112,7 +119,8 @@ static void end_append(struct append *a, const struct err *err)
 {
     struct store_append *asked = a->asked;
     asked->op.err = bucket_error(*err);
-    buf_unref(a->pack);
+    if (a->pack)
+        spare_give(&a->bucket->spare, a->pack);
     free(a);
     op_finish(&asked->op);
 }
@@ -133,15 +141,38 @@ static void append(struct store *store, struct store_append *asked)
         op_fail(&a->build, ERR_BUSY, "too many groups are being packed");
 }
 
+/* There are no more builders than presses. */
+static struct pack_press *take_press(struct bucket *bucket)
+{
+    struct pack_press *press = NULL;
+    for (size_t i = 0; i < BUILDERS && !press; i++)
+        press = atomic_exchange(&bucket->presses[i], NULL);
+    long helpers = sysconf(_SC_NPROCESSORS_ONLN) - 1;
+    if (helpers < 0)
+        helpers = 0;
+    if (helpers > PACK_HELPERS_MAX)
+        helpers = PACK_HELPERS_MAX;
+    return press ? press : pack_press_new(BUCKET_LEVEL, (unsigned)helpers);
+}
+
+static void give_press(struct bucket *bucket, struct pack_press *press)
+{
+    for (size_t i = 0; i < BUILDERS && press; i++)
+        press = atomic_exchange(&bucket->presses[i], press);
+    pack_press_free(press);
+}
+
 static void build_chain(void *context, struct op *chain)
 {
     (void)context;
     while (chain) {
         struct append *a = op_owner(chain, struct append, build);
         chain = chain->next;
-        if (bucket_build(a->number, a->asked->records, a->asked->count, a->previous_sequence,
-                         &a->pack, &a->build.err) == 0)
+        struct pack_press *press = take_press(a->bucket);
+        if (bucket_build(a->number, a->asked->records, a->asked->count, a->previous_sequence, press,
+                         &a->bucket->spare, &a->pack, &a->build.err) == 0)
             a->build.err = (struct err){0};
+        give_press(a->bucket, press);
         op_finish(&a->build);
     }
 }
@@ -309,6 +340,9 @@ static void close_bucket(struct store *store)
     struct bucket *bucket = bucket_of(store);
     lane_close(bucket->builders);
     lane_close(bucket->readers);
+    for (size_t i = 0; i < BUILDERS; i++)
+        pack_press_free(atomic_load(&bucket->presses[i]));
+    buf_unref(atomic_load(&bucket->spare.buf));
     bucket_walk_end(&bucket->walk);
     if (bucket->objects)
         bucket->objects->ops->close(bucket->objects);
@@ -348,7 +382,7 @@ int store_bucket_open(const struct store_bucket_config *config, struct store **r
     bucket->reader = bucket_reader_new(bucket->objects, bucket->shelf, BUCKET_READ_HELD);
     const struct lane_config builders = {
         .name = "pack-build",
-        .threads = config->groups < 2 ? config->groups : 2,
+        .threads = config->groups < BUILDERS ? config->groups : BUILDERS,
         .queue_max = config->groups,
         .batch_max = 1,
         .work = build_chain,

@@ -11,6 +11,7 @@
 #include "run/record.h"
 #include "store/pack_build.h"
 #include "store/pack_layout.h"
+#include "store/pack_press.h"
 
 static struct pack *open_whole(struct str file)
 {
@@ -1045,4 +1046,57 @@ TEST(what_holds_no_block_cannot_be_made_anew)
     CHECK(strstr(err.text, "why"));
     CHECK(pack_rebuild(text_str(&none->file), "why", &pack, &err) == ERR_CORRUPT);
     made_pack_free(none);
+}
+
+static int append_to(void *context, struct str bytes, uint64_t made_of, struct err *err)
+{
+    (void)made_of;
+    (void)err;
+    text_add(context, bytes);
+    return 0;
+}
+
+/* With a press of `helpers`, as often as `times`; each time something fails in between. */
+static void check_press(const struct made_pack *made, unsigned helpers, int times)
+{
+    struct pack_press *press = pack_press_new(3, helpers);
+    for (int i = 0; i < times; i++) {
+        struct text file = {0};
+        int left = i;
+        struct pack_input **inputs = make_pack_inputs(made);
+        struct pack_build build = {.inputs = inputs,
+                                   .count = made->count,
+                                   .number = 1,
+                                   .id = 42,
+                                   .level = 3,
+                                   .press = press,
+                                   .fetch = make_pack_fetch,
+                                   .write = never,
+                                   .context = &left};
+        CHECK(pack_build(&build, NULL) == ERR_FULL);
+        build.write = append_to;
+        build.context = &file;
+        CHECK(pack_build(&build, NULL) == 0);
+        struct text alone = {0};
+        build.press = NULL;
+        build.context = &alone;
+        CHECK(pack_build(&build, NULL) == 0);
+        CHECK(str_eq(text_str(&file), text_str(&alone)));
+        text_free(&file);
+        text_free(&alone);
+        free(inputs);
+    }
+    pack_press_free(press);
+}
+
+TEST(a_pack_is_the_same_however_many_threads_make_it)
+{
+    static const size_t sizes[] = {1000, (5 << 20) + 12345, 1000, PACK_BLOCK + 1, 300000, 1000};
+    struct made_pack *packs[] = {make_mixed(600, 6000, 2), make_sized(sizes, 6),
+                                 make_mixed(3, 100, 1)};
+    for (size_t p = 0; p < 3; p++) {
+        for (unsigned helpers = 0; helpers <= PACK_HELPERS_MAX; helpers++)
+            check_press(packs[p], helpers, 2);
+        made_pack_free(packs[p]);
+    }
 }
