@@ -6,7 +6,7 @@ import { Deployment, Ledger, RSS_MAX, refuses, until } from './lib/production.mj
 
 // What the server says of a COMMIT that it has done, and what a client sends.
 const DONE = 'C\0\0\0\x0bCOMMIT\0';
-const ASKED = 'COMMIT';
+const ASKED = '\0commit\0';
 const ROUNDS = Number(process.env.ROUNDS ?? 20);
 
 describe('PostgreSQL', () => {
