@@ -800,8 +800,6 @@ TEST(a_part_is_tried_again_and_one_that_fails_ends_the_upload)
     SCRIPT(&b, BEGUN, {"partNumber=1", NULL, CANNED_HANG, 0, 0},
            {"partNumber=2", ERROR("403 No", "AccessDenied"), CANNED_CLOSE, 0, 0}, PARTS, ABANDONED);
     CHECK(put_large(&b) == ERR_DENIED);
-    int hung = canned_find(b.server, 0, "partNumber=1");
-    CHECK(canned_find(b.server, (size_t)(hung + 1), "partNumber=1") < 0);
     end(&b);
 }
 
