@@ -201,7 +201,7 @@ bench: build/rundlet $(BENCH)
 	@for b in $(filter-out %/http_bench %/growth_bench %/production_bench,$(BENCH)); do \
 	  echo "== $$b"; RUNDLET=build/rundlet $$b || exit 1; done
 
-# With a bucket, PostgreSQL and Redis of its own, in three minutes.
+# With a bucket, PostgreSQL and Redis of its own, in a minute.
 bench-production: build/rundlet $(OUT)/bench/production_bench
 	@scripts/deps bench
 	@RUNDLET=build/rundlet bench/with-servers $(OUT)/bench/production_bench $(ARGS)

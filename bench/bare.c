@@ -489,7 +489,7 @@ double bare_search_name(struct bare *bare, const char *part)
 double bare_recall(struct bare *bare, size_t size)
 {
     char key[NAME];
-    snprintf(key, sizeof key, "bare:%u:%zu", bare->serial++ % 64, size);
+    snprintf(key, sizeof key, "bare:%u:%zu", bare->serial++ % 4, size);
     redisReply *set = redisCommand(bare->redis, "SET %s %b", key, bare->body, size);
     if (!set || set->type == REDIS_REPLY_ERROR)
         die("Redis: SET failed");

@@ -22,6 +22,7 @@
 
 enum {
     MIX_CLIENTS = 8,
+    MIX_CLIENTS_MAX = 32,
     MIX_RUNS = 100,
     HOT = 32,
     NAMES = 20000,
@@ -191,13 +192,12 @@ static void group_post(struct bench *bench)
 /* ---- many clients at once ---- */
 
 /* All that the clients have sent is put, and then inserted. */
-static void mix_floor(struct bench *bench, size_t size, struct row *row)
+static void mix_floor(struct bench *bench, size_t clients, size_t size, struct row *row)
 {
     enum { ROUNDS = 12 };
     for (int i = 0; i < ROUNDS; i++) {
-        double ms =
-            bare_put(bench->bare, size) + bare_insert(bench->bare, (size_t)MIX_CLIENTS * MIX_RUNS);
-        figures_add(&row->floor, (double)MIX_CLIENTS * MIX_RUNS / ms * 1e3);
+        double ms = bare_put(bench->bare, size) + bare_insert(bench->bare, clients * MIX_RUNS);
+        figures_add(&row->floor, (double)clients * MIX_RUNS / ms * 1e3);
     }
 }
 
@@ -223,11 +223,11 @@ static double sum_of(const struct program *nodes, size_t count, const char *metr
 }
 
 static void measure_mix(struct bench *bench, const char *name, const char *target,
-                        const struct run_shape *shape, size_t count)
+                        const struct run_shape *shape, size_t clients, size_t count)
 {
     struct program nodes[2];
-    struct load_request requests[MIX_CLIENTS];
-    struct load load = {.clients = MIX_CLIENTS,
+    struct load_request requests[MIX_CLIENTS_MAX];
+    struct load load = {.clients = clients,
                         .seconds = 6,
                         .window_s = 0.5,
                         .status = 201,
@@ -241,10 +241,10 @@ static void measure_mix(struct bench *bench, const char *name, const char *targe
         start_two(bench, nodes);
     else
         start_one(bench, &nodes[0]);
-    for (size_t i = 0; i < MIX_CLIENTS; i++)
+    for (size_t i = 0; i < clients; i++)
         load_post(&requests[i], shape, MIX_RUNS);
-    size_t size = MIX_CLIENTS * stored_size(&nodes[0], &requests[0]);
-    mix_floor(bench, size, &row);
+    size_t size = clients * stored_size(&nodes[0], &requests[0]);
+    mix_floor(bench, clients, size, &row);
     load.port = nodes[0].port;
     load.also = count == 2 ? nodes[1].port : 0;
     double asked = sum_of(nodes, count, NULL);
@@ -260,7 +260,7 @@ static void measure_mix(struct bench *bench, const char *name, const char *targe
     row.client_s /= (double)count; /* it is counted with each */
     for (int s = 0; s < BARE_STORES; s++)
         cpu[s] = bare_cpu_s(bench->bare, (enum bare_store)s) - cpu[s];
-    mix_floor(bench, size, &row);
+    mix_floor(bench, clients, size, &row);
     double runs = (double)result.answers * MIX_RUNS;
     asked = (sum_of(nodes, count, NULL) - asked) * 1000 / runs;
     groups = sum_of(nodes, count, "commit_groups_total") - groups;
@@ -279,7 +279,7 @@ static void measure_mix(struct bench *bench, const char *name, const char *targe
         asked, runs / groups, rss, cpu[BARE_S3], cpu[BARE_POSTGRES]);
     figures_free(&result.rate);
     figures_free(&result.took_ms);
-    for (size_t i = 0; i < MIX_CLIENTS; i++)
+    for (size_t i = 0; i < clients; i++)
         load_free(&requests[i]);
     for (size_t i = 0; i < count; i++)
         program_stop(&nodes[i]);
@@ -289,9 +289,13 @@ static void group_mix(struct bench *bench)
 {
     const struct run_shape servers = {.field_size = 1000},
                            clients = {.field_size = 1000, .own_id = true};
-    measure_mix(bench, "8 clients x 100 runs x 3 x 1 KB, one node", "40000", &servers, 1);
-    measure_mix(bench, "8 clients x 100 runs x 3 x 1 KB, two nodes", "40000", &servers, 2);
-    measure_mix(bench, "  client's v4 ids, one node", "", &clients, 1);
+    measure_mix(bench, "8 clients x 100 runs x 3 x 1 KB, one node", "40000", &servers, MIX_CLIENTS,
+                1);
+    measure_mix(bench, "8 clients x 100 runs x 3 x 1 KB, two nodes", "40000", &servers, MIX_CLIENTS,
+                2);
+    measure_mix(bench, "  client's v4 ids, one node", "", &clients, MIX_CLIENTS, 1);
+    measure_mix(bench, "32 clients x 100 runs x 3 x 1 KB, one node", "40000", &servers,
+                MIX_CLIENTS_MAX, 1);
 }
 
 /* ---- GET ---- */

@@ -198,6 +198,7 @@ int command_serve(const struct config *config, const struct command_args *args)
 
     /* What is large goes back to the system when it is freed, whatever came before. */
     mallopt(M_MMAP_THRESHOLD, 1 << 20); /* NOLINT(concurrency-mt-unsafe): no thread is there yet */
+    mallopt(M_TRIM_THRESHOLD, 4 << 20); /* NOLINT(concurrency-mt-unsafe): likewise */
     log_setup(config_log_level(config), config->log_json);
     metric_setup(RUNDLET_VERSION);
     if (config->notice)

@@ -5,7 +5,7 @@
  *   pg_write_stage()  decode every run; sort them by (part, id)
  *   name_them()       aside: the numbers of names that are not known
  *   cover_them()      aside: partitions for days that may have none
- *   look_up()         the hashes of all ids
+ *   look_up()         the hashes of all ids, unless we made them
  *   looked_up()       judge batch after batch, as memory.c does; keep the rows
  *
  * A commit is one transaction in one go: containers, rows, mark, count, COMMIT.
@@ -710,14 +710,8 @@ static void keep_accepted(struct stage *s)
         qsort(writer->rows, writer->count, sizeof *writer->rows, by_order);
 }
 
-static void looked_up(struct pg_call *call)
+static void judge_all(struct stage *s)
 {
-    struct stage *s = stage_of_call(call);
-    if (call->err.code) {
-        struct err err = call->err;
-        stage_end(s, &err);
-        return;
-    }
     take_staged(s);
     size_t first = 0;
     for (size_t i = 0; i < s->asked->count; i++) {
@@ -728,9 +722,34 @@ static void looked_up(struct pg_call *call)
     stage_end(s, NULL);
 }
 
+static void looked_up(struct pg_call *call)
+{
+    struct stage *s = stage_of_call(call);
+    if (call->err.code) {
+        struct err err = call->err;
+        stage_end(s, &err);
+        return;
+    }
+    judge_all(s);
+}
+
+static bool has_new_ids(const struct index_stage *asked)
+{
+    for (size_t i = 0; i < asked->count; i++)
+        if (!asked->batches[i].record->new_ids)
+            return false;
+    return true;
+}
+
+/* Ids that nobody can have are not asked for, as long as the server is there: where it
+ * is not, that is better known before anything is stored.  If one is there all the
+ * same, the commit fails, as ever. */
 static void look_up(struct stage *s)
 {
-    ask(s->writer, send_look_up, take_hashes, looked_up);
+    if (has_new_ids(s->asked) && pg_pool_session(s->writer->pool) > 0)
+        judge_all(s);
+    else
+        ask(s->writer, send_look_up, take_hashes, looked_up);
 }
 
 /* --- commit ------------------------------------------------------------------------------------ */

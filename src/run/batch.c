@@ -43,6 +43,7 @@ struct batch {
     size_t paid;         /* bytes of the body that are in it */
     int64_t received_us;
     struct uuid_source ids;
+    bool ids_given; /* by the client, one at least */
     bool lines, started, a_value, asked;
     enum batch_state state;
 
@@ -388,6 +389,7 @@ static enum batch_state add_run(struct batch *batch, struct json_span object)
     run.status = error.len > 2 ? RUN_ERROR : run.end_us == RUN_RUNNING ? RUN_PENDING : RUN_SUCCESS;
     if (!has_id)
         run.id = uuid_v7(&batch->ids, batch->received_us);
+    batch->ids_given |= has_id;
     hash_fields(batch, sent, run.hash);
     run.present = d->sent;
 
@@ -480,6 +482,7 @@ static enum batch_state finish(struct batch *batch)
         .count = (uint32_t)batch->runs,
         .received_us = batch->received_us,
         .fresh = true,
+        .new_ids = !batch->ids_given,
         .table = text_str(&batch->entries),
         .body = {batch->body->at + batch->first, batch->after - batch->first},
     };

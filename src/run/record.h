@@ -45,7 +45,8 @@ struct record {
     int64_t received_us; /* one instant for the batch */
     struct str table;
     struct str body;
-    bool fresh; /* written by this process and never stored: its checksums hold */
+    bool fresh;   /* written by this process and never stored: its checksums hold */
+    bool new_ids; /* this process made all ids, just now: nobody has a run of them */
     /* `count` of them, in input order, where the runs lie apart (in a pack);
      * table and body are empty then.  NULL: they do not. */
     const struct record_part *parts;

@@ -249,6 +249,7 @@ static void wire_close(struct wire *wire)
 /* --- nodes -------------------------------------------------------------------------- */
 
 struct node {
+    bool new_ids; /* what is staged is said to have such */
     struct calls calls;
     uint64_t containers; /* its numbers are behind this one */
     uint64_t sequence;
@@ -307,6 +308,7 @@ static void begin_stage(struct node *node, unsigned writer, struct staging *s,
                         const struct make_run *runs, size_t count)
 {
     *s = (struct staging){.made = make_record(runs, count)};
+    s->made->record.new_ids = node->new_ids;
     node->sequence++;
     s->batch = (struct index_batch){
         .record = &s->made->record,
@@ -490,6 +492,30 @@ TEST(who_commits_first_wins_and_the_other_judges_again)
     }
     node_close(&a);
     node_close(&b);
+    postgres_bed_drop(&bed);
+}
+
+TEST(ids_that_are_said_to_be_new_are_not_asked_for_and_yet_not_stored_twice)
+{
+    NEEDS_SERVER();
+    struct postgres_bed bed;
+    struct node node;
+    struct staging s;
+    struct make_run runs[] = {run_of(1), run_of(2)}, more[] = {run_of(3), run_of(2)};
+    postgres_bed_new(&bed);
+    node_open(&node, bed.url, SLOW_MS);
+    node.new_ids = true;
+    CHECK(add(&node, runs, 2)); /* there was no connection yet: it asked */
+    CHECK(stage(&node, more, 2, &s) == 0);
+    CHECK(s.batch.verdict == INDEX_ADDED && s.batch.added == 2);
+    CHECK(calls_commit(&node.calls, node.sequence) == ERR_CONFLICT);
+    CHECK(calls_rollback(&node.calls) == 0);
+    CHECK(!finds(&node, more[0].id));
+    node.new_ids = false;
+    CHECK(stage(&node, more, 2, &s) == 0 && s.batch.added == 1);
+    CHECK(calls_commit(&node.calls, node.sequence) == 0);
+    CHECK(finds(&node, more[0].id));
+    node_close(&node);
     postgres_bed_drop(&bed);
 }
 
