@@ -43,7 +43,8 @@ struct config_list {
 #define CONFIG_address(name) struct config_address name;
 #define CONFIG_list(name) struct config_list name;
 
-struct config {
+/* The order is that of the help. */
+struct config { /* NOLINT(clang-analyzer-optin.performance.Padding) */
 #define SETTING(type, name, standard, least, most, meaning) CONFIG_##type(name)
 #include "config.def"
 #undef SETTING
