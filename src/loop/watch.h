@@ -27,7 +27,7 @@ void watch_set(struct watch *watch, bool read, bool write); /* neither: rest */
 void watch_free(struct watch *watch);                       /* NULL is fine */
 
 typedef void timer_fn(void *context);
-struct timer *timer_new(struct loop *loop, timer_fn *passed, void *context);
+struct timer *timer_new(struct loop *loop, timer_fn *fn, void *context);
 void timer_start(struct timer *timer, uint64_t ms); /* once; again: anew from now */
 void timer_stop(struct timer *timer);
 void timer_free(struct timer *timer); /* NULL is fine */
