@@ -120,11 +120,16 @@ static void commit_passes(struct wire *wire, struct pair *pair, const char *byte
         pass(pair->server, bytes, len);
         break;
     case WIRE_HOLD_THEN_COMMIT:
-    case WIRE_HOLD_THEN_FORGET:
-        memcpy(pair->held, bytes, (size_t)len);
-        pair->held_len = len;
+    case WIRE_HOLD_THEN_FORGET: {
+        /* What comes before is done by the server: its rows are there, undecided. */
+        const char *commit = memmem(bytes, (size_t)len, "\0commit\0", 8);
+        ssize_t before = commit ? commit - bytes - 5 : 0; /* the head of that message */
+        pass(pair->server, bytes, before);
+        memcpy(pair->held, bytes + before, (size_t)(len - before));
+        pair->held_len = len - before;
         hang_up(&pair->client);
         break;
+    }
     case WIRE_SILENT_AFTER_COMMIT:
         atomic_store(&wire->mode, WIRE_SILENT);
         break;
