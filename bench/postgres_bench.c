@@ -1,6 +1,6 @@
 /* postgres_bench.c - what a row costs in the PostgreSQL index, beside the bare insert.
  *
- *     RUNDLET_TEST_POSTGRES=postgres://... postgres_bench [rows [group]]     200000 in groups of 1000
+ *     TEST_POSTGRES=postgres://... postgres_bench [rows [group]]     200000 in groups of 1000
  *
  * Rows go in as the commit loop brings them: stage one batch, commit.  The floor is
  * the same rows in the same tables of another database, by nothing but one INSERT ..

@@ -4,7 +4,7 @@
  * of all of them: no stale answer, no operation that does not come home, no
  * reference lost.
  *
- * RUNDLET_TEST_REDIS names a server for the one with a second level; nothing is
+ * TEST_REDIS names a server for the one with a second level; nothing is
  * assumed of what is in it, and others may use it meanwhile.
  */
 #include <inttypes.h>
@@ -35,7 +35,7 @@ static int open_local(struct cache **result, struct err *err)
 
 static const char *redis_url(void)
 {
-    const char *url = getenv("RUNDLET_TEST_REDIS");
+    const char *url = getenv("TEST_REDIS");
     return url && url[0] ? url : NULL;
 }
 
@@ -75,7 +75,7 @@ static const struct backend backends[] = {
 TEST(the_back_end_redis_has_a_server)
 {
     if (!redis_url())
-        test_skip("RUNDLET_TEST_REDIS is not set");
+        test_skip("TEST_REDIS is not set");
 }
 
 /* The back end under test, a loop, and what is called with them. */

@@ -3,7 +3,7 @@
  * One suite, run against each; then what only the directory can show: what its
  * failures and a crash leave behind; then what only a bucket has.
  *
- * The bucket is at $RUNDLET_TEST_S3 ("http://127.0.0.1:9000"), and its keys are
+ * The bucket is at $TEST_S3 ("http://127.0.0.1:9000"), and its keys are
  * rundletkey and rundletsecret.  Without it S3 is left out, and one test says so.
  */
 #include <errno.h>
@@ -32,7 +32,7 @@ struct bench {
 
 static const char *s3_endpoint(void)
 {
-    const char *endpoint = getenv("RUNDLET_TEST_S3");
+    const char *endpoint = getenv("TEST_S3");
     return endpoint && endpoint[0] ? endpoint : NULL;
 }
 
@@ -607,7 +607,7 @@ static void wrong_settings(void)
 TEST(a_bucket_takes_large_objects_skips_foreign_names_and_says_what_is_wrong)
 {
     if (!s3_endpoint()) {
-        test_skip("RUNDLET_TEST_S3 is not set");
+        test_skip("TEST_S3 is not set");
         return;
     }
     struct bench b;

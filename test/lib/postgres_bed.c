@@ -24,7 +24,7 @@ static void or_die(int failed, const char *what, const struct err *err)
 
 static const char *base_url(void)
 {
-    return getenv("RUNDLET_TEST_POSTGRES");
+    return getenv("TEST_POSTGRES");
 }
 
 bool postgres_bed_possible(void)

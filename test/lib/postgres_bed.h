@@ -1,5 +1,5 @@
 /* postgres_bed.h - a database of the test's own, on the server that
- * RUNDLET_TEST_POSTGRES names (a superuser's URL), with the newest schema.
+ * TEST_POSTGRES names (a superuser's URL), with the newest schema.
  *
  * The first one makes a template, which the others are copied from; it goes when
  * the program ends.
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define POSTGRES_BED_SKIP "RUNDLET_TEST_POSTGRES is not set"
+#define POSTGRES_BED_SKIP "TEST_POSTGRES is not set"
 
 struct postgres_bed {
     char name[64];

@@ -1,6 +1,6 @@
 // backends.mjs - databases, buckets and servers for tests of production back ends.
 //
-// The servers are those that scripts/runtests has started ($RUNDLET_TEST_POSTGRES, _REDIS,
+// The servers are those that scripts/runtests has started ($TEST_POSTGRES, _REDIS,
 // _S3); a suite that is run by itself starts its own when it first needs one.  What a test
 // makes there is its own: a new database, a new bucket.  A test that wants to stop a server
 // starts one for itself: Backend.start('postgres').
@@ -87,7 +87,7 @@ export class Backend {
 // The URL of the shared one.
 const shared = new Map();
 export async function sharedUrl(kind) {
-    const given = process.env[`RUNDLET_TEST_${kind.toUpperCase()}`];
+    const given = process.env[`TEST_${kind.toUpperCase()}`];
     if (given) return given;
     if (!shared.has(kind)) shared.set(kind, Backend.start(kind));
     return (await shared.get(kind)).url;
