@@ -104,7 +104,7 @@ const struct command commands[] = {
                 "object a line,\nthen the sums. Ends with 1 when there is any.",
         .options =
             {
-                {"--index", NULL, "Also that the index finds every run where it lies."},
+                {"--rows", NULL, "Also that the index finds every run where it lies."},
             },
         .run = command_verify,
     },

@@ -284,7 +284,7 @@ int command_verify(const struct config *config, const struct command_args *args)
     struct err err = {0};
     struct verify verify = {
         .config = config,
-        .each = command_has(args, "--index"),
+        .each = command_has(args, "--rows"),
         .served = app_holder(config, room, sizeof room).len > 0,
     };
     progress_start(&verify.progress);

@@ -239,8 +239,8 @@ int upkeep_start(const struct upkeep_config *config, struct upkeep **result, str
     if (!r)
         r = config->index->ops->attach(config->index, upkeep->loop, err);
     if (!r) {
-        int sys = pthread_create(&upkeep->thread, NULL, config->gc_grace_ms ? run_for_bucket : run,
-                                 upkeep);
+        int sys =
+            pthread_create(&upkeep->thread, NULL, config->bucket ? run_for_bucket : run, upkeep);
         if (sys)
             r = err_sys(err, sys, "start upkeep");
     }

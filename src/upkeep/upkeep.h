@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -33,7 +34,8 @@ struct upkeep_config {
     unsigned loop_index;    /* of a loop of its own, to wait on */
     uint64_t idle_ms;       /* a segment is sealed when nothing came for so long */
     uint64_t bytes_per_sec; /* of runs, at most; 0: as fast as it goes */
-    uint64_t gc_grace_ms;   /* not 0: the store is a bucket, and this is what is done instead */
+    bool bucket;            /* the store is one, which nodes share: gc is done instead */
+    uint64_t gc_grace_ms;
 };
 
 int upkeep_start(const struct upkeep_config *config, struct upkeep **result, struct err *err);

@@ -343,9 +343,9 @@ describe('the command line', () => {
             );
             assert.equal(sums.runs, 3);
             assert.equal(sums.damaged, 0);
-            await does(0, ['verify', '--index', '--data', data]);
+            await does(0, ['verify', '--rows', '--data', data]);
             assert.equal(JSON.parse((await does(0, ['reindex', '--data', data])).stdout).runs, 3);
-            await does(0, ['verify', '--index', '--data', data]);
+            await does(0, ['verify', '--rows', '--data', data]);
             assert.equal(
                 lines((await does(0, ['search', '--trace', trace, '--data', data])).stdout).length,
                 3,

@@ -277,7 +277,7 @@ describe('packs on the command line', () => {
 
     describe('verify', () => {
         it('finds nothing in sound packs', async () => {
-            const made = await does(0, ['verify', '--index', '--data', big]);
+            const made = await does(0, ['verify', '--rows', '--data', big]);
             assert.equal(lines(made.stdout).length, 1);
             const sums = objects(made.stdout)[0];
             assert.equal(sums.runs, 240);
@@ -362,7 +362,7 @@ describe('packs on the command line', () => {
                 assert.ok(sums.runs >= known.length);
                 const there = new Set(await exported(back));
                 for (const r of known) assert.ok(there.has(r.text), r.id);
-                const found = await verified(back, '--index');
+                const found = await verified(back, '--rows');
                 assert.equal(found.damaged, 0);
                 assert.equal(found.not_indexed, 0);
                 await rm(back, { recursive: true });
@@ -648,7 +648,7 @@ describe('packs on the command line', () => {
             const sums = objects((await does(0, ['restore', dest, '--data', data])).stdout)[0];
             assert.deepEqual(sums, { runs: 240, lost: 0, containers: 1 });
             assert.deepEqual(await exported(data), runs.map((r) => r.text).sort());
-            assert.equal((await verified(data, '--index')).damaged, 0);
+            assert.equal((await verified(data, '--rows')).damaged, 0);
         });
 
         it('help and usage name all of them', async () => {

@@ -186,7 +186,7 @@ describe('what was sealed', () => {
         assert.equal(reindex.code, 0, reindex.stderr.toString());
         assert.equal(JSON.parse(reindex.stdout).runs, stored.length + 1);
         assert.ok(existsSync(join(server.data, 'index.db')));
-        const verify = await run(['verify', '--index', '--data', server.data]);
+        const verify = await run(['verify', '--rows', '--data', server.data]);
         assert.equal(verify.code, 0, verify.stdout.toString() + verify.stderr);
         await server.up();
         for (const { id } of stored) {

@@ -1,0 +1,162 @@
+// bucket_commands.mjs - the command line over a bucket and PostgreSQL: what nothing leads
+// to is removed, a lost database is made again, runs move between deployments.
+import assert from 'node:assert/strict';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { newBucket, newDatabase } from './lib/backends.mjs';
+import { run as runOf, uuid } from './lib/client.mjs';
+import { Deployment } from './lib/production.mjs';
+import { run, scratch, secrets, Server } from './lib/server.mjs';
+
+const COMMIT = '\0commit\0';
+
+describe('commands over a bucket', () => {
+    let d, home;
+    const batches = [];
+    const post = (node, runs) =>
+        node.ask('POST', '/runs', { body: JSON.stringify(runs), type: 'application/json' });
+
+    // A command with the deployment's settings, past the proxies.
+    const settings = (database = d.database) => [
+        '--objects',
+        d.store.url(),
+        '--index',
+        database.url,
+        '--cache',
+        'none',
+    ];
+    const does = async (code, args, env = {}) => {
+        const made = await run(args, { env: { ...secrets, ...env } });
+        assert.equal(made.code, code, `${args.join(' ')}: ${made.stdout}${made.stderr}`);
+        return String(made.stdout);
+    };
+    const sums = async (code, args) =>
+        JSON.parse((await does(code, args)).trim().split('\n').at(-1));
+
+    before(async () => {
+        home = await scratch();
+        d = await Deployment.start();
+        for (let i = 0; i < 5; i++) {
+            const runs = Array.from({ length: 20 }, (_, k) =>
+                runOf({ id: uuid(), name: `batch ${i}`, inputs: { n: k, t: 'x'.repeat(100 * k) } }),
+            );
+            assert.equal((await post(d.node, runs)).status, 201);
+            batches.push(runs);
+        }
+    });
+    after(async () => {
+        await d.close();
+        await rm(home, { recursive: true, force: true });
+    });
+
+    it('gc removes what was put and never committed, and nothing else', async () => {
+        const rule = d.postgres.when('client', COMMIT, 'cut before');
+        const lost = runOf({ id: uuid(), name: 'never committed' });
+        assert.equal((await post(d.node, [lost])).status, 503);
+        assert.equal(rule.hits, 1);
+        await d.calm();
+        const now = [...settings(), '--gc-grace', '0'];
+        assert.deepEqual(await sums(0, ['gc', ...settings()]), {
+            objects: 0,
+            orphans: 0,
+            removed: 0,
+        }); // all are younger than the grace
+        assert.deepEqual(await sums(0, ['gc', '--look', ...now]), {
+            objects: 6,
+            orphans: 1,
+            removed: 0,
+        });
+        assert.deepEqual(await sums(0, ['gc', ...now]), { objects: 6, orphans: 1, removed: 1 });
+        assert.deepEqual(await sums(0, ['gc', ...now]), { objects: 5, orphans: 0, removed: 0 });
+        const verified = await sums(0, ['verify', '--rows', ...settings()]);
+        assert.equal(verified.runs, 100);
+        assert.equal(verified.damaged + verified.not_indexed, 0);
+    });
+
+    it('get, search and export read what the nodes stored', async () => {
+        const wanted = batches[3][7];
+        const got = JSON.parse(await does(0, ['get', wanted.id, ...settings()]));
+        assert.deepEqual(got.inputs, wanted.inputs);
+        const found = await does(0, ['search', '--name', 'batch 2', '--all', ...settings()]);
+        assert.equal(found.trim().split('\n').length, 20);
+        const all = (await does(0, ['export', ...settings()])).trim().split('\n');
+        assert.equal(all.length, 100);
+    });
+
+    it('reindex makes an empty database whole again', async () => {
+        const empty = await newDatabase();
+        try {
+            assert.deepEqual(await sums(0, ['reindex', ...settings(empty)]), {
+                runs: 100,
+                lost: 0,
+            });
+            assert.deepEqual(await sums(0, ['reindex', ...settings(empty)]), {
+                runs: 0, // taken in: all are there, and none is there twice
+                lost: 0,
+            });
+            const found = await does(0, ['search', '--name', 'batch', '--all', ...settings(empty)]);
+            assert.equal(found.trim().split('\n').length, 100);
+        } finally {
+            await empty.drop();
+        }
+    });
+
+    it('a database or a bucket of another deployment is refused', async () => {
+        const other = await newBucket();
+        try {
+            const made = await run(
+                ['verify', '--objects', other.url(), '--index', d.database.url, '--cache', 'none'],
+                { env: secrets },
+            );
+            assert.notEqual(made.code, 0);
+            assert.match(String(made.stderr), /index of another bucket/);
+        } finally {
+            await other.drop();
+        }
+    });
+
+    it('move copies every run of a directory, and compares', async () => {
+        const old = await Server.start();
+        const runs = Array.from({ length: 300 }, (_, k) =>
+            runOf({ id: uuid(), name: 'moved', outputs: { n: k } }),
+        );
+        assert.equal((await post(old, runs)).status, 201);
+        const to = join(home, 'to.conf');
+        await writeFile(
+            to,
+            `objects = ${d.store.url()}\nindex = ${d.database.url}\ncache = none\n` +
+                `s3_access_key = ${secrets.RUNDLET_S3_ACCESS_KEY}\n` +
+                `s3_secret_key = ${secrets.RUNDLET_S3_SECRET_KEY}\n`,
+        );
+        const move = ['move', '--data', old.data, '--to', to];
+        assert.deepEqual(await sums(0, move), {
+            runs: 300,
+            moved: 300,
+            there: 0,
+            damaged: 0,
+            conflicts: 0,
+        });
+        assert.equal((await sums(0, move)).there, 300);
+        const got = await d.node.get(`/runs/${runs[250].id}`);
+        assert.deepEqual(JSON.parse(got.text).outputs, { n: 250 });
+        // One of which the other side has different content is named; the rest goes.
+        const id = uuid();
+        assert.equal((await post(d.node, [runOf({ id, name: 'here' })])).status, 201);
+        assert.equal(
+            (await post(old, [runOf({ id, name: 'there' }), runOf({ id: uuid(), name: 'moved' })]))
+                .status,
+            201,
+        );
+        const again = await sums(1, move);
+        assert.equal(again.conflicts, 1);
+        assert.equal(again.moved, 1);
+        await old.close();
+    });
+
+    it('migrate says what is applied, and what it would apply', async () => {
+        const index = ['--index', d.database.url];
+        assert.match(await does(0, ['migrate', 'status', ...index]), /0001/);
+        assert.match(await does(0, ['migrate', 'sql']), /create table rundlet_runs/);
+    });
+});
