@@ -226,7 +226,7 @@ int command_serve(const struct config *config, const struct command_args *args)
         goto fail;
     http_close(server.http);
     app_close(server.app);
-    log_event(LOG_INFO, "stopped", LOG_C("data", config->data));
+    log_event(LOG_INFO, "stopped", LOG_C("data", backends_need_data(config) ? config->data : ""));
     return COMMAND_OK;
 
 fail:
