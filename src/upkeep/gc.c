@@ -70,7 +70,7 @@ static int page(struct gc *gc, const uint64_t *numbers, size_t count, struct err
     return r;
 }
 
-int gc(struct gc *gc, struct err *err)
+static int sweep(struct gc *gc, struct err *err)
 {
     uint64_t numbers[PAGE];
     size_t count = 0;
@@ -82,4 +82,23 @@ int gc(struct gc *gc, struct err *err)
             r = page(gc, numbers, count, err);
     } while (!r && count > 0);
     return r;
+}
+
+/* Orphans are the rare end of a commit that failed.  Where they are many, it is the
+ * rows that are missing: the database is another one, empty, or behind.  So it is
+ * looked through first, and then nothing is removed. */
+int gc(struct gc *gc, struct err *err)
+{
+    bool look_only = gc->look_only;
+    gc->look_only = true;
+    int r = sweep(gc, err);
+    gc->look_only = look_only;
+    if (r || look_only || gc->orphans == 0)
+        return r;
+    if (gc->orphans > gc->objects / 4)
+        return err_set(err, ERR_CONFLICT,
+                       "no row leads to %" PRIu64 " of %" PRIu64 " objects, so nothing is removed: "
+                       "is this their database? `rundlet reindex` takes in what it lacks",
+                       gc->orphans, gc->objects);
+    return sweep(gc, err);
 }

@@ -6,7 +6,8 @@
  * removed.
  *
  * Threads  one, which blocks; on a loop of its own that the index is attached to
- * Errors   those of the store and the index
+ * Errors   ERR_CONFLICT more than a quarter has no row: it is the rows that are
+ *          missing, and nothing is removed; those of the store and the index
  * Sources  docs/design/production.md, Orphans
  */
 #pragma once

@@ -87,6 +87,13 @@ describe('commands over a bucket', () => {
     it('reindex makes an empty database whole again', async () => {
         const empty = await newDatabase();
         try {
+            // A database that knows nothing of the bucket must not have it swept.
+            await does(0, ['migrate', 'up', '--index', empty.url]);
+            const swept = await run(['gc', ...settings(empty), '--gc-grace', '0'], {
+                env: secrets,
+            });
+            assert.equal(swept.code, 3);
+            assert.match(String(swept.stderr), /nothing is removed.*rundlet reindex/);
             assert.deepEqual(await sums(0, ['reindex', ...settings(empty)]), {
                 runs: 100,
                 lost: 0,
