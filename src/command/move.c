@@ -243,6 +243,22 @@ static void damaged(void *context, struct str file, uint64_t offset, const char 
     move->damaged += lost;
 }
 
+/* In words, and never onto itself. */
+static int name_both(const struct config *from, const struct config *to, struct err *err)
+{
+    char here[256], there[256];
+    bool from_bucket = config_is_url(from->objects), to_bucket = config_is_url(to->objects);
+    config_show_place(from_bucket ? from->objects : from->data, here, sizeof here);
+    config_show_place(to_bucket ? to->objects : to->data, there, sizeof there);
+    if (from_bucket == to_bucket && strcmp(here, there) == 0)
+        return err_set(err, ERR_CONFLICT,
+                       "both are %.80s: the settings here, also RUNDLET_... variables, say what is "
+                       "copied; those in the file of --to, where",
+                       here);
+    talk("from %s to %s", here, there);
+    return 0;
+}
+
 static int carry_all(struct move *move, struct store *from, struct err *err)
 {
     int r = store_walk(from, 0, visit, damaged, move, err);
@@ -269,6 +285,8 @@ int command_move(const struct config *config, const struct command_args *args)
     }
     progress_start(&move.progress);
     int r = config_load_file(file, &to, &err);
+    if (!r)
+        r = name_both(config, to, &err);
     if (!r)
         r = local_store(config, &here, &from, &err);
     if (!r)

@@ -172,6 +172,12 @@ static int read_url(struct pg_server *server, const char *url, struct err *err)
     static const char *const ours[] = {"host", "hostaddr", "port", "client_encoding"};
     for (const PQconninfoOption *o = server->options; o->keyword; o++) {
         bool skip = !o->val || !o->val[0];
+        /* What stands behind an `@` of the password is taken for these, and may be told. */
+        bool told = strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "dbname") == 0;
+        if (!skip && told && strchr(o->val, '@'))
+            return err_set(err, ERR_INVALID,
+                           "the PostgreSQL URL has one @ too many: in a user's name or a password "
+                           "write it as %%40, and / as %%2F");
         for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
             skip = skip || strcmp(o->keyword, ours[i]) == 0;
         if (skip)

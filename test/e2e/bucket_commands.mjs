@@ -147,6 +147,10 @@ describe('commands over a bucket', () => {
         assert.equal((await sums(0, move)).there, 300);
         const got = await d.node.get(`/runs/${runs[250].id}`);
         assert.deepEqual(JSON.parse(got.text).outputs, { n: 250 });
+        // Not onto itself, as when variables name another source than was meant.
+        const same = await run(['move', ...settings(), '--to', to], { env: secrets });
+        assert.equal(same.code, 3);
+        assert.match(String(same.stderr), /both are s3:/);
         // One of which the other side has different content is named; the rest goes.
         const id = uuid();
         assert.equal((await post(d.node, [runOf({ id, name: 'here' })])).status, 201);

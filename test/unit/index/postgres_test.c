@@ -900,6 +900,8 @@ TEST(a_server_that_is_not_there_is_said_without_the_password)
     CHECK(strstr(err.text, "no-such-host.invalid") && !strstr(err.text, "secretword"));
     CHECK(try_open("secretword", NULL, false, &err) == ERR_INVALID);
     CHECK(!strstr(err.text, "secretword"));
+    CHECK(try_open("postgres://me:a@secretword@127.0.0.1/x", NULL, false, &err) == ERR_INVALID);
+    CHECK(strstr(err.text, "%40") && !strstr(err.text, "secretword"));
     CHECK(try_open("postgres://me:secretword@", NULL, false, &err) == ERR_INVALID);
     CHECK(strstr(err.text, "host") && !strstr(err.text, "secretword"));
     CHECK(try_open("postgres://me:secretword@127.0.0.1:1,127.0.0.1:2/x", NULL, false, &err) ==
