@@ -100,8 +100,12 @@ const struct command commands[] = {
         .name = "verify",
         .usage = "",
         .line = "Check every stored byte against its checksum.",
-        .more = "Reads the data directory, also beside a running server. Damage is printed a JSON "
-                "object a line,\nthen the sums. Ends with 1 when there is any.",
+        .more = "Reads the data directory, or the bucket, also beside a running server. Damage is "
+                "printed "
+                "a JSON\nobject a line, then the sums. Ends with 1 when there is any. With "
+                "objects=s3://... and\nindex=postgres://... it also looks for rows whose object is "
+                "gone: "
+                "`rundlet gc --rows`.",
         .options =
             {
                 {"--rows", NULL, "Also that the index finds every run where it lies."},
@@ -112,9 +116,10 @@ const struct command commands[] = {
         .name = "reindex",
         .usage = "",
         .line = "Build the index anew from the stored runs.",
-        .more =
-            "No server may be running on the data directory. Runs that are damaged are left out "
-            "and counted;\nit ends with 1 then.",
+        .more = "No server may be running on the data directory; with PostgreSQL and a bucket "
+                "nodes may, and "
+                "what their\ndatabase lacks is taken in. Runs that are damaged are left out "
+                "and counted;\nit ends with 1 then.",
         .run = command_reindex,
     },
     {
@@ -161,17 +166,24 @@ const struct command commands[] = {
     {
         .name = "gc",
         .usage = "",
-        .line = "Remove from the bucket what no row leads to.",
+        .line = "Remove from the bucket what no row leads to; or rows that lead nowhere.",
         .more =
             "For objects=s3://... with index=postgres://...: what was put and then not committed, "
             "once it is\nolder than the setting gc_grace. Nodes do the same by themselves. After "
             "the database was restored\nfrom a backup, or failed over to a copy that was behind, "
             "run `rundlet reindex` first: it takes in\nwhat the database lost. The sums are "
-            "printed "
-            "as one JSON object.",
+            "printed as one JSON object;\n`objects` are those that are old enough.\n\nWith --rows "
+            "it "
+            "is the other way round: rows that lead to an object which is gone for good are\ntaken "
+            "out, so that those runs are unknown instead of unreadable, and may be sent again. "
+            "Nothing "
+            "in\nRundlet makes such rows; `rundlet verify` tells of them. Nothing is removed or "
+            "taken "
+            "out when more\nthan a quarter would be.",
         .options =
             {
                 {"--look", NULL, "Only count; remove nothing."},
+                {"--rows", NULL, "Take out the rows whose object is gone."},
             },
         .run = command_gc,
     },

@@ -23,6 +23,7 @@
 #include "store/containers.h"
 #include "store/pack_file.h"
 #include "store/store.h"
+#include "upkeep/lost.h"
 #include "wire/json_string.h"
 
 enum { STEP = 1000, TRIES = 10 /* to find the index up to the log */, PAUSE_MS = 200 };
@@ -184,13 +185,34 @@ static int open_index(struct verify *verify, struct err *err)
     }
 }
 
+static void gone(void *context, uint64_t container)
+{
+    char room[CONTAINER_NAME];
+    report(context, container_name(container, true, room), "run", 0, NULL,
+           "rows lead to this object, and it is gone: its runs are lost; `rundlet gc --rows` takes "
+           "out their rows");
+}
+
+static int check_objects(struct verify *verify, struct err *err)
+{
+    struct lost sweep = {
+        .store = verify->store,
+        .index = verify->app->index,
+        .loop = local_loop(verify->app),
+        .look_only = true,
+        .found = gone,
+        .context = verify,
+    };
+    return lost(&sweep, err);
+}
+
 /* A row that is of no run of the log.  Beside a server the index is newer than
  * the log we look at, and damaged runs still have their rows. */
 static void compare_counts(struct verify *verify)
 {
     uint64_t rows = verify->app->index->ops->runs(verify->app->index);
     uint64_t runs = verify->runs - verify->copies;
-    bool newer = verify->served || config_is_url(verify->config->objects);
+    bool newer = verify->served || verify->app->index->shared;
     if (newer || verify->damage || rows <= runs)
         return;
     struct text why = {0};
@@ -254,6 +276,8 @@ static int check(struct verify *verify, struct err *err)
         r = store_walk(verify->store, 0, visit, damaged, verify, err);
     if (!r && !bucket)
         r = check_packs(verify, err);
+    if (!r && verify->app && verify->app->index->shared)
+        r = check_objects(verify, err);
     if (!r && verify->app)
         compare_counts(verify);
     if (r == ERR_CORRUPT) { /* so bad that it cannot be opened */

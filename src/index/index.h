@@ -116,6 +116,23 @@ struct index_condemn {
     bool live; /* out */
 };
 
+/* The next containers that rows lead to, ascending.  An index of one process has no
+ * list of them, and tells none. */
+struct index_containers {
+    struct op op;
+    uint64_t after;    /* in: greater than this */
+    uint64_t *numbers; /* out: the caller's room for `max` */
+    size_t max, count;
+};
+
+/* Take out the rows that lead to a container which is gone for good, so that its runs
+ * may be sent again.  All at once; likewise only of an index with such a list. */
+struct index_lose {
+    struct op op;
+    uint64_t container;
+    uint64_t runs; /* out: rows taken out */
+};
+
 struct index_row {
     bool found;
     struct uuid id, trace;
@@ -157,6 +174,8 @@ struct index_ops {
     void (*follow)(struct index *index, struct index_follow *follow);
     void (*known)(struct index *index, struct index_known *known);
     void (*condemn)(struct index *index, struct index_condemn *condemn);
+    void (*containers)(struct index *index, struct index_containers *containers);
+    void (*lose)(struct index *index, struct index_lose *lose);
     uint64_t (*runs)(struct index *index); /* rows, roughly; any thread; for metrics */
     void (*close)(struct index *index);    /* after the loops have ended */
 };

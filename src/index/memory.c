@@ -260,6 +260,20 @@ static void condemn(struct index *index, struct index_condemn *condemn)
     op_finish(&condemn->op);
 }
 
+static void containers(struct index *index, struct index_containers *containers)
+{
+    (void)index;
+    containers->count = 0;
+    op_finish(&containers->op);
+}
+
+static void lose(struct index *index, struct index_lose *lose)
+{
+    (void)index;
+    lose->runs = 0;
+    op_finish(&lose->op);
+}
+
 static uint64_t runs(struct index *index)
 {
     struct memory *m = memory_of(index);
@@ -294,6 +308,8 @@ static const struct index_ops memory_ops = {
     .follow = follow,
     .known = known,
     .condemn = condemn,
+    .containers = containers,
+    .lose = lose,
     .runs = runs,
     .close = close_memory,
 };

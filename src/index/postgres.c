@@ -132,6 +132,18 @@ static void condemn(struct index *index, struct index_condemn *condemn)
     pg_read_condemn(read_of(p, condemn->op.loop), condemn);
 }
 
+static void containers(struct index *index, struct index_containers *containers)
+{
+    struct postgres_index *p = postgres_of(index);
+    pg_read_containers(read_of(p, containers->op.loop), containers);
+}
+
+static void lose(struct index *index, struct index_lose *lose)
+{
+    struct postgres_index *p = postgres_of(index);
+    pg_read_lose(read_of(p, lose->op.loop), lose);
+}
+
 static uint64_t runs(struct index *index)
 {
     struct postgres_index *p = postgres_of(index);
@@ -166,6 +178,8 @@ static const struct index_ops postgres_ops = {
     .follow = follow,
     .known = known,
     .condemn = condemn,
+    .containers = containers,
+    .lose = lose,
     .runs = runs,
     .close = close_postgres,
 };

@@ -26,7 +26,8 @@ enum {
     TRIGRAM = 3, /* code points: a shorter text has none */
     FEW = 64,
     MANY = 4096,
-    WALK_RUNS = 2048
+    WALK_RUNS = 2048,
+    LOSE_MS = 600000 /* every partition is read through */
 };
 
 #define SETTINGS                                                                                   \
@@ -64,6 +65,9 @@ enum {
     KNOWN,
     GIVE_UP,
     IS_LIVE,
+    CONTAINERS,
+    TAKE_TIME,
+    LOSE,
     STATEMENTS
 };
 
@@ -99,6 +103,16 @@ static const struct pg_statement statements[STATEMENTS] = {
     [GIVE_UP] = {"give_up", "insert into rundlet_containers (number, node, live)"
                             " values ($1, $2, false) on conflict do nothing"},
     [IS_LIVE] = {"is_live", "select live from rundlet_containers where number = $1 and live"},
+    [CONTAINERS] = {"containers", "select number from rundlet_containers"
+                                  " where number > $1 and live order by number limit $2"},
+    [TAKE_TIME] = {"take_time", "select set_config('statement_timeout', $1, true)"},
+    /* The count tells the other nodes. */
+    [LOSE] = {"lose", "with gone as (delete from rundlet_runs where container = $1 returning 1),"
+                      " dead as (update rundlet_containers set live = false where number = $1),"
+                      " told as (insert into rundlet_nodes as n (node, writer, commits, runs)"
+                      "  select $2, 0, 1, -count(*) from gone on conflict (node, writer) do update"
+                      "  set commits = n.commits + 1, runs = n.runs + excluded.runs)"
+                      " select count(*) from gone"},
 };
 
 static const struct pg_role reader_role = {SETTINGS, statements, STATEMENTS};
@@ -119,6 +133,8 @@ struct question {
     struct index_follow *follow;
     struct index_known *known;
     struct index_condemn *condemn;
+    struct index_containers *containers;
+    struct index_lose *lose;
     int64_t began_us;
     int statement; /* of a search */
     struct str like, wanted;
@@ -169,7 +185,8 @@ static void end(struct question *q, const struct err *err)
 static void ask(struct question *q)
 {
     struct err err;
-    q->call.deadline_us = q->began_us + (int64_t)q->read->config.deadline_ms * 1000;
+    int64_t deadline_ms = q->lose ? LOSE_MS : (int64_t)q->read->config.deadline_ms;
+    q->call.deadline_us = q->began_us + deadline_ms * 1000;
     if (pg_pool_ask(q->read->pool, &q->call))
         return;
     metric_add(METRIC_INDEX_READS_REFUSED, 1);
@@ -487,6 +504,74 @@ void pg_read_condemn(struct pg_read *read, struct index_condemn *condemn)
         .call = {.send = send_condemn, .answer = take_condemn, .done = found},
         .asked = &condemn->op,
         .condemn = condemn,
+    };
+    begin(q, read);
+}
+
+static void send_containers(struct pg_call *call, struct pg_conn *conn)
+{
+    const struct question *q = op_owner(call, struct question, call);
+    struct pg_args args = {0};
+    pg_add_long(&args, q->containers->after);
+    pg_add_long(&args, q->containers->max);
+    pg_send(conn, &statements[CONTAINERS], &args);
+    pg_args_free(&args);
+}
+
+static void take_containers(struct pg_call *call, unsigned nth, PGresult *result)
+{
+    struct question *q = op_owner(call, struct question, call);
+    const struct libpq *pq = q->read->pq;
+    struct index_containers *asked = q->containers;
+    (void)nth;
+    for (int row = 0; row < pq->PQntuples(result) && asked->count < asked->max; row++)
+        asked->numbers[asked->count++] = pg_long(pq, result, row, 0);
+}
+
+void pg_read_containers(struct pg_read *read, struct index_containers *containers)
+{
+    struct question *q = calloc(1, sizeof *q);
+    if (!q)
+        abort();
+    containers->count = 0;
+    *q = (struct question){
+        .call = {.send = send_containers, .answer = take_containers, .done = found},
+        .asked = &containers->op,
+        .containers = containers,
+    };
+    begin(q, read);
+}
+
+static void send_lose(struct pg_call *call, struct pg_conn *conn)
+{
+    const struct question *q = op_owner(call, struct question, call);
+    struct pg_args args = {0};
+    pg_add_text(&args, STR("600000")); /* LOSE_MS */
+    pg_send(conn, &statements[TAKE_TIME], &args);
+    pg_args_free(&args);
+    pg_add_long(&args, q->lose->container);
+    pg_add_long(&args, atomic_load(q->read->config.node));
+    pg_send(conn, &statements[LOSE], &args);
+    pg_args_free(&args);
+}
+
+static void take_lose(struct pg_call *call, unsigned nth, PGresult *result)
+{
+    struct question *q = op_owner(call, struct question, call);
+    if (nth == 1)
+        q->lose->runs = pg_long(q->read->pq, result, 0, 0);
+}
+
+void pg_read_lose(struct pg_read *read, struct index_lose *lose)
+{
+    struct question *q = calloc(1, sizeof *q);
+    if (!q)
+        abort();
+    lose->runs = 0;
+    *q = (struct question){
+        .call = {.send = send_lose, .answer = take_lose, .done = found},
+        .asked = &lose->op,
+        .lose = lose,
     };
     begin(q, read);
 }

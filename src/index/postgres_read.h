@@ -31,3 +31,5 @@ void pg_read_search(struct pg_read *read, struct index_search *search);
 void pg_read_follow(struct pg_read *read, struct index_follow *follow);
 void pg_read_known(struct pg_read *read, struct index_known *known);
 void pg_read_condemn(struct pg_read *read, struct index_condemn *condemn);
+void pg_read_containers(struct pg_read *read, struct index_containers *containers);
+void pg_read_lose(struct pg_read *read, struct index_lose *lose);

@@ -198,6 +198,9 @@ int store_drop_left(struct store *store, struct err *err);
 int store_list(struct store *store, int64_t before_us, uint64_t *numbers, size_t max, size_t *count,
                struct err *err);
 int store_remove(struct store *store, uint64_t number, struct err *err);
+/* Which of these, ascending, are in it?  By its lists, hour by hour. */
+int store_holds(struct store *store, const uint64_t *numbers, size_t count, bool *there,
+                struct err *err);
 
 /* ---- for the kinds of store ---- */
 

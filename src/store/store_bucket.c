@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -321,6 +322,58 @@ int store_remove(struct store *store, uint64_t number, struct err *err)
 {
     char name[BUCKET_NAME];
     return object_desk_remove(bucket_of(store)->desk, bucket_name(number, name), err);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Mark those of `numbers` that the hour's names tell. */
+static int hold_hour(struct bucket *bucket, struct str hour, const uint64_t *numbers, size_t count,
+                     bool *there, struct err *err)
+{
+    enum { NAMES = 1000 };
+    struct text last = {0};
+    size_t named = NAMES;
+    int r = 0;
+    while (!r && named == NAMES) {
+        struct arena *arena = arena_new(64 << 10);
+        struct str *names = NULL;
+        r = object_desk_list(bucket->desk, hour, text_str(&last), NAMES, arena, &names, &named,
+                             err);
+        for (size_t i = 0; i < named && !r; i++) {
+            uint64_t number;
+            const uint64_t *found =
+                bucket_named(names[i], &number)
+                    ? bsearch(&number, numbers, count, sizeof number, compare_numbers)
+                    : NULL;
+            if (found)
+                there[found - numbers] = true;
+        }
+        last.len = 0;
+        if (!r && named > 0)
+            text_add(&last, names[named - 1]);
+        arena_free(arena);
+    }
+    text_free(&last);
+    return r;
+}
+
+int store_holds(struct store *store, const uint64_t *numbers, size_t count, bool *there,
+                struct err *err)
+{
+    int r = 0;
+    memset(there, 0, count * sizeof *there);
+    for (size_t i = 0, end = 0; i < count && !r; i = end) {
+        char room[BUCKET_NAME], other[BUCKET_NAME];
+        struct str hour = bucket_hour(bucket_sequence(numbers[i]), room);
+        while (end < count && str_eq(hour, bucket_hour(bucket_sequence(numbers[end]), other)))
+            end++;
+        r = hold_hour(bucket_of(store), hour, numbers, count, there, err);
+    }
+    return r;
 }
 
 /* What this node put: the bucket itself is not asked. */

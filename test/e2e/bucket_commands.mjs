@@ -84,6 +84,49 @@ describe('commands over a bucket', () => {
         assert.equal(all.length, 100);
     });
 
+    // Only a hand or a rule of the bucket does this.
+    it('rows whose object is gone are told of, and taken out', async () => {
+        const runs = Array.from({ length: 3 }, () => runOf({ id: uuid(), name: 'gone' }));
+        const before = await d.store.keys();
+        assert.equal((await post(d.node, runs)).status, 201);
+        const [key] = (await d.store.keys()).filter((one) => !before.includes(one));
+        await d.store.delete(key);
+        const lines = (await does(1, ['verify', ...settings()])).trim().split('\n');
+        const damage = JSON.parse(lines[0]);
+        assert.ok(key.endsWith(damage.file), `${key}: ${lines[0]}`);
+        assert.match(damage.damage, /is gone.*gc --rows/);
+        assert.equal(JSON.parse(lines.at(-1)).damaged, 1);
+        const counted = await sums(0, ['gc', '--rows', '--look', ...settings()]);
+        assert.deepEqual(counted, { objects: 6, gone: 1, runs: 0 });
+        assert.equal((await post(d.node, runs)).status, 201); // taken for duplicates
+        assert.deepEqual(await d.store.keys(), before);
+        const taken = await sums(0, ['gc', '--rows', ...settings()]);
+        assert.deepEqual(taken, { objects: 6, gone: 1, runs: 3 });
+        await does(0, ['verify', '--rows', ...settings()]);
+        const path = `/runs/${runs[0].id}`;
+        assert.equal((await d.node.ask('GET', `${path}?consistency=strong`)).status, 404);
+        assert.equal((await post(d.node, runs)).status, 201);
+        assert.equal((await d.node.ask('GET', path)).status, 200);
+        const kept = (await d.store.keys()).filter((one) => !before.includes(one));
+        assert.equal(kept.length, 1);
+        await d.store.delete(kept[0]);
+        assert.equal((await sums(0, ['gc', '--rows', ...settings()])).runs, 3);
+    });
+
+    it('where many objects are gone, no row is taken out', async () => {
+        const packs = (await d.store.keys()).filter((one) => one.endsWith('.pack'));
+        const saved = [];
+        for (const key of packs.slice(0, 2)) {
+            saved.push([key, await d.store.get(key)]);
+            await d.store.delete(key);
+        }
+        const swept = await run(['gc', '--rows', ...settings()], { env: secrets });
+        assert.equal(swept.code, 3);
+        assert.match(String(swept.stderr), /2 of 5 objects.*nothing is taken out/);
+        for (const [key, bytes] of saved) await d.store.put(key, bytes);
+        await does(0, ['verify', '--rows', ...settings()]);
+    });
+
     it('reindex makes an empty database whole again', async () => {
         const empty = await newDatabase();
         try {
