@@ -206,6 +206,7 @@ static int open_commit(struct app *app, struct err *err)
         return err_wrap(err, "bring the index up to the log");
     }
     app->recovered_runs = r.runs;
+    app->refused_runs = r.refused;
     app->lost_runs = r.lost;
     app->damaged = r.damaged || r.lost > 0;
     if (r.records)

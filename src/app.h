@@ -51,6 +51,7 @@ struct app {
     bool started; /* the threads run */
     struct serve serve;
     uint64_t recovered_runs; /* at the start */
+    uint64_t refused_runs;   /* likewise, of a bucket: they disagree with what is there */
     uint64_t lost_runs;      /* with APP_REBUILD: damaged, and not in the index */
     bool damaged;            /* likewise: they or what said how many there are */
 };

@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "api/handlers.h"
+#include "base/arena.h"
 #include "base/budget.h"
 #include "base/buf.h"
 #include "base/metric.h"
@@ -11,6 +12,7 @@
 #include "cache/cache.h"
 #include "index/index.h"
 #include "ingest/commit.h"
+#include "loop/watch.h"
 #include "serve/follow.h"
 #include "store/store.h"
 
@@ -39,12 +41,26 @@ static void health(struct http_request *request)
 /* Can a batch be stored, and a run be found?  A look at the index, one at the
  * store, and what the writer last met. */
 struct readiness {
-    struct http_request *request;
+    struct api *api;
+    struct http_request *request; /* NULL: it was answered without waiting any more */
+    struct arena *arena;
+    struct timer *timer;
     struct index_find find;
     struct store_probe probe;
     struct uuid nobody;
-    bool gone;
+    bool gone, index_looked;
 };
+
+/* Who asks is a proxy, once a second or so: to wait for the deadlines of the parts is no
+ * use to it. */
+enum { READY_MS = 2000 };
+
+static void reply_not_ready(struct http_request *request, const struct text *reasons)
+{
+    struct text text = {0};
+    text_addf(&text, "{\"detail\":\"not ready\",\"reasons\":[%.*s]}", STR_FMT(text_str(reasons)));
+    reply_text(request, 503, "application/json", &text);
+}
 
 static void add_reason(struct text *reasons, const char *reason)
 {
@@ -58,16 +74,37 @@ static void probed(struct op *op);
 static void looked(struct op *op)
 {
     struct readiness *r = op_owner(op, struct readiness, find.op);
-    struct api *api = http_context(r->request);
+    r->index_looked = true;
     r->probe.op = (struct op){.loop = op->loop, .done = probed};
-    store_probe(api->serve.store, &r->probe);
+    store_probe(r->api->serve.store, &r->probe);
+}
+
+static void waited(void *context)
+{
+    struct readiness *r = context;
+    if (!r->request || r->gone)
+        return;
+    struct text reasons = {0};
+    add_reason(&reasons, r->index_looked ? "the bucket did not answer within 2 s"
+                                         : "the index did not answer within 2 s");
+    *http_slot(r->request) = NULL;
+    reply_not_ready(r->request, &reasons);
+    text_free(&reasons);
+    r->request = NULL;
+}
+
+static void readiness_free(struct readiness *r)
+{
+    timer_free(r->timer);
+    arena_free(r->arena);
+    free(r);
 }
 
 static void probed(struct op *op)
 {
     struct readiness *r = op_owner(op, struct readiness, probe.op);
     struct http_request *request = r->request;
-    struct api *api = http_context(request);
+    struct api *api = r->api;
     bool gone = r->gone;
     struct text reasons = {0}, text = {0};
     if (r->find.op.err.code)
@@ -102,21 +139,21 @@ static void probed(struct op *op)
         commit_retry(api->commit); /* no write may come by itself while this says no */
     if (atomic_load(&api->draining))
         add_reason(&reasons, "the server is shutting down");
-    free(r);
-    if (gone) {
+    readiness_free(r);
+    if (!request || gone) {
         text_free(&reasons);
-        http_release(request);
+        if (request)
+            http_release(request);
         return;
     }
     *http_slot(request) = NULL;
-    if (reasons.len)
-        text_addf(&text, "{\"detail\":\"not ready\",\"reasons\":[%.*s]}",
-                  STR_FMT(text_str(&reasons)));
-    else
+    if (reasons.len) {
+        reply_not_ready(request, &reasons);
+    } else {
         text_add(&text, STR("{\"status\":\"ready\"}"));
-    int status = reasons.len ? 503 : 200;
+        reply_text(request, 200, "application/json", &text);
+    }
     text_free(&reasons);
-    reply_text(request, status, "application/json", &text);
 }
 
 static void ready(struct http_request *request)
@@ -125,12 +162,16 @@ static void ready(struct http_request *request)
     struct readiness *r = calloc(1, sizeof *r);
     if (!r)
         abort();
+    r->api = api;
     r->request = request;
+    r->arena = arena_new(256);
+    r->timer = timer_new(http_loop(request), waited, r);
+    timer_start(r->timer, READY_MS);
     r->find = (struct index_find){
         .op = {.loop = http_loop(request), .done = looked},
         .ids = &r->nobody,
         .count = 1,
-        .arena = http_arena(request),
+        .arena = r->arena,
     };
     *http_slot(request) = r;
     api->serve.index->ops->find(api->serve.index, &r->find);

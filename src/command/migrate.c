@@ -47,6 +47,11 @@ int command_migrate(const struct config *config, const struct command_args *args
         talk("it is: migrate up | down N | status | sql");
         return COMMAND_USAGE;
     }
+    if (down && step == 0 && !command_has(args, "--yes")) {
+        talk("that drops every row; the runs stay, and `rundlet reindex` makes the rows again from "
+             "them: say it with --yes, when no node is running");
+        return COMMAND_USAGE;
+    }
     if (down || strcmp(word, "up") == 0) {
         r = index_postgres_migrate(config->index, step, say, &out, &err);
     } else if (strcmp(word, "status") == 0) {

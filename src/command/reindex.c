@@ -45,12 +45,15 @@ int command_reindex(const struct config *config, const struct command_args *args
         return COMMAND_FAILED;
     }
     struct text text = {0};
-    text_addf(&text, "{\"runs\":%" PRIu64 ",\"lost\":%" PRIu64 "}", app->recovered_runs,
-              app->lost_runs);
+    text_addf(&text, "{\"runs\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"lost\":%" PRIu64 "}",
+              app->recovered_runs, app->refused_runs, app->lost_runs);
     out_text(&out, &text);
-    bool damaged = app->damaged;
+    bool damaged = app->damaged, refused = app->refused_runs > 0;
+    if (refused)
+        talk("runs that were stored twice with different content are in the index once; the log "
+             "above names one of each batch");
     if (damaged)
         talk("what is damaged is not in the index; `rundlet verify` names it");
     app_close(app);
-    return out_end(&out, damaged ? COMMAND_NO : COMMAND_OK);
+    return out_end(&out, damaged || refused ? COMMAND_NO : COMMAND_OK);
 }

@@ -194,7 +194,12 @@ const struct command commands[] = {
         .more =
             "Nodes do `up` by themselves when they start. `down N` goes back to step N, `status` "
             "says which\nsteps are applied, `sql` prints all of them, for who applies them by "
-            "hand.",
+            "hand.\n`down 0` drops all rows: no node may be running, and `rundlet reindex` has to "
+            "follow.",
+        .options =
+            {
+                {"--yes", NULL, "Drop the rows, with `down 0`."},
+            },
         .least_words = 1,
         .most_words = 2,
         .run = command_migrate,

@@ -96,14 +96,17 @@ static void compare(struct verify *verify, const struct uuid *id, struct place p
                     const struct index_row *row)
 {
     const struct place at = row->place;
+    bool elsewhere = at.container != place.container || at.ordinal != place.ordinal;
     if (!row->found && verify->app->index->shared)
         verify->behind++; /* it was put, and never acknowledged */
     else if (!row->found)
         report_run(verify, place, id, "the index does not know this run: `rundlet reindex`");
+    else if (elsewhere && verify->store->orphans)
+        verify->copies++; /* that is where it was acknowledged, after this try or before */
     else if (at.container > place.container ||
              (at.container == place.container && at.ordinal > place.ordinal))
         report_run(verify, place, id, "the index finds this run elsewhere: `rundlet reindex`");
-    else if (at.container != place.container || at.ordinal != place.ordinal)
+    else if (elsewhere)
         verify->copies++; /* it was sent before, and that is where it is read */
 }
 

@@ -105,7 +105,8 @@ struct index_known {
     struct op op;
     const uint64_t *containers; /* in: borrowed until done */
     size_t count;
-    bool *known; /* out: `count`, the caller's room */
+    bool *known;     /* out: `count`, the caller's room */
+    bool *condemned; /* likewise: nothing ever will; NULL: that is not asked */
 };
 
 /* See that no commit can ever lead to this container, unless one did: then it is

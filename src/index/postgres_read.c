@@ -98,8 +98,9 @@ static const struct pg_statement statements[STATEMENTS] = {
                       " " NEWEST " limit $3"},
     [FOLLOW] = {"follow", "select coalesce(sum(commits), 0)::int8, coalesce(sum(runs), 0)::int8"
                           " from rundlet_nodes where node <> $1"},
-    [KNOWN] = {"known", "select w.n from unnest($1::int8[]) with ordinality as w (number, n)"
-                        " join rundlet_containers c on c.number = w.number and c.live"},
+    [KNOWN] = {"known", "select w.n, c.live::int4"
+                        " from unnest($1::int8[]) with ordinality as w (number, n)"
+                        " join rundlet_containers c on c.number = w.number"},
     [GIVE_UP] = {"give_up", "insert into rundlet_containers (number, node, live)"
                             " values ($1, $2, false) on conflict do nothing"},
     [IS_LIVE] = {"is_live", "select live from rundlet_containers where number = $1 and live"},
@@ -454,8 +455,12 @@ static void take_known(struct pg_call *call, unsigned nth, PGresult *result)
     (void)nth;
     for (int row = 0; row < pq->PQntuples(result); row++) {
         uint64_t n = pg_long(pq, result, row, 0);
-        if (n >= 1 && n <= q->known->count)
-            q->known->known[n - 1] = true;
+        bool live = pg_int(pq, result, row, 1) != 0;
+        if (n < 1 || n > q->known->count)
+            continue;
+        q->known->known[n - 1] = live;
+        if (q->known->condemned)
+            q->known->condemned[n - 1] = !live;
     }
 }
 
@@ -465,6 +470,8 @@ void pg_read_known(struct pg_read *read, struct index_known *known)
     if (!q)
         abort();
     memset(known->known, 0, known->count * sizeof *known->known);
+    if (known->condemned)
+        memset(known->condemned, 0, known->count * sizeof *known->condemned);
     *q = (struct question){
         .call = {.send = send_known, .answer = take_known, .done = found},
         .asked = &known->op,

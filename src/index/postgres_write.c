@@ -920,7 +920,7 @@ static void refused(struct writer *writer)
         writer->write->span_count = 0;
         err.code = ERR_CONFLICT;
     } else if (said(writer, "23502")) {
-        err_set(&err, ERR_UNAVAILABLE, "the container was given up meanwhile: try again");
+        err_set(&err, ERR_CONFLICT, "the container was given up meanwhile");
     } else if (err.code == ERR_TIMEOUT) {
         err.code = ERR_UNAVAILABLE; /* the server's: it is known not to be there */
     }

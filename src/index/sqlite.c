@@ -185,6 +185,8 @@ static void known(struct index *index, struct index_known *known)
     (void)index;
     for (size_t i = 0; i < known->count; i++)
         known->known[i] = true;
+    for (size_t i = 0; i < known->count && known->condemned; i++)
+        known->condemned[i] = false;
     op_finish(&known->op);
 }
 

@@ -2,8 +2,9 @@
  *
  *   recover()   ask the index for its mark
  *   marked()    collect the next records of the log behind it; none: done
- *   staged()    all of them must fit: they did before
- *   committed() and on with the next ones
+ *   sift()      of a shared index: which of their containers were given up?
+ *   staged()    all of them must fit: they did before, if they were committed
+ *   committed() and on with the next ones; if a node came first, sift() again
  *
  * What is damaged ends it, or, when what is sound is to be saved, is counted.
  *
@@ -17,11 +18,12 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/metric.h"
 #include "index/index.h"
 #include "store/store.h"
 
-enum { GROUP_RECORDS = 1024, GROUP_RUNS = 10000 };
+enum { GROUP_RECORDS = 1024, GROUP_RUNS = 10000, TRIES = 8 /* while nodes come first */ };
 
 struct journey {
     struct recover *recover;
@@ -29,17 +31,24 @@ struct journey {
     struct record *records;
     struct index_batch *batches;
     size_t count, cap, bytes, runs;
-    uint64_t reached; /* sequence of the last record that was looked at */
+    uint64_t reached;     /* sequence of the last record that was looked at */
+    uint64_t *containers; /* of the batches, one for each; in the arena, as are: */
+    bool *known, *condemned;
+    unsigned tries; /* of this group */
+    bool again;     /* it is rolled back to be judged once more */
     struct index_mark mark;
+    struct index_known ask;
     struct index_stage stage;
     struct index_commit commit;
     struct index_rollback rollback;
 };
 
 static void marked(struct op *op);
+static void sifted(struct op *op);
 static void staged(struct op *op);
 static void committed(struct op *op);
 static void rolled_back(struct op *op);
+static void sift(struct journey *j);
 static void next(struct journey *j);
 
 static void end(struct journey *j)
@@ -61,10 +70,11 @@ void recover(struct recover *recover)
     j->recover = recover;
     struct loop *loop = recover->op.loop;
     j->mark.op = (struct op){.loop = loop, .done = marked};
+    j->ask.op = (struct op){.loop = loop, .done = sifted};
     j->stage.op = (struct op){.loop = loop, .done = staged};
     j->commit.op = (struct op){.loop = loop, .done = committed};
     j->rollback.op = (struct op){.loop = loop, .done = rolled_back};
-    recover->records = recover->runs = recover->lost = 0;
+    recover->records = recover->runs = recover->refused = recover->lost = 0;
     recover->damaged = false;
     recover->index->ops->mark(recover->index, &j->mark);
 }
@@ -175,9 +185,49 @@ static void next(struct journey *j)
     recover->op.err.code = ERR_OK;
     for (size_t i = 0; i < j->count; i++)
         j->batches[i].record = &j->records[i];
+    j->tries = 0;
+    sift(j);
+}
+
+static void stage(struct journey *j)
+{
     j->stage.batches = j->batches;
     j->stage.count = j->count;
-    recover->index->ops->stage(recover->index, &j->stage);
+    j->recover->index->ops->stage(j->recover->index, &j->stage);
+}
+
+static void sift(struct journey *j)
+{
+    if (!j->recover->index->shared || j->count == 0) {
+        stage(j);
+        return;
+    }
+    j->containers = arena_make(j->arena, uint64_t, j->count);
+    j->known = arena_make(j->arena, bool, j->count);
+    j->condemned = arena_make(j->arena, bool, j->count);
+    for (size_t i = 0; i < j->count; i++)
+        j->containers[i] = j->batches[i].first.container;
+    j->ask.containers = j->containers;
+    j->ask.known = j->known;
+    j->ask.condemned = j->condemned;
+    j->ask.count = j->count;
+    j->recover->index->ops->known(j->recover->index, &j->ask);
+}
+
+static void sifted(struct op *op)
+{
+    struct journey *j = op_owner(op, struct journey, ask.op);
+    if (op->err.code) {
+        j->recover->op.err = op->err;
+        end(j);
+        return;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < j->count; i++)
+        if (!j->condemned[i])
+            j->batches[kept++] = j->batches[i];
+    j->count = kept;
+    stage(j);
 }
 
 static void give_up(struct journey *j, const struct err *err)
@@ -193,7 +243,7 @@ static void staged(struct op *op)
         give_up(j, &op->err);
         return;
     }
-    for (size_t i = 0; i < j->count; i++) {
+    for (size_t i = 0; i < j->count && !j->recover->store->orphans; i++) {
         if (j->batches[i].verdict == INDEX_CONFLICT) {
             struct err err;
             err_set(&err, ERR_CORRUPT,
@@ -202,26 +252,51 @@ static void staged(struct op *op)
             give_up(j, &err);
             return;
         }
-        j->recover->records++;
-        j->recover->runs += j->batches[i].added;
-        metric_add(METRIC_REPLAYED_RUNS, j->batches[i].added);
     }
     j->commit.sequence = j->reached;
     j->recover->index->ops->commit(j->recover->index, &j->commit);
 }
 
+static void count(struct recover *recover, const struct index_batch *batch)
+{
+    recover->records++;
+    recover->runs += batch->added;
+    metric_add(METRIC_REPLAYED_RUNS, batch->added);
+    if (batch->verdict != INDEX_CONFLICT)
+        return;
+    recover->refused += batch->record->count;
+    char id[UUID_TEXT + 1] = {0};
+    uuid_write(record_id(batch->record, batch->conflict), id);
+    log_event(LOG_WARN, "record_refused", LOG_C("run_id", id),
+              LOG_C("reason", "another content of this run is there; one of the two was never "
+                              "acknowledged"));
+}
+
 static void committed(struct op *op)
 {
     struct journey *j = op_owner(op, struct journey, commit.op);
+    if (op->err.code == ERR_CONFLICT && j->recover->index->shared && ++j->tries < TRIES) {
+        j->again = true;
+        j->recover->index->ops->rollback(j->recover->index, &j->rollback);
+        return;
+    }
     if (op->err.code) {
         give_up(j, &op->err);
         return;
     }
+    for (size_t i = 0; i < j->count; i++)
+        count(j->recover, &j->batches[i]);
     j->recover->sequence = j->commit.sequence;
     next(j);
 }
 
 static void rolled_back(struct op *op)
 {
-    end(op_owner(op, struct journey, rollback.op));
+    struct journey *j = op_owner(op, struct journey, rollback.op);
+    if (!j->again) {
+        end(j);
+        return;
+    }
+    j->again = false;
+    sift(j);
 }

@@ -14,6 +14,7 @@ struct follow {
     struct timer *timer;
     atomic_uint_fast64_t *generation;
     atomic_uint_fast64_t commits; /* of the others, when last looked at */
+    atomic_bool missed;           /* a look failed since: it may be another database now */
     atomic_int_fast64_t fresh_us; /* when the last look that succeeded began */
     struct follow_look regular;
     bool failing; /* it was told */
@@ -25,13 +26,20 @@ static void told(struct op *op)
     struct follow *follow = look->follow;
     look->op.err = op->err;
     if (!op->err.code) {
-        /* Any difference is a change: after a fail-over of the database there may be fewer. */
-        if (atomic_exchange(&follow->commits, look->ask.commits) != look->ask.commits)
+        /* Any difference is a change: after a fail-over of the database there may be fewer,
+         * or as many others.  Counted before it is told: who finds the sum as it is must
+         * find the generation too.  That two count the same is no harm. */
+        bool lost = atomic_exchange(&follow->missed, false);
+        if (lost || atomic_load(&follow->commits) != look->ask.commits) {
             atomic_fetch_add_explicit(follow->generation, 1, memory_order_release);
+            atomic_store(&follow->commits, look->ask.commits);
+        }
         int64_t before_us = atomic_load(&follow->fresh_us);
         while (before_us < look->began_us &&
                !atomic_compare_exchange_weak(&follow->fresh_us, &before_us, look->began_us))
             ;
+    } else {
+        atomic_store(&follow->missed, true);
     }
     op_finish(&look->op);
 }

@@ -224,4 +224,5 @@ struct store_ops {
 struct store {
     const struct store_ops *ops;
     unsigned groups;
+    bool orphans; /* it may have records that were never committed: a bucket */
 };

@@ -427,7 +427,7 @@ int store_bucket_open(const struct store_bucket_config *config, struct store **r
     struct bucket *bucket = calloc(1, sizeof *bucket);
     if (!bucket)
         abort();
-    bucket->store = (struct store){.ops = &bucket_ops, .groups = config->groups};
+    bucket->store = (struct store){.ops = &bucket_ops, .groups = config->groups, .orphans = true};
     bucket->objects = config->objects;
     bucket->next_sequence = config->last_sequence + 1;
     atomic_init(&bucket->last_sequence, config->last_sequence);
