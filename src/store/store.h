@@ -80,6 +80,7 @@ struct store_bucket_config {
     uint64_t last_sequence;
     unsigned loop_index; /* of a loop of its own, for calls that block; the next one too */
     struct str writer;   /* the id of the one index that follows the bucket; empty: any node's */
+    bool read_only;      /* for the command line: nothing is put, and nobody's bucket claimed */
 };
 int store_bucket_open(const struct store_bucket_config *config, struct store **result,
                       struct err *err);

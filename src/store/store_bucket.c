@@ -474,7 +474,8 @@ int store_bucket_open(const struct store_bucket_config *config, struct store **r
     if (!r)
         r = object_desk_open(bucket->objects, config->loop_index + 1, &bucket->desk, err);
     if (!r)
-        r = bucket_own(bucket->walk.desk, config->writer, bucket->id, err);
+        r = (config->read_only ? bucket_find : bucket_own)(bucket->walk.desk, config->writer,
+                                                           bucket->id, err);
     if (r) {
         close_bucket(&bucket->store);
         (void)err_wrap(err, "open the bucket");
