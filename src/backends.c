@@ -119,7 +119,8 @@ static int parse_bucket(const char *url, struct arena *arena, struct bucket_url 
     return 0;
 }
 
-static int open_objects(const struct config *config, struct objects **result, struct err *err)
+static int open_objects(const struct config *config, enum app_use use, struct objects **result,
+                        struct err *err)
 {
     struct arena *arena = arena_new(4096);
     struct bucket_url url = {0};
@@ -139,7 +140,7 @@ static int open_objects(const struct config *config, struct objects **result, st
             .deadline_ms = (unsigned)config->s3_timeout_ms,
             .connections = config->s3_connections,
             .queue = QUEUE_MAX,
-            .create = true,
+            .create = use != APP_READ,
         };
         /* AWS itself wants the bucket in the host, others mostly in the path. */
         s3.path_style = url.style.at ? str_eq(url.style, STR("path")) : s3.endpoint != NULL;
@@ -153,10 +154,12 @@ static int open_bucket(struct app *app, struct err *err)
 {
     const struct config *config = app->config;
     struct objects *objects = NULL;
-    int r = open_objects(config, &objects, err);
+    int r = open_objects(config, app->use, &objects, err);
     if (r)
         return r;
     bool shared = backends_shared(config);
+    /* A directory that has no id yet, as who only reads may name, follows no bucket. */
+    struct str follower = app->id[0] ? (struct str){app->id, strlen(app->id)} : STR("nobody");
     return store_bucket_open(
         &(struct store_bucket_config){
             .objects = objects,
@@ -166,7 +169,8 @@ static int open_bucket(struct app *app, struct err *err)
             .shelf_size = config->shelf_size,
             .last_sequence = shared ? 0 : backends_index_mark(config),
             .loop_index = app->loop_max + 2,
-            .writer = shared ? (struct str){0} : (struct str){app->id, strlen(app->id)},
+            .writer = shared ? (struct str){0} : follower,
+            .read_only = app->use == APP_READ,
         },
         &app->store, err);
 }

@@ -15,6 +15,8 @@
 #include "base/buf.h"
 #include "store/object_desk.h"
 
+enum { OWNER_MAX = 1024 /* bytes of an object that may be ours */ };
+
 static const struct str name = {"v1/owner", 8};
 static const struct str first_line = {"rundlet bucket 1\nid ", 20};
 
@@ -71,15 +73,41 @@ static int check(struct str there, struct str writer, char id[BUCKET_ID + 1], st
     return 0;
 }
 
-int bucket_own(struct object_desk *desk, struct str writer, char id[BUCKET_ID + 1], struct err *err)
+static int read_owner(struct object_desk *desk, struct str writer, char id[BUCKET_ID + 1],
+                      struct err *err)
+{
+    struct buf *there = NULL;
+    int r = object_desk_get(desk, name, OWNER_MAX, &there, err);
+    if (!r || r == ERR_CORRUPT) /* one that is too large is not ours either */
+        r = check(r ? STR("") : (struct str){there->at, there->len}, writer, id, err);
+    buf_unref(there);
+    return r;
+}
+
+int bucket_find(struct object_desk *desk, struct str writer, char id[BUCKET_ID + 1],
+                struct err *err)
+{
+    int r = read_owner(desk, writer, id, err);
+    return r == ERR_NOT_FOUND
+               ? err_set(err, ERR_NOT_FOUND, "the bucket holds no runs of this program")
+               : r;
+}
+
+/* Never the same bytes twice: a put that finds its own bytes there takes them for what
+ * a try of its own has done, and is a success. */
+static int claim(struct object_desk *desk, struct str writer, struct err *err)
 {
     char room[OBJECT_DESK_PUT];
-    struct str ours;
-    int r = make(writer, room, sizeof room, &ours, err);
-    if (!r)
-        r = object_desk_put(desk, name, ours, err);
+    struct str bytes;
+    int r = make(writer, room, sizeof room, &bytes, err);
+    return r ? r : object_desk_put(desk, name, bytes, err);
+}
+
+int bucket_own(struct object_desk *desk, struct str writer, char id[BUCKET_ID + 1], struct err *err)
+{
+    int r = claim(desk, writer, err);
     if (!r) {
-        r = object_desk_put(desk, name, ours, err);
+        r = claim(desk, writer, err);
         if (!r)
             return err_set(err, ERR_INVALID,
                            "the store ignores `If-None-Match: *`, so one node could overwrite "
@@ -87,11 +115,7 @@ int bucket_own(struct object_desk *desk, struct str writer, char id[BUCKET_ID + 
     }
     if (r != ERR_CONFLICT)
         return r;
-    struct buf *there = NULL;
-    r = object_desk_get(desk, name, &there, err);
-    if (!r)
-        r = check((struct str){there->at, there->len}, writer, id, err);
-    buf_unref(there);
+    r = read_owner(desk, writer, id, err);
     if (!r && err)
         *err = (struct err){0}; /* that it is there already is no failure */
     return r;

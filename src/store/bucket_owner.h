@@ -6,7 +6,7 @@
  *
  * Threads  the desk's
  * Errors   ERR_CONFLICT it is somebody else's; ERR_INVALID the store overwrites;
- *          those of the objects
+ *          ERR_NOT_FOUND (of a look) nobody has opened it to write; those of the objects
  */
 #pragma once
 
@@ -21,3 +21,7 @@ enum { BUCKET_ID = 32 /* hex digits */ };
  * characters; empty: any node. */
 int bucket_own(struct object_desk *desk, struct str writer, char id[BUCKET_ID + 1],
                struct err *err);
+
+/* The same for who only reads: nothing is put. */
+int bucket_find(struct object_desk *desk, struct str writer, char id[BUCKET_ID + 1],
+                struct err *err);

@@ -16,6 +16,9 @@
 
 enum { PAGE = 1000 };
 
+/* Bytes of a pack: a batch is at most 2 GiB, and what stands around it is less than that. */
+static const size_t PACK_MOST = (size_t)4 << 30;
+
 struct visitor {
     store_visit_fn *visit;
     store_damaged_fn *damaged;
@@ -147,7 +150,7 @@ static int open_pack(struct bucket_walk *walk, const struct visitor *v, uint64_t
     char room[BUCKET_NAME];
     struct pack_file file;
     struct err bad = {0};
-    int r = object_desk_get(walk->desk, bucket_name(number, room), &walk->bytes, &bad);
+    int r = object_desk_get(walk->desk, bucket_name(number, room), PACK_MOST, &walk->bytes, &bad);
     if (r == ERR_NOT_FOUND) /* removed since it was listed: nothing led to it */
         return 0;
     if (!r) {

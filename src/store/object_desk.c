@@ -2,6 +2,7 @@
 #include "store/object_desk.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,12 +66,18 @@ static int get(struct object_desk *desk, struct object_get *get, struct err *err
     return wait_for(desk, &get->op, err);
 }
 
-int object_desk_get(struct object_desk *desk, struct str name, struct buf **result, struct err *err)
+int object_desk_get(struct object_desk *desk, struct str name, size_t most, struct buf **result,
+                    struct err *err)
 {
-    struct object_get tail = {.name = name, .tail = true, .size = FIRST};
+    struct object_get tail = {.name = name, .tail = true, .size = most < FIRST ? most : FIRST};
     int r = get(desk, &tail, err);
     if (r)
         return r;
+    if (tail.total > most) { /* as much memory is not made ready because a server says so */
+        buf_unref(tail.out);
+        return err_set(err, ERR_CORRUPT, "%.*s has %" PRIu64 " bytes, more than it can have",
+                       STR_FMT(name), tail.total);
+    }
     if (tail.offset == 0) {
         *result = tail.out;
         return 0;

@@ -23,8 +23,9 @@ int object_desk_open(struct objects *objects, unsigned loop_index, struct object
                      struct err *err);
 void object_desk_close(struct object_desk *desk); /* after the objects; NULL is fine */
 
-/* The whole of an object; one reference, the caller's. */
-int object_desk_get(struct object_desk *desk, struct str name, struct buf **result,
+/* The whole of an object; one reference, the caller's.  ERR_CORRUPT: it is said to have
+ * more than `most` bytes. */
+int object_desk_get(struct object_desk *desk, struct str name, size_t most, struct buf **result,
                     struct err *err);
 /* Create-only, of at most OBJECT_DESK_PUT bytes. */
 int object_desk_put(struct object_desk *desk, struct str name, struct str bytes, struct err *err);

@@ -26,6 +26,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "loop/loop.h"
 #include "store/object.h"
 #include "store/s3_upload.h"
@@ -690,7 +691,7 @@ static enum s3_verdict judge_created(struct s3_exchange *x)
     return s3_judge_document(x);
 }
 
-static int create_bucket(struct s3 *s3, int64_t deadline_us, struct err *err)
+static int create_bucket(struct s3 *s3, const char *bucket, int64_t deadline_us, struct err *err)
 {
     struct text body = {0};
     if (strcmp(s3->site.region, "us-east-1") != 0)
@@ -710,7 +711,11 @@ static int create_bucket(struct s3 *s3, int64_t deadline_us, struct err *err)
                                    .deadline_us = deadline_us};
     int r = ask(s3, &question, err);
     text_free(&body);
-    return r ? err_wrap(err, "create it") : 0;
+    if (r)
+        return err_wrap(err, "create it");
+    /* A name that was mistyped makes a bucket, too. */
+    log_event(LOG_WARN, "bucket_created", LOG_C("bucket", bucket));
+    return 0;
 }
 
 /* ---- life ---- */
@@ -772,7 +777,7 @@ int object_s3_open(const struct object_s3_config *config, struct objects **resul
     if (!r)
         r = find_bucket(s3, deadline_us, &why);
     if (r == ERR_NOT_FOUND && config->create)
-        r = create_bucket(s3, deadline_us, &why);
+        r = create_bucket(s3, config->bucket, deadline_us, &why);
     if (r) {
         close_s3(&s3->objects);
         return err_set(err, (enum err_code)r, "bucket %.63s: %s",

@@ -80,6 +80,7 @@ struct store_bucket_config {
     uint64_t last_sequence;
     unsigned loop_index; /* of a loop of its own, for calls that block; the next one too */
     struct str writer;   /* the id of the one index that follows the bucket; empty: any node's */
+    bool read_only;      /* for the command line: nothing is put, and nobody's bucket claimed */
 };
 int store_bucket_open(const struct store_bucket_config *config, struct store **result,
                       struct err *err);
@@ -192,11 +193,21 @@ int store_drop_left(struct store *store, struct err *err);
 
 /* ---- of a bucket only: what is in it ---- */
 
-/* The next containers, at most `max`, that were begun before `before_us` (of the
- * clock); none: that was all, and the next call begins anew.  Blocks, as does the
- * other, on one thread of its own. */
-int store_list(struct store *store, int64_t before_us, uint64_t *numbers, size_t max, size_t *count,
-               struct err *err);
+enum { STORE_NAME_MAX = 200 };
+
+/* A way through the containers, of whoever goes it: one that was not gone to its end
+ * leaves nothing behind for the next. */
+struct store_listing {
+    int64_t before_us;          /* in: by the clock; only what was begun before */
+    bool done;                  /* out: there are no more */
+    char after[STORE_NAME_MAX]; /* private: the last name that was seen */
+    size_t after_len;
+};
+
+/* The next containers, at most `max`; perhaps none, and there are more all the same.
+ * One call to the bucket.  Blocks, as do the others, on one thread of its own. */
+int store_list(struct store *store, struct store_listing *listing, uint64_t *numbers, size_t max,
+               size_t *count, struct err *err);
 int store_remove(struct store *store, uint64_t number, struct err *err);
 /* Which of these, ascending, are in it?  By its lists, hour by hour. */
 int store_holds(struct store *store, const uint64_t *numbers, size_t count, bool *there,

@@ -47,8 +47,7 @@ struct bucket {
     _Atomic(struct pack_press *) presses[BUILDERS]; /* those that rest */
     struct spare spare;                             /* what a pack was in */
     struct bucket_walk walk;
-    struct object_desk *desk; /* for store_list() and store_remove() */
-    struct text listed;       /* the last name that was listed */
+    struct object_desk *desk; /* for store_list() and what stands beside it */
     uint64_t next_sequence;   /* of the commit loop */
     uint64_t random;          /* likewise: state of the numbers' random bits */
     atomic_uint_fast64_t packs, bytes, last_sequence;
@@ -291,28 +290,43 @@ static void end_walk(struct store *store)
     bucket_walk_end(&bucket_of(store)->walk);
 }
 
-int store_list(struct store *store, int64_t before_us, uint64_t *numbers, size_t max, size_t *count,
-               struct err *err)
+/* Names ascend by the hour, so behind this one there is nothing older. */
+static bool is_too_young(uint64_t sequence, int64_t before_us)
 {
-    struct bucket *bucket = bucket_of(store);
+    static const uint64_t HOUR_US = UINT64_C(3600000000);
+    return sequence - sequence % HOUR_US >= (uint64_t)before_us;
+}
+
+int store_list(struct store *store, struct store_listing *listing, uint64_t *numbers, size_t max,
+               size_t *count, struct err *err)
+{
     struct arena *arena = arena_new(64 << 10);
     struct str *names = NULL;
     size_t named = 0;
-    bool done = false;
-    int r = 0;
     *count = 0;
-    while (!r && !done && *count == 0) {
-        r = object_desk_list(bucket->desk, STR("v1/"), text_str(&bucket->listed), max, arena,
-                             &names, &named, err);
-        done = !r && named == 0;
-        for (size_t i = 0; i < named && !r; i++) {
-            uint64_t number;
-            if (bucket_named(names[i], &number) && bucket_sequence(number) < (uint64_t)before_us)
-                numbers[(*count)++] = number;
+    int r = object_desk_list(bucket_of(store)->desk, STR("v1/"),
+                             (struct str){listing->after, listing->after_len}, max, arena, &names,
+                             &named, err);
+    if (r)
+        named = 0;
+    listing->done = !r && named < max;
+    for (size_t i = 0; i < named; i++) {
+        uint64_t number;
+        if (!bucket_named(names[i], &number)) /* not ours */
+            continue;
+        uint64_t sequence = bucket_sequence(number);
+        if (is_too_young(sequence, listing->before_us)) {
+            listing->done = true;
+            break;
         }
-        bucket->listed.len = 0;
-        if (!r && named > 0)
-            text_add(&bucket->listed, names[named - 1]);
+        if (sequence < (uint64_t)listing->before_us)
+            numbers[(*count)++] = number;
+    }
+    if (named > 0) {
+        struct str last = names[named - 1];
+        assert(last.len <= sizeof listing->after);
+        memcpy(listing->after, last.at, last.len);
+        listing->after_len = last.len;
     }
     arena_free(arena);
     return r;
@@ -401,7 +415,6 @@ static void close_bucket(struct store *store)
         bucket->objects->ops->close(bucket->objects);
     object_desk_close(bucket->walk.desk);
     object_desk_close(bucket->desk);
-    text_free(&bucket->listed);
     bucket_reader_free(bucket->reader);
     shelf_free(bucket->shelf);
     free(bucket);
@@ -461,7 +474,8 @@ int store_bucket_open(const struct store_bucket_config *config, struct store **r
     if (!r)
         r = object_desk_open(bucket->objects, config->loop_index + 1, &bucket->desk, err);
     if (!r)
-        r = bucket_own(bucket->walk.desk, config->writer, bucket->id, err);
+        r = (config->read_only ? bucket_find : bucket_own)(bucket->walk.desk, config->writer,
+                                                           bucket->id, err);
     if (r) {
         close_bucket(&bucket->store);
         (void)err_wrap(err, "open the bucket");

@@ -46,7 +46,28 @@ static int remove_orphan(struct gc *gc, uint64_t number, struct err *err)
     return 0;
 }
 
-static int page(struct gc *gc, const uint64_t *numbers, size_t count, struct err *err)
+static int stop(struct gc *gc, struct err *err)
+{
+    gc->stopped = true;
+    return err_set(err, ERR_UNAVAILABLE, "told to stop");
+}
+
+static bool goes_on(const struct gc *gc)
+{
+    return !gc->going || gc->going(gc->context);
+}
+
+/* Between the look and the removing the database may have become another one. */
+static int too_many(const struct gc *gc, struct err *err)
+{
+    return err_set(err, ERR_CONFLICT,
+                   "more objects have no row than a moment ago, so nothing more is removed after "
+                   "%" PRIu64 ": is this still their database?",
+                   gc->removed);
+}
+
+static int page(struct gc *gc, const uint64_t *numbers, size_t count, uint64_t orphans_max,
+                struct err *err)
 {
     bool known[PAGE];
     struct index_known ask = {
@@ -61,8 +82,10 @@ static int page(struct gc *gc, const uint64_t *numbers, size_t count, struct err
         gc->objects++;
         if (known[i])
             continue;
-        if (gc->going && !gc->going(gc->context))
-            return err_set(err, ERR_UNAVAILABLE, "told to stop");
+        if (!goes_on(gc))
+            return stop(gc, err);
+        if (gc->orphans == orphans_max)
+            return too_many(gc, err);
         gc->orphans++;
         if (!gc->look_only)
             r = remove_orphan(gc, numbers[i], err);
@@ -70,28 +93,32 @@ static int page(struct gc *gc, const uint64_t *numbers, size_t count, struct err
     return r;
 }
 
-static int sweep(struct gc *gc, struct err *err)
+static int sweep(struct gc *gc, uint64_t orphans_max, struct err *err)
 {
     uint64_t numbers[PAGE];
-    size_t count = 0;
-    int r;
+    struct store_listing listing = {.before_us = gc->before_us};
+    int r = 0;
     gc->objects = gc->orphans = gc->removed = 0;
-    do {
-        r = store_list(gc->store, gc->before_us, numbers, PAGE, &count, err);
+    while (!r && !listing.done) {
+        size_t count = 0;
+        if (!goes_on(gc))
+            return stop(gc, err);
+        r = store_list(gc->store, &listing, numbers, PAGE, &count, err);
         if (!r && count > 0)
-            r = page(gc, numbers, count, err);
-    } while (!r && count > 0);
+            r = page(gc, numbers, count, orphans_max, err);
+    }
     return r;
 }
 
 /* Orphans are the rare end of a commit that failed.  Where they are many, it is the
  * rows that are missing: the database is another one, empty, or behind.  So it is
- * looked through first, and then nothing is removed. */
+ * looked through first, and then nothing is removed; nor more than was seen then. */
 int gc(struct gc *gc, struct err *err)
 {
     bool look_only = gc->look_only;
+    gc->stopped = false;
     gc->look_only = true;
-    int r = sweep(gc, err);
+    int r = sweep(gc, UINT64_MAX, err);
     gc->look_only = look_only;
     if (r || look_only || gc->orphans == 0)
         return r;
@@ -100,5 +127,5 @@ int gc(struct gc *gc, struct err *err)
                        "no row leads to %" PRIu64 " of %" PRIu64 " objects, so nothing is removed: "
                        "is this their database? `rundlet reindex` takes in what it lacks",
                        gc->orphans, gc->objects);
-    return sweep(gc, err);
+    return sweep(gc, gc->orphans, err);
 }

@@ -34,40 +34,74 @@ static int take_out(struct lost *lost, uint64_t container, struct err *err)
     return r;
 }
 
+static int stop(struct lost *lost, struct err *err)
+{
+    lost->stopped = true;
+    return err_set(err, ERR_UNAVAILABLE, "told to stop");
+}
+
+static bool goes_on(const struct lost *lost)
+{
+    return !lost->going || lost->going(lost->context);
+}
+
+/* As in gc.c: between the two sweeps the bucket may have become another one. */
+static int too_many(const struct lost *lost, struct err *err)
+{
+    return err_set(err, ERR_CONFLICT,
+                   "more objects are gone than a moment ago, so no more rows are taken out after "
+                   "%" PRIu64 ": is this still their bucket?",
+                   lost->runs);
+}
+
+static int page(struct lost *lost, const uint64_t *numbers, size_t count, bool look_only,
+                uint64_t gone_max, struct err *err)
+{
+    bool there[PAGE];
+    int r = store_holds(lost->store, numbers, count, there, err);
+    for (size_t i = 0; i < count && !r; i++) {
+        lost->containers++;
+        if (there[i])
+            continue;
+        if (!goes_on(lost))
+            return stop(lost, err);
+        if (lost->gone == gone_max)
+            return too_many(lost, err);
+        lost->gone++;
+        if (!look_only)
+            r = take_out(lost, numbers[i], err);
+        else if (lost->found)
+            lost->found(lost->context, numbers[i]);
+    }
+    return r;
+}
+
 /* The rows were committed after their object was put, so who asks for the rows first
  * misses none that is just coming. */
-static int sweep(struct lost *lost, bool look_only, struct err *err)
+static int sweep(struct lost *lost, bool look_only, uint64_t gone_max, struct err *err)
 {
     uint64_t numbers[PAGE];
-    bool there[PAGE];
-    struct index_containers page = {.numbers = numbers, .max = PAGE};
+    struct index_containers ask = {.numbers = numbers, .max = PAGE};
     lost->containers = lost->gone = lost->runs = 0;
     int r;
     do {
-        page.op = (struct op){.loop = lost->loop, .done = arrived};
-        lost->index->ops->containers(lost->index, &page);
-        r = wait_for(lost, &page.op, err);
-        if (!r && page.count > 0)
-            r = store_holds(lost->store, numbers, page.count, there, err);
-        for (size_t i = 0; i < page.count && !r; i++) {
-            lost->containers++;
-            if (there[i])
-                continue;
-            lost->gone++;
-            if (!look_only)
-                r = take_out(lost, numbers[i], err);
-            else if (lost->found)
-                lost->found(lost->context, numbers[i]);
+        if (!goes_on(lost))
+            return stop(lost, err);
+        ask.op = (struct op){.loop = lost->loop, .done = arrived};
+        lost->index->ops->containers(lost->index, &ask);
+        r = wait_for(lost, &ask.op, err);
+        if (!r && ask.count > 0) {
+            r = page(lost, numbers, ask.count, look_only, gone_max, err);
+            ask.after = numbers[ask.count - 1];
         }
-        if (page.count > 0)
-            page.after = numbers[page.count - 1];
-    } while (!r && page.count > 0);
+    } while (!r && ask.count > 0);
     return r;
 }
 
 int lost(struct lost *lost, struct err *err)
 {
-    int r = sweep(lost, true, err);
+    lost->stopped = false;
+    int r = sweep(lost, true, UINT64_MAX, err);
     if (r || lost->look_only || lost->gone == 0)
         return r;
     if (lost->gone > lost->containers / 4)
@@ -75,5 +109,5 @@ int lost(struct lost *lost, struct err *err)
                        "%" PRIu64 " of %" PRIu64 " objects that rows lead to are gone, so nothing "
                        "is taken out: is this their bucket, and whole?",
                        lost->gone, lost->containers);
-    return sweep(lost, false, err);
+    return sweep(lost, false, lost->gone, err);
 }

@@ -171,9 +171,9 @@ static bool going(void *context)
     return sleep_until(context, clock_mono_us());
 }
 
-static void sweep(struct upkeep *upkeep)
+/* ERR_OK, also when it was told to stop. */
+static int try_sweep(struct upkeep *upkeep, struct err *err)
 {
-    struct err err = {0};
     struct gc sweep = {
         .store = upkeep->config.store,
         .index = upkeep->config.index,
@@ -182,17 +182,65 @@ static void sweep(struct upkeep *upkeep)
         .going = going,
         .context = upkeep,
     };
-    int r = gc(&sweep, &err);
-    if (r && r != ERR_UNAVAILABLE)
-        log_event(LOG_WARN, "gc_failed", LOG_C("reason", err.text));
-    else if (sweep.removed > 0)
+    int r = gc(&sweep, err);
+    if (sweep.removed > 0)
         log_event(LOG_INFO, "gc", LOG_N("objects", sweep.objects), LOG_N("removed", sweep.removed));
+    return sweep.stopped ? 0 : r;
+}
+
+/* Connections that rested for an hour may be dead, which shows when they are used: so
+ * what cannot be reached is tried once more before anybody is told. */
+static void sweep(struct upkeep *upkeep)
+{
+    struct err err = {0};
+    int r = try_sweep(upkeep, &err);
+    if (r == ERR_UNAVAILABLE || r == ERR_TIMEOUT) {
+        if (!sleep_until(upkeep, clock_mono_us() + RETRY_MS * 1000LL))
+            return;
+        err = (struct err){0};
+        r = try_sweep(upkeep, &err);
+    }
+    if (r)
+        log_event(LOG_WARN, "gc_failed", LOG_C("reason", err.text));
+}
+
+/* Is anything in the bucket that was put before now? */
+static int find_object(struct upkeep *upkeep, bool *found, struct err *err)
+{
+    enum { SOME = 16 };
+    uint64_t numbers[SOME];
+    struct store_listing listing = {.before_us = clock_now_us()};
+    size_t count = 0;
+    int r = 0;
+    while (!r && count == 0 && !listing.done && going(upkeep))
+        r = store_list(upkeep->config.store, &listing, numbers, SOME, &count, err);
+    *found = !r && count > 0;
+    return r;
+}
+
+/* A database that knows nothing of what the bucket has: nobody would find those runs,
+ * and nobody would be told. */
+static void look_for_rows(struct upkeep *upkeep)
+{
+    struct err err = {0};
+    uint64_t number;
+    struct index_containers ask = {
+        .op = {.loop = upkeep->loop, .done = arrived}, .numbers = &number, .max = 1};
+    bool found = false;
+    upkeep->config.index->ops->containers(upkeep->config.index, &ask);
+    if (wait_for(upkeep, &ask.op) || ask.count > 0 || find_object(upkeep, &found, &err))
+        return; /* what cannot be reached is told of by whoever needs it */
+    if (found)
+        log_event(LOG_WARN, "index_lacks_the_bucket",
+                  LOG_C("reason", "the bucket has runs, and the index has none of them: is it "
+                                  "their database? `rundlet reindex` takes them in"));
 }
 
 static void *run_for_bucket(void *arg)
 {
     struct upkeep *upkeep = arg;
     pthread_setname_np(pthread_self(), "upkeep");
+    look_for_rows(upkeep);
     while (sleep_until(upkeep, clock_mono_us() + SWEEP_MS * 1000LL))
         sweep(upkeep);
     return NULL;

@@ -1,7 +1,7 @@
 /* upkeep.h - what is done meanwhile: segments become packs.
  *
  * Of a bucket that nodes share: what no row leads to is removed (gc.h), once an
- * hour.
+ * hour; at the start, whether the index knows of the bucket at all.
  *
  * One thread of low priority and straight-line code.  It finds its work by
  * looking at the store, so there is nothing to remember over a crash:

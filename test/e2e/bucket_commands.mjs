@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { newBucket, newDatabase } from './lib/backends.mjs';
+import { newBucket, newDatabase, s3 } from './lib/backends.mjs';
 import { run as runOf, uuid } from './lib/client.mjs';
 import { Deployment } from './lib/production.mjs';
+import { HttpProxy } from './lib/proxy.mjs';
 import { run, scratch, secrets, Server } from './lib/server.mjs';
 
 const COMMIT = '\0commit\0';
@@ -191,14 +192,74 @@ describe('commands over a bucket', () => {
     it('a database or a bucket of another deployment is refused', async () => {
         const other = await newBucket();
         try {
-            const made = await run(
-                ['verify', '--objects', other.url(), '--index', d.database.url, '--cache', 'none'],
-                { env: secrets },
-            );
-            assert.notEqual(made.code, 0);
-            assert.match(String(made.stderr), /index of another bucket/);
+            const over = ['--objects', other.url(), '--index', d.database.url, '--cache', 'none'];
+            for (const args of [
+                ['import', ...over, '/dev/null'],
+                ['verify', ...over],
+            ]) {
+                const made = await run(args, { env: secrets });
+                assert.notEqual(made.code, 0);
+                assert.match(String(made.stderr), /index of another bucket/);
+            }
         } finally {
             await other.drop();
+        }
+    });
+
+    it('a command that only reads makes no bucket and claims none', async () => {
+        const fresh = await newBucket();
+        const data = join(home, 'fresh');
+        const env = { env: secrets };
+        const over = (url) => ['--data', data, '--objects', url, '--cache', 'none'];
+        const database = await newDatabase();
+        try {
+            const missing = fresh.url().replace(fresh.name, `${fresh.name}-not`);
+            const none = await run(['get', uuid(), ...over(missing)], env);
+            assert.equal(none.code, 3);
+            assert.match(String(none.stderr), /no such bucket/);
+            for (const index of [[], ['--index', database.url]]) {
+                const read = await run(['get', uuid(), ...over(fresh.url()), ...index], env);
+                assert.equal(read.code, 3);
+                assert.match(String(read.stderr), /holds no runs of this program/);
+            }
+            assert.deepEqual(await fresh.keys(), []);
+            // So who serves from a directory may still have it; and says so when it makes one.
+            await does(0, ['import', ...over(fresh.url()), '/dev/null']);
+            assert.match(String(await fresh.get('v1/owner')), /writer [0-9a-f]{32}/);
+        } finally {
+            await database.drop();
+            await fresh.drop();
+        }
+        const made = `test-${uuid().slice(24)}`;
+        const url = fresh.url().replace(fresh.name, made);
+        const first = await run(
+            ['import', '--data', join(home, 'made'), '--objects', url, '/dev/null'],
+            env,
+        );
+        assert.equal(first.code, 0);
+        assert.match(String(first.stderr), new RegExp(`bucket_created.*bucket=${made}`));
+        await s3(fresh.endpoint, 'DELETE', `/${made}/v1/owner`);
+        await s3(fresh.endpoint, 'DELETE', `/${made}`);
+    });
+
+    // It shows that the store is create-only with a second put, whose answer is lost here.
+    it('a bucket is opened though an answer to a put is lost', async () => {
+        const fresh = await newBucket();
+        const proxy = await HttpProxy.start(Number(new URL(fresh.endpoint).port));
+        try {
+            const rule = proxy.answer({
+                method: 'PUT',
+                path: /owner/,
+                skip: 1,
+                stored: true,
+                reset: true,
+            });
+            const url = fresh.url(`http://${proxy.authority}`);
+            await does(0, ['import', '--data', join(home, 'own'), '--objects', url, '/dev/null']);
+            assert.ok(rule.hits > 0);
+        } finally {
+            await proxy.close();
+            await fresh.drop();
         }
     });
 

@@ -60,7 +60,8 @@ struct desk {
     struct store *node[NODES];
     struct batch batches[MOST];
     size_t count;
-    uint64_t next; /* number of the next run that is made */
+    uint64_t next;   /* number of the next run that is made */
+    bool reads_only; /* who opens the bucket from now on */
 };
 
 static struct disk quick_disk; /* the real one, which syncs nothing */
@@ -81,7 +82,8 @@ static int open_bucket(struct desk *d, int i, const char *writer, uint64_t last,
                                                             .shelf_size = 32 << 20,
                                                             .last_sequence = last,
                                                             .loop_index = 1 + (unsigned)i,
-                                                            .writer = {writer, strlen(writer)}},
+                                                            .writer = {writer, strlen(writer)},
+                                                            .read_only = d->reads_only},
                               &d->node[i], err);
     return r ? r : store_attach(d->node[i], d->loop, err);
 }
@@ -1303,6 +1305,21 @@ TEST(a_damaged_pack_is_told_or_ends_the_walk)
     end(&d);
 }
 
+TEST(a_pack_that_is_said_to_be_endless_is_damage)
+{
+    struct desk d;
+    struct walking w = {.d = &d};
+    struct err err = {0};
+    begin(&d, MEM_BACKEND);
+    open_node(&d, 0);
+    put_batch(&d, 0, 1, 10);
+    open_cold(&d, 0);
+    d.lent[0].plan.pretends = UINT64_C(1) << 40;
+    CHECK(walk(&d, 0, 0, &w, false, &err) == ERR_CORRUPT);
+    CHECK(strstr(err.text, "more than it can have"));
+    end(&d);
+}
+
 TEST(an_object_that_goes_between_listing_and_reading_is_passed_over)
 {
     struct desk d;
@@ -1445,6 +1462,42 @@ TEST(what_somebody_else_put_there_as_owner_is_refused)
     CHECK(open_bucket(&d, 0, "", 0, &err) == 0);
     CHECK(strcmp(store_bucket_id(d.node[0]), "0123456789abcdef0123456789abcdef") == 0);
     end(&d);
+}
+
+TEST(an_owner_too_large_to_be_ours_is_refused)
+{
+    struct desk d;
+    struct err err = {0};
+    begin(&d, MEM_BACKEND);
+    open_node(&d, 0);
+    d.lent[1].plan.pretends = UINT64_C(1) << 40;
+    CHECK(open_bucket(&d, 1, "", 0, &err) == ERR_CONFLICT);
+    CHECK(strstr(err.text, "not of this program") && d.lent[1].calls[BAD_GET] == 1);
+    end(&d);
+}
+
+TEST(who_only_reads_claims_nothing)
+{
+    static const char *const writers[] = {"", "0123456789abcdef0123456789abcdef"};
+    for (int i = 0; i < 2; i++) {
+        struct desk d;
+        struct err err = {0};
+        char key[201];
+        begin(&d, MEM_BACKEND);
+        d.reads_only = true;
+        CHECK(open_bucket(&d, 0, writers[i], 0, &err) == ERR_NOT_FOUND);
+        CHECK(strstr(err.text, "no runs of this program"));
+        CHECK(objects_list(d.inner, d.loop, STR(""), key) == 0);
+
+        d.reads_only = false;
+        CHECK(open_bucket(&d, 1, writers[i], 0, &err) == 0);
+        d.reads_only = true;
+        CHECK(open_bucket(&d, 0, writers[i], 0, &err) == 0);
+        CHECK(d.lent[0].calls[BAD_PUT] == 0);
+        CHECK(strcmp(store_bucket_id(d.node[0]), store_bucket_id(d.node[1])) == 0);
+        CHECK(open_bucket(&d, 2, "nobody", 0, &err) == ERR_CONFLICT);
+        end(&d);
+    }
 }
 
 TEST(a_store_that_overwrites_is_refused)

@@ -12,14 +12,19 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "index/index.h"
+#include "lib/bad_objects.h"
 #include "lib/check.h"
 #include "lib/hand_loop.h"
 #include "lib/index_calls.h"
 #include "lib/make_record.h"
 #include "lib/scratch.h"
+#include "store/bucket_name.h"
+#include "store/object.h"
 #include "store/store.h"
 
 /* ---- the clock ---- */
@@ -447,4 +452,170 @@ TEST(upkeep_that_has_nothing_to_do_ends_when_it_is_told)
     }
     upkeep_stop(NULL);
     end(&d);
+}
+
+/* ---- a bucket ---- */
+
+enum { SWEEP_MS = 3600 * 1000 };
+
+/* An index over a bucket: every container has a row, or none has. */
+struct over {
+    struct index index;
+    bool has_rows;
+    atomic_size_t asked; /* which of some containers have rows */
+    atomic_size_t fails; /* so many times, from now on */
+    enum err_code says;
+};
+
+static void known(struct index *index, struct index_known *k)
+{
+    struct over *over = (struct over *)index;
+    atomic_fetch_add(&over->asked, 1);
+    if (atomic_load(&over->fails) > 0) {
+        atomic_fetch_sub(&over->fails, 1);
+        op_fail(&k->op, over->says, "as planned");
+        return;
+    }
+    for (size_t i = 0; i < k->count; i++)
+        k->known[i] = over->has_rows;
+    op_finish(&k->op);
+}
+
+static void containers(struct index *index, struct index_containers *c)
+{
+    const struct over *over = (struct over *)index;
+    c->count = over->has_rows && c->after == 0;
+    c->numbers[0] = 1;
+    op_finish(&c->op);
+}
+
+static const struct index_ops over_ops = {
+    .name = "over", .attach = attach, .known = known, .containers = containers};
+
+struct bucket_desk {
+    struct desk d; /* its loop and its scratch */
+    struct objects *objects;
+    struct bad_objects lent;
+    struct over over;
+    char said[300]; /* a file: what was logged */
+    int console;
+};
+
+/* With an object that is eleven days old, by the clock. */
+static void begin_bucket(struct bucket_desk *b, bool has_object, bool has_rows)
+{
+    struct err err = {0};
+    *b = (struct bucket_desk){.d = {.dir = scratch_new(), .loop = hand_loop_open()},
+                              .over = {.index = {.ops = &over_ops}, .has_rows = has_rows}};
+    CHECK(object_mem_open(&b->objects, &err) == 0);
+    CHECK(b->objects->ops->attach(b->objects, b->d.loop, &err) == 0);
+    bad_objects_open(&b->lent, b->objects);
+    char name[BUCKET_NAME];
+    if (has_object)
+        CHECK(objects_put(b->objects, b->d.loop,
+                          bucket_name(bucket_number(1000000000000000 - 1000000000000, 0), name),
+                          STR("pack")) == 0);
+    if (store_bucket_open(&(struct store_bucket_config){.objects = &b->lent.objects,
+                                                        .groups = 1,
+                                                        .threads = 1,
+                                                        .queue = 16,
+                                                        .shelf_size = 1 << 20,
+                                                        .loop_index = 2},
+                          &b->d.store, &err)) {
+        fprintf(stderr, "%s\n", err.text);
+        exit(1);
+    }
+    snprintf(b->said, sizeof b->said, "%s/said", b->d.dir.path);
+    scratch_write(b->said, "", 0);
+    (void)fflush(stderr);
+    b->console = dup(STDERR_FILENO);
+    CHECK(freopen(b->said, "a", stderr) && b->console >= 0);
+    const struct upkeep_config config = {.store = b->d.store,
+                                         .index = &b->over.index,
+                                         .writer = b->d.loop,
+                                         .loop_index = 1,
+                                         .bucket = true,
+                                         .gc_grace_ms = 7 * 86400 * 1000};
+    CHECK(upkeep_start(&config, &b->d.upkeep, &err) == 0);
+    settle(&b->d);
+}
+
+static size_t said(const struct bucket_desk *b, const char *what)
+{
+    size_t size, times = 0;
+    char *text = scratch_read(b->said, &size);
+    struct text lines = {0};
+    text_add(&lines, (struct str){text, size});
+    text_add_char(&lines, '\0');
+    for (const char *at = lines.at; (at = strstr(at, what)); at++)
+        times++;
+    text_free(&lines);
+    free(text);
+    return times;
+}
+
+static void end_bucket(struct bucket_desk *b)
+{
+    stop(&b->d);
+    CHECK(dup2(b->console, STDERR_FILENO) >= 0);
+    close(b->console);
+    store_close(b->d.store);
+    bad_objects_free(&b->lent);
+    b->objects->ops->close(b->objects);
+    hand_loop_close(b->d.loop);
+    scratch_remove(&b->d.dir);
+}
+
+static void let_pass(struct bucket_desk *b, int64_t ms)
+{
+    pass(ms);
+    settle(&b->d);
+}
+
+/* As with a database that was made anew. */
+TEST(an_index_that_knows_nothing_of_the_bucket_is_told_of)
+{
+    for (int i = 0; i < 4; i++) {
+        struct bucket_desk b;
+        bool has_object = i & 1, has_rows = i & 2;
+        begin_bucket(&b, has_object, has_rows);
+        size_t times = said(&b, "index_lacks_the_bucket");
+        size_t advice = said(&b, "rundlet reindex");
+        end_bucket(&b);
+        CHECK(times == (has_object && !has_rows ? 1 : 0) && advice == times);
+    }
+}
+
+TEST(a_sweep_over_a_dead_connection_is_tried_once_more)
+{
+    struct bucket_desk b;
+    begin_bucket(&b, true, true);
+    CHECK(atomic_load(&b.over.asked) == 0);
+    atomic_store(&b.over.fails, 1);
+    b.over.says = ERR_UNAVAILABLE;
+    let_pass(&b, SWEEP_MS);
+    CHECK(atomic_load(&b.over.asked) == 1);
+    let_pass(&b, RETRY_MS);
+    CHECK(atomic_load(&b.over.asked) == 2);
+    size_t first = said(&b, "gc_failed");
+    atomic_store(&b.over.fails, 2);
+    let_pass(&b, SWEEP_MS);
+    let_pass(&b, RETRY_MS);
+    size_t asked = atomic_load(&b.over.asked), second = said(&b, "gc_failed");
+    end_bucket(&b);
+    CHECK(first == 0);
+    CHECK(asked == 4 && second == 1);
+}
+
+TEST(a_sweep_that_is_told_to_stop_says_nothing)
+{
+    struct bucket_desk b;
+    begin_bucket(&b, true, true);
+    atomic_store(&b.over.fails, 1);
+    b.over.says = ERR_UNAVAILABLE;
+    let_pass(&b, SWEEP_MS); /* it waits to try once more */
+    stop(&b.d);
+    size_t times = said(&b, "gc_failed");
+    end_bucket(&b);
+    CHECK(times == 0);
 }
