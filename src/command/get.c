@@ -87,7 +87,10 @@ int command_get(const struct config *config, const struct command_args *args)
     serve_get(&get);
     int r = local_wait(&get.op, &err);
     if (r == ERR_NOT_FOUND) {
-        talk("there is no run %.60s in %.100s", args->words[0], config->data);
+        char where[256];
+        config_show_place(config_is_url(config->objects) ? config->objects : config->data, where,
+                          sizeof where);
+        talk("there is no run %.60s in %.100s", args->words[0], where);
         status = COMMAND_NO;
     } else if (r) {
         talk("%s", err.text);
