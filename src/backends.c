@@ -138,6 +138,7 @@ static int open_objects(const struct config *config, enum app_use use, struct ob
             .secret_key = config->s3_secret_key,
             .session_token = config->s3_session_token,
             .deadline_ms = (unsigned)config->s3_timeout_ms,
+            .persistent = use != APP_WRITE,
             .connections = config->s3_connections,
             .queue = QUEUE_MAX,
             .create = use != APP_READ,

@@ -13,7 +13,11 @@ enum { COLUMN = 30 };
 
 static void add_row(struct text *text, const char *left, const char *right)
 {
-    text_addf(text, "  %-*s%s\n", COLUMN - 2, left, right);
+    bool fits = strlen(left) < COLUMN - 2;
+    text_addf(text, "  %-*s", fits ? COLUMN - 2 : 0, left);
+    if (!fits) /* its line begins below it */
+        text_addf(text, "\n%*s", COLUMN, "");
+    text_addf(text, "%s\n", right);
 }
 
 static void add_command_line(struct text *text, const struct command *command)

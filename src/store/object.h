@@ -87,6 +87,7 @@ struct object_s3_config {
     bool path_style;      /* http://host/bucket/name; else http://bucket.host/name */
     const char *access_key, *secret_key, *session_token; /* NULL: none (anonymous) */
     unsigned deadline_ms; /* of one call, with all it takes of trying again */
+    bool persistent;      /* try again up to the deadline: no client waits (s3_exchange.h) */
     unsigned connections; /* of each loop, at most */
     size_t queue;         /* calls waiting on a loop before ERR_BUSY */
     bool create;          /* make the bucket if there is none and we may */

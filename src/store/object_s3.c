@@ -3,7 +3,8 @@
  * put      PUT with If-None-Match: *, over 32 MiB in parts (s3_upload.h).  A
  *          412 is a conflict, unless a try of the same call may have got through
  *          unseen: then the size and the first bytes of what is there are
- *          compared with ours, and if they are equal it is ours
+ *          compared with ours, and if they are equal it is ours.  Any other
+ *          failure after such a try is ERR_TIMEOUT
  * get      a ranged GET.  What comes must be the range that was asked for; a
  *          server that sends the whole object instead is read up to its end
  * list     ListObjectsV2, as many pages as it takes; foreign names are skipped
@@ -46,6 +47,7 @@ struct s3 {
     struct objects objects;
     struct s3_site site;
     unsigned deadline_ms, connections;
+    bool persistent;
     size_t calls_max; /* of each loop */
     struct side *sides[LOOPS_MAX];
 };
@@ -182,6 +184,7 @@ static void prepare(struct call *call, enum s3_method method, enum s3_headers he
                                                .text = text},
                                    .judge = judge,
                                    .ended = ended,
+                                   .persistent = call->side->s3->persistent,
                                    .deadline_ms = call->side->s3->deadline_ms,
                                    .deadline_us = call->deadline_us};
 }
@@ -292,6 +295,7 @@ static enum s3_verdict judge_no_tail(struct s3_exchange *x, struct fetch *f)
     if (s3_answer_range((struct str){value, strlen(value)}, &range) && range.has_total &&
         range.total > 0)
         return s3_judged(x, S3_ODD, ERR_UNAVAILABLE, "416 to the tail of what is not empty");
+    f->out = buf_unref(f->out); /* of a try before */
     f->out = buf_new(0);
     f->total = f->wanted = 0;
     f->has_total = true;
@@ -418,12 +422,20 @@ static void look(struct call *call)
     send_range(call, METRIC_S3_REQUESTS_PUT, looked);
 }
 
+/* `unknown`: a try may have got through.  Then no later refusal, however plain, says
+ * that the object is not there. */
 static void put_ended(struct call *call, const struct err *err, bool unknown)
 {
-    if (err->code == ERR_CONFLICT && unknown)
+    if (err->code == ERR_CONFLICT && unknown) {
         look(call);
-    else
-        end(call, err);
+        return;
+    }
+    struct err said = *err;
+    if (said.code && unknown && said.code != ERR_TIMEOUT) {
+        (void)err_wrap(&said, "outcome unknown, and then");
+        said.code = ERR_TIMEOUT;
+    }
+    end(call, &said);
 }
 
 static void has_put(struct s3_exchange *x)
@@ -453,6 +465,7 @@ static void put_in_parts(struct call *call)
                                      .parts = call->put->parts,
                                      .part_count = call->put->part_count,
                                      .size = call->size,
+                                     .persistent = call->side->s3->persistent,
                                      .deadline_ms = call->side->s3->deadline_ms,
                                      .deadline_us = call->deadline_us,
                                      .context = call,
@@ -626,6 +639,13 @@ static void heard(struct s3_exchange *x)
     loop_stop(((struct asking *)(void *)x)->loop);
 }
 
+/* Who waits for the start should not have to guess why nothing is said. */
+static void not_reached(struct s3_exchange *x)
+{
+    log_event(LOG_WARN, "bucket_not_reached", LOG_C("endpoint", s3_client_site(x->client)->base),
+              LOG_C("reason", x->err.text));
+}
+
 static int ask(struct s3 *s3, struct s3_exchange *question, struct err *err)
 {
     struct asking asking = {.x = *question};
@@ -638,6 +658,8 @@ static int ask(struct s3 *s3, struct s3_exchange *question, struct err *err)
         return err_set(err, ERR_BUSY, "no memory for a connection");
     }
     asking.x.ended = heard;
+    asking.x.failed_first = not_reached;
+    asking.x.persistent = true; /* it may be starting, too */
     asking.x.deadline_ms = s3->deadline_ms;
     s3_exchange_begin(client, &asking.x);
     r = loop_run(asking.loop, err);
@@ -769,6 +791,7 @@ int object_s3_open(const struct object_s3_config *config, struct objects **resul
         abort();
     s3->objects.ops = &s3_ops;
     s3->deadline_ms = config->deadline_ms;
+    s3->persistent = config->persistent;
     s3->connections = config->connections;
     s3->calls_max = config->connections + config->queue;
     int64_t deadline_us = clock_mono_us() + (int64_t)config->deadline_ms * 1000;

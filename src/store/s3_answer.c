@@ -271,6 +271,13 @@ static bool decode(struct str raw, struct arena *arena, struct str *result)
 
 /* ---- answers ---- */
 
+/* An answer without a body is no text at all. */
+static struct xml xml_of(struct str text)
+{
+    const char *at = text.at ? text.at : "";
+    return (struct xml){.at = at, .end = at + text.len};
+}
+
 bool s3_answer_word(struct str text, char *result, size_t size)
 {
     if (text.len == 0 || text.len >= size)
@@ -285,7 +292,7 @@ bool s3_answer_word(struct str text, char *result, size_t size)
 
 bool s3_answer_error(struct str text, struct s3_error *result)
 {
-    struct xml xml = {.at = text.at, .end = text.at + text.len};
+    struct xml xml = xml_of(text);
     *result = (struct s3_error){0};
     while (next_leaf(&xml) == LEAF) {
         if (is_at(&xml, "Error/Code"))
@@ -299,7 +306,7 @@ bool s3_answer_error(struct str text, struct s3_error *result)
 int s3_answer_list(struct str text, size_t limit, struct arena *arena, struct s3_page *result,
                    struct err *err)
 {
-    struct xml xml = {.at = text.at, .end = text.at + text.len};
+    struct xml xml = xml_of(text);
     struct s3_page page = {.keys = arena_make(arena, struct str, limit)};
     bool rooted = false, said = false, more = false;
     enum found found;
@@ -328,7 +335,7 @@ int s3_answer_list(struct str text, size_t limit, struct arena *arena, struct s3
 
 int s3_answer_upload(struct str text, struct arena *arena, struct str *id, struct err *err)
 {
-    struct xml xml = {.at = text.at, .end = text.at + text.len};
+    struct xml xml = xml_of(text);
     struct str given = {0};
     enum found found;
     while ((found = next_leaf(&xml)) == LEAF)
@@ -343,7 +350,7 @@ int s3_answer_upload(struct str text, struct arena *arena, struct str *id, struc
 
 bool s3_answer_completed(struct str text)
 {
-    struct xml xml = {.at = text.at, .end = text.at + text.len};
+    struct xml xml = xml_of(text);
     bool completed = false;
     enum found found;
     while ((found = next_leaf(&xml)) == LEAF)

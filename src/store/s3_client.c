@@ -297,7 +297,7 @@ static void begin(struct s3_client *client, struct s3_request *request)
     slot->request = request;
     request->slot = slot;
     request->waits = false;
-    request->moved_us = clock_mono_us();
+    request->turn_us = request->moved_us = clock_mono_us();
     metric_add(request->counted, 1);
     set_callbacks(client->curl, slot);
     set_manners(client->curl, slot->easy, timeout_of(request));
@@ -491,6 +491,8 @@ void s3_client_send(struct s3_client *client, struct s3_request *request)
     request->reason[0] = request->content_range[0] = request->etag[0] = request->region[0] = '\0';
     request->sent = 0;
     request->taken = 0;
+    request->left = request->size;
+    request->turn_us = clock_mono_us();
     request->ended = false;
     request->text.len = 0;
     request->waits = true;

@@ -54,6 +54,7 @@ struct s3_request {
     unsigned sent;          /* how often, for libcurl sends again when a kept connection was dead */
     bool waits;             /* for a connection */
     bool ended;             /* by take(), or at text_max */
+    int64_t turn_us;        /* when its turn for a connection came, by clock_mono_us() */
     int64_t moved_us;       /* the last sign of life, by clock_mono_us() */
     int64_t length;         /* Content-Length, or -1 */
     uint64_t taken;         /* bytes that take() got */
@@ -62,11 +63,12 @@ struct s3_request {
     char region[S3_REGION];
     struct text text; /* the body of what is no 2xx, or of all; freed by the caller */
 
+    uint64_t left; /* bytes of the body not given to the connection yet */
+
     /* private */
     struct s3_slot *slot;
     struct s3_request *next;
     size_t part, part_at; /* where in `parts` reading is */
-    uint64_t left;        /* bytes of the body not read yet */
 };
 
 /* NULL when libcurl has no memory. */

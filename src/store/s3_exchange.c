@@ -13,6 +13,12 @@ enum {
     PAUSE_MAX_MS = 1000,
     ODD_TRIES = 3,
     SILENCE_MIN_MS = 100,
+    /* How long tries in vain are made: a part of the deadline, and no more than 5 s.
+     * Clients of ours give up after 10 s; a bucket that comes back later finds them
+     * asking again. */
+    VAIN_PART = 3,
+    VAIN_MAX_MS = 5000,
+    VAIN_TRIES = 2, /* at least: one may have met a dead connection */
     MIB = 1024 * 1024,
     ON_THE_WAY = 4 * MIB, /* bytes that the kernel may hold of what was sent */
     ERROR_MAX = 64 * 1024 /* bytes kept of an answer that says why not */
@@ -91,10 +97,33 @@ static uint64_t pause_ms(const struct s3_exchange *x)
     return most / 2 + mixed % (most / 2 + 1);
 }
 
+/* Did the try, before it broke, bring on what is to be transferred?  What the kernel
+ * may hold of a body has not gone anywhere yet. */
+static bool has_moved(const struct s3_exchange *x)
+{
+    const struct s3_request *request = &x->request;
+    return request->taken > 0 ||
+           (request->status == 0 && request->size - request->left > ON_THE_WAY);
+}
+
+static bool is_hopeless(struct s3_exchange *x, uint64_t pause)
+{
+    if (has_moved(x))
+        x->vain = 0;
+    else if (x->vain++ == 0)
+        x->vain_us = x->request.turn_us;
+    uint64_t most = x->deadline_ms / VAIN_PART < VAIN_MAX_MS ? x->deadline_ms / VAIN_PART
+                                                             : (uint64_t)VAIN_MAX_MS;
+    uint64_t spent = (uint64_t)(clock_mono_us() - x->vain_us) / 1000;
+    return !x->persistent && x->vain >= VAIN_TRIES && spent + pause > most;
+}
+
 static void again_later(struct s3_exchange *x)
 {
     uint64_t ms = pause_ms(x);
-    if (ms >= (uint64_t)left_ms(x)) {
+    if (x->tries == 1 && x->failed_first)
+        x->failed_first(x);
+    if (is_hopeless(x, ms) || ms >= (uint64_t)left_ms(x)) {
         give_up(x);
         return;
     }
@@ -181,7 +210,7 @@ void s3_exchange_begin(struct s3_client *client, struct s3_exchange *x)
     assert(x->judge && x->ended && x->expected < UINT64_MAX / 2000);
     x->client = client;
     x->timer = timer_new(s3_client_loop(client), time_passed, x);
-    x->tries = x->odd = 0;
+    x->tries = x->odd = x->vain = 0;
     x->pausing = false;
     x->err = (struct err){0};
     if (x->request.text_max == 0)
@@ -247,6 +276,11 @@ static enum s3_verdict judge_denied(struct s3_exchange *x)
 {
     if (says(x, "QuotaExceeded"))
         return s3_judged(x, S3_BAD, ERR_FULL, "the bucket's quota is used up");
+    if (!s3_client_site(x->client)->access_key)
+        return s3_judged(x, S3_BAD, ERR_DENIED,
+                         "%d %s: no access key is set: set s3_access_key and s3_secret_key, or "
+                         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                         x->request.status, x->error.code);
     return s3_judged(x, S3_BAD, ERR_DENIED, "%d %s: %s", x->request.status, x->error.code,
                      advice_on(x));
 }

@@ -7,7 +7,10 @@
  * Not      after any other 4xx: it would be the same again
  * Waiting  a try is given up when nothing moved for a quarter of `deadline_ms`,
  *          or when it took twice that and a second for each MiB; all of it ends
- *          at the deadline
+ *          at the deadline.  That is for transfers that move: where nothing but
+ *          tries came that brought none of the bytes - no connection, 5xx,
+ *          silence - there are two, and others only for a third of it, 5 s at
+ *          most: whoever waits for the answer would rather know
  * Threads  the client's loop
  */
 #pragma once
@@ -34,9 +37,11 @@ struct s3_exchange {
     s3_judge_fn *judge;
     void (*ended)(struct s3_exchange *x); /* once, never inside the call */
     uint64_t expected;                    /* bytes of the answer */
-    bool slow; /* the server may have much to do first: half of the deadline, not a quarter */
-    unsigned deadline_ms; /* of the whole call */
-    int64_t deadline_us;  /* when that is */
+    bool slow;       /* the server may have much to do first: half of the deadline, not a quarter */
+    bool persistent; /* try again up to the deadline, though nothing moves: nobody waits */
+    void (*failed_first)(struct s3_exchange *x); /* the first try was in vain; NULL is fine */
+    unsigned deadline_ms;                        /* of the whole call */
+    int64_t deadline_us;                         /* when that is */
 
     /* out; and in while it is sent: this exchange's place in what came before */
     bool unknown;   /* a try that changes something may have been carried out */
@@ -48,6 +53,8 @@ struct s3_exchange {
     struct timer *timer;
     struct s3_error error;
     unsigned tries, odd;
+    unsigned vain;   /* tries since one that moved something */
+    int64_t vain_us; /* when the first of them began */
     bool pausing;
 };
 

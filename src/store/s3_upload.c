@@ -72,6 +72,7 @@ static void prepare(struct upload *u, enum s3_method method, enum s3_headers hea
                                             .text_max = ANSWER_MAX},
                                 .judge = judge,
                                 .ended = ended,
+                                .persistent = u->ask.persistent,
                                 .deadline_ms = u->ask.deadline_ms,
                                 .deadline_us = u->ask.deadline_us};
 }
@@ -244,6 +245,7 @@ static void send_part(struct part *part)
                                                .text = text},
                                    .judge = judge_part,
                                    .ended = part_sent,
+                                   .persistent = u->ask.persistent,
                                    .deadline_ms = u->ask.deadline_ms,
                                    .deadline_us = u->ask.deadline_us};
     s3_exchange_begin(u->ask.client, &part->x);

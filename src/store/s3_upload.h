@@ -19,6 +19,7 @@ struct s3_upload {
     const struct iovec *parts;
     size_t part_count;
     uint64_t size; /* bytes in all */
+    bool persistent;
     unsigned deadline_ms;
     int64_t deadline_us;
     void *context;

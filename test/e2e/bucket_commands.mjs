@@ -242,6 +242,36 @@ describe('commands over a bucket', () => {
         await s3(fresh.endpoint, 'DELETE', `/${made}`);
     });
 
+    it('a bucket that is not reached at the start is told of, and asked again', async () => {
+        const proxy = await HttpProxy.start(Number(new URL(d.store.endpoint).port));
+        try {
+            const rule = proxy.answer({ status: 503, times: 2 });
+            const url = d.store.url(`http://${proxy.authority}`);
+            const over = ['--objects', url, '--index', d.database.url, '--cache', 'none'];
+            const read = await run(['search', '--name', 'batch', ...over], { env: secrets });
+            assert.equal(read.code, 0);
+            assert.ok(rule.hits >= 2);
+            const told = String(read.stderr).match(/bucket_not_reached.*/g);
+            assert.equal(told.length, 1);
+            assert.ok(told[0].includes(proxy.authority) && told[0].includes('503'), told[0]);
+        } finally {
+            await proxy.close();
+        }
+    });
+
+    it('where no access key is set, the refusal says so', async () => {
+        const env = {
+            RUNDLET_S3_ACCESS_KEY: undefined,
+            RUNDLET_S3_SECRET_KEY: undefined,
+            AWS_ACCESS_KEY_ID: undefined,
+            AWS_SECRET_ACCESS_KEY: undefined,
+            AWS_SHARED_CREDENTIALS_FILE: join(home, 'none'),
+        };
+        const made = await run(['search', '--name', 'batch', ...settings()], { env });
+        assert.equal(made.code, 3);
+        assert.match(String(made.stderr), /no access key is set.*s3_access_key.*AWS_ACCESS_KEY_ID/);
+    });
+
     // It shows that the store is create-only with a second put, whose answer is lost here.
     it('a bucket is opened though an answer to a put is lost', async () => {
         const fresh = await newBucket();

@@ -325,6 +325,60 @@ TEST(nobody_there_means_surely_not_done)
     end(&b);
 }
 
+static unsigned milliseconds_of(int (*call)(struct bench *), struct bench *b, int want)
+{
+    int64_t began_us = clock_mono_us();
+    CHECK(call(b) == want);
+    return (unsigned)((clock_mono_us() - began_us) / 1000);
+}
+
+static int put_bytes(struct bench *b)
+{
+    return put(b, "bytes");
+}
+
+TEST(where_nothing_moves_the_deadline_is_not_waited_for)
+{
+    static const struct canned nothing[] = {
+        {"", EMPTY("503 Oh"), CANNED_KEEP, 999, 0},
+        {"", NULL, CANNED_RESET, 999, 0},
+        {"", NULL, CANNED_HANG, 999, 0}, /* two tries of a quarter */
+    };
+    struct bench b;
+    begin(&b, HASTY_MS);
+    for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++) {
+        canned_script(b.server, &nothing[i], 1);
+        CHECK(milliseconds_of(get, &b, ERR_UNAVAILABLE) < HASTY_MS * 3 / 4);
+        CHECK(asked(&b) >= 2);
+        CHECK(milliseconds_of(put_bytes, &b, ERR_TIMEOUT) < HASTY_MS * 3 / 4);
+    }
+    canned_close(b.server);
+    CHECK(milliseconds_of(get, &b, ERR_UNAVAILABLE) < HASTY_MS * 3 / 4);
+    b.server = canned_open();
+    end(&b);
+}
+
+TEST(where_something_moves_the_deadline_is_waited_for)
+{
+    struct bench b;
+    begin(&b, HASTY_MS);
+    SCRIPT(&b, {"GET", ANSWER("206 Partial Content", "3", "Content-Range: bytes 2-4/10\r\n", "2"),
+                CANNED_RESET, 999, 0});
+    CHECK(milliseconds_of(get, &b, ERR_UNAVAILABLE) >= HASTY_MS / 2);
+    end(&b);
+}
+
+TEST(who_is_persistent_tries_up_to_the_deadline)
+{
+    struct bench b = {.server = canned_open(), .loop = hand_loop_open()};
+    struct object_s3_config config = config_of(&b, HASTY_MS);
+    config.persistent = true;
+    open_objects(&b, &config);
+    SCRIPT(&b, {"", EMPTY("503 Oh"), CANNED_KEEP, 999, 0});
+    CHECK(milliseconds_of(get, &b, ERR_UNAVAILABLE) >= HASTY_MS / 2);
+    end(&b);
+}
+
 TEST(a_large_body_that_says_why_is_cut_off)
 {
     struct bench b;
@@ -439,6 +493,30 @@ TEST(a_412_after_an_unknown_try_is_a_conflict_if_the_object_is_not_ours)
             unknown_outcomes[0], exists, {"GET", cases[i].answer, CANNED_CLOSE, 0, 0}};
         canned_script(b.server, script, 3);
         CHECK(put(&b, "bytes") == (int)cases[i].code);
+    }
+    end(&b);
+}
+
+TEST(a_refusal_does_not_make_an_unknown_outcome_known)
+{
+    static const char *const refusals[] = {ERROR("403 Forbidden", "AccessDenied"),
+                                           CLOSING("507 Full", ""), CLOSING("400 Bad Request", ""),
+                                           ERROR("404 Not Found", "NoSuchBucket")};
+    struct bench b;
+    begin(&b, PATIENT_MS);
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        struct canned script[] = {{"PUT", NULL, CANNED_RESET, 0, 0},
+                                  {"PUT", refusals[i], CANNED_CLOSE, 0, 0}};
+        canned_script(b.server, script, 2);
+        CHECK(put(&b, "bytes") == ERR_TIMEOUT);
+        CHECK(asked(&b) == 2);
+        CHECK(i > 0 || strstr(b.err.text, "AccessDenied"));
+
+        /* But one that was surely not carried out leaves nothing unknown. */
+        script[0] = (struct canned){"PUT", ERROR("503 Slow Down", "SlowDown"), CANNED_CLOSE, 0, 0};
+        canned_script(b.server, script, 2);
+        int r = put(&b, "bytes");
+        CHECK(r && r != ERR_TIMEOUT);
     }
     end(&b);
 }
@@ -616,6 +694,21 @@ TEST(a_tail_is_where_the_server_says_it_is)
 }
 
 /* ---- remove, list ---- */
+
+/* The first try brought bytes, the second says that there are none. */
+TEST(a_tail_that_is_gone_when_tried_again_leaves_nothing_behind)
+{
+    struct bench b;
+    begin(&b, PATIENT_MS);
+    SCRIPT(
+        &b,
+        {"GET", ANSWER("206 Partial Content", "3", "Content-Range: bytes 7-9/10\r\n", "7"),
+         CANNED_CLOSE, 0, 0},
+        {"GET", ANSWER("416 Range", "0", "Content-Range: bytes */0\r\n", ""), CANNED_CLOSE, 0, 0});
+    CHECK(get_any(&b, true, 0, 3, "") == 0);
+    CHECK(asked(&b) == 2);
+    end(&b);
+}
 
 TEST(removing_what_is_not_there_succeeds)
 {
@@ -881,6 +974,17 @@ TEST(an_upload_that_was_completed_unseen_is_success)
     end(&b);
 }
 
+TEST(an_upload_that_may_be_completed_is_unknown_whatever_is_said_then)
+{
+    struct bench b;
+    begin(&b, PATIENT_MS);
+    SCRIPT(&b, BEGUN, PARTS, FREE_NAME, {COMPLETE, EMPTY("500 Oh"), CANNED_KEEP, 0, 0},
+           {COMPLETE, ERROR("403 Forbidden", "AccessDenied"), CANNED_CLOSE, 0, 0}, ABANDONED);
+    CHECK(put_large(&b) == ERR_TIMEOUT);
+    CHECK(strstr(b.err.text, "AccessDenied"));
+    end(&b);
+}
+
 /* ---- bounds ---- */
 
 TEST(more_calls_than_may_wait_are_refused)
@@ -993,6 +1097,10 @@ TEST(without_keys_nothing_is_signed)
     SCRIPT(&b, {"GET", NO_NAMES, CANNED_CLOSE, 0, 0});
     CHECK(open_only(&b, &config) == 0);
     CHECK(!says(&b, 0, "Authorization:"));
+
+    SCRIPT(&b, {"GET", ERROR("403 Forbidden", "AccessDenied"), CANNED_CLOSE, 0, 0});
+    CHECK(open_only(&b, &config) == ERR_DENIED);
+    CHECK(strstr(b.err.text, "no access key is set") && strstr(b.err.text, "s3_access_key"));
     canned_close(b.server);
 }
 
