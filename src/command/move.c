@@ -7,8 +7,14 @@
  *   committed()  one is in conflict: again without it.  Else ⇢ where is each now?
  *   found()      ⇢ read them
  *   compare()    with what is here
+ *
+ * visit() runs on the main thread, which may wait long for what it reads; all else on
+ * the other deployment's loop, which has a thread of its own so that nothing of it is
+ * late meanwhile.
  */
 #include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,15 +32,19 @@
 
 enum {
     WAITING_BYTES = 64 << 20, /* of batches on their way at once */
-    WAITING_BATCHES = 64
+    WAITING_BATCHES = 64,
+    INTERRUPTED = -1 /* what the walk ends with, besides the error codes */
 };
 
 struct move {
     struct app *to;
+    uint64_t runs, damaged; /* of the main thread */
+    pthread_mutex_t lock;   /* over what follows, and over talk */
+    pthread_cond_t less;    /* is on its way */
     struct progress progress;
     size_t waiting, waiting_bytes;
     struct err err; /* the first that failed; then the walk ends */
-    uint64_t runs, moved, there, damaged, conflicts;
+    uint64_t moved, there, conflicts;
 };
 
 struct carried {
@@ -57,22 +67,34 @@ static void compare(struct op *op);
 static void end(struct carried *c, const struct err *err)
 {
     struct move *move = c->move;
+    size_t bytes = c->bytes;
+    arena_free(c->arena);
+    free(c);
+    pthread_mutex_lock(&move->lock);
     if (err && !move->err.code)
         move->err = *err;
     move->waiting--;
-    move->waiting_bytes -= c->bytes;
-    arena_free(c->arena);
-    free(c);
-    loop_stop(local_loop(move->to)); /* whoever waits looks again */
+    move->waiting_bytes -= bytes;
+    pthread_cond_signal(&move->less);
+    pthread_mutex_unlock(&move->lock);
+}
+
+static void count(struct move *move, uint64_t *what, uint64_t more)
+{
+    pthread_mutex_lock(&move->lock);
+    *what += more;
+    pthread_mutex_unlock(&move->lock);
 }
 
 static void differs(struct carried *c, uint32_t i)
 {
     char id[UUID_TEXT];
     uuid_write(c->ids[i], id);
+    pthread_mutex_lock(&c->move->lock);
     progress_end(&c->move->progress);
     talk("the other deployment has run %.*s with different content", UUID_TEXT, id);
     c->move->conflicts++;
+    pthread_mutex_unlock(&c->move->lock);
 }
 
 /* `count` runs, decoded, as what is carried; what was is let go. */
@@ -126,7 +148,7 @@ static void committed(struct op *op)
         return;
     }
     if (c->batch.verdict == INDEX_ADDED)
-        c->move->moved += c->batch.added;
+        count(c->move, &c->move->moved, c->batch.added);
     c->find = (struct index_find){
         .op = {.loop = op->loop, .done = found},
         .ids = c->ids,
@@ -177,24 +199,59 @@ static void compare(struct op *op)
         else
             differs(c, i);
     }
-    if (c->batch.verdict != INDEX_ADDED)
-        c->move->there += same;
-    else
-        c->move->there += same > c->batch.added ? same - c->batch.added : 0;
+    uint64_t added = c->batch.verdict == INDEX_ADDED ? c->batch.added : 0;
+    count(c->move, &c->move->there, same > added ? same - added : 0);
     end(c, NULL);
 }
 
-/* Turn the other deployment's loop until there is room for another batch. */
-static int wait_for_room(struct move *move, size_t batches, size_t bytes, struct err *err)
+/* Until there is room for another batch of these bytes, which then counts; or one failed. */
+static int wait_for_room(struct move *move, size_t bytes, struct err *err)
 {
-    while (!move->err.code && (move->waiting > batches || move->waiting_bytes > bytes)) {
-        int r = loop_run(local_loop(move->to), err);
-        if (r)
-            return r;
-    }
-    if (move->err.code)
+    pthread_mutex_lock(&move->lock);
+    while (!move->err.code &&
+           (move->waiting >= WAITING_BATCHES || move->waiting_bytes > WAITING_BYTES))
+        (void)pthread_cond_wait(&move->less, &move->lock);
+    int r = (int)move->err.code;
+    if (r) {
         *err = move->err;
-    return (int)move->err.code;
+    } else {
+        move->waiting++;
+        move->waiting_bytes += bytes;
+        progress_show(&move->progress, "%" PRIu64 " runs", move->runs);
+    }
+    pthread_mutex_unlock(&move->lock);
+    return r;
+}
+
+/* Until nothing is on its way any more, also after a failure: it uses what is ours. */
+static int wait_for_all(struct move *move, struct err *err)
+{
+    pthread_mutex_lock(&move->lock);
+    while (move->waiting > 0)
+        (void)pthread_cond_wait(&move->less, &move->lock);
+    progress_end(&move->progress);
+    int r = (int)move->err.code;
+    if (r)
+        *err = move->err;
+    pthread_mutex_unlock(&move->lock);
+    return r;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+    (void)signal;
+    interrupted = 1;
+}
+
+/* The first signal ends the walk, with its sums; the second the process. */
+static void heed_signals(void)
+{
+    const struct sigaction action = {.sa_handler = interrupt,
+                                     .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
 }
 
 /* What of the record can be read. */
@@ -218,19 +275,21 @@ static int visit(void *context, const struct record *record, struct place first,
     struct move *move = context;
     (void)first;
     (void)sequence;
-    int r = wait_for_room(move, WAITING_BATCHES - 1, WAITING_BYTES, err);
-    if (r)
-        return r;
+    if (interrupted)
+        return INTERRUPTED;
     struct carried *c = calloc(1, sizeof *c);
     if (!c)
         abort();
     c->move = move;
     take_sound(c, record);
     c->bytes = record_weight(&c->record);
-    move->waiting++;
-    move->waiting_bytes += c->bytes;
+    int r = wait_for_room(move, c->bytes, err);
+    if (r) {
+        arena_free(c->arena);
+        free(c);
+        return r;
+    }
     move->runs += record->count;
-    progress_show(&move->progress, "%" PRIu64 " runs", move->runs);
     send(c);
     return 0;
 }
@@ -238,8 +297,10 @@ static int visit(void *context, const struct record *record, struct place first,
 static void damaged(void *context, struct str file, uint64_t offset, const char *why, bool lost)
 {
     struct move *move = context;
+    pthread_mutex_lock(&move->lock);
     progress_end(&move->progress);
     talk("%.*s: damaged at %" PRIu64 ": %s", STR_FMT(file), offset, why);
+    pthread_mutex_unlock(&move->lock);
     move->damaged += lost;
 }
 
@@ -261,13 +322,15 @@ static int name_both(const struct config *from, const struct config *to, struct 
 
 static int carry_all(struct move *move, struct store *from, struct err *err)
 {
-    int r = store_walk(from, 0, visit, damaged, move, err);
-    int last = wait_for_room(move, 0, 0, err);
-    while (move->waiting > 0) /* it failed; what is on its way still uses us */
-        if (loop_run(local_loop(move->to), err))
-            abort();
-    progress_end(&move->progress);
-    return r ? r : last;
+    struct loop *loop = local_loop(move->to);
+    int r = loop_start(loop, err);
+    if (r)
+        return r;
+    r = store_walk(from, 0, visit, damaged, move, err);
+    int last = wait_for_all(move, err);
+    loop_stop(loop);
+    loop_join(loop);
+    return r > 0 || !last ? r : last;
 }
 
 int command_move(const struct config *config, const struct command_args *args)
@@ -276,7 +339,7 @@ int command_move(const struct config *config, const struct command_args *args)
     struct config *to = NULL;
     struct app *here = NULL;
     struct store *from = NULL;
-    struct move move = {0};
+    struct move move = {.lock = PTHREAD_MUTEX_INITIALIZER, .less = PTHREAD_COND_INITIALIZER};
     struct out out = {0};
     struct err err = {0};
     if (!file) {
@@ -291,15 +354,17 @@ int command_move(const struct config *config, const struct command_args *args)
         r = local_store(config, &here, &from, &err);
     if (!r)
         r = local_open(to, APP_WRITE, &move.to, &err);
-    if (!r)
+    if (!r) {
+        heed_signals();
         r = carry_all(&move, from, &err);
+    }
     app_close(move.to);
     if (here)
         app_close(here);
     else
         store_close(from);
     config_free(to);
-    if (r) {
+    if (r > 0) {
         talk("%s", err.text);
         return COMMAND_FAILED;
     }
@@ -309,5 +374,9 @@ int command_move(const struct config *config, const struct command_args *args)
               ",\"damaged\":%" PRIu64 ",\"conflicts\":%" PRIu64 "}",
               move.runs, move.moved, move.there, move.damaged, move.conflicts);
     out_text(&out, &text);
+    if (r == INTERRUPTED) {
+        talk("interrupted: this was moved so far; begun again, it goes on with the rest");
+        return out_end(&out, COMMAND_FAILED);
+    }
     return out_end(&out, move.damaged || move.conflicts ? COMMAND_NO : COMMAND_OK);
 }
