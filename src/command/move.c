@@ -8,12 +8,13 @@
  *   found()      ⇢ read them
  *   compare()    with what is here
  *
- * visit() runs on the main thread, which may wait long for what it reads; all else on
- * the other deployment's loop, which has a thread of its own so that nothing of it is
- * late meanwhile.
+ *   ended()      counted
+ *
+ * The first and the last run on the main thread, which may wait long for what it reads;
+ * all else on the other deployment's loop, which has a thread of its own so that nothing
+ * of it is late meanwhile.
  */
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,13 +39,11 @@ enum {
 
 struct move {
     struct app *to;
-    uint64_t runs, damaged; /* of the main thread */
-    pthread_mutex_t lock;   /* over what follows, and over talk */
-    pthread_cond_t less;    /* is on its way */
+    struct loop *here; /* the main thread's */
     struct progress progress;
     size_t waiting, waiting_bytes;
     struct err err; /* the first that failed; then the walk ends */
-    uint64_t moved, there, conflicts;
+    uint64_t runs, moved, there, damaged, conflicts;
 };
 
 struct carried {
@@ -58,43 +57,54 @@ struct carried {
     struct commit_batch batch;
     struct index_find find;
     struct store_read read;
+    uint64_t moved, there;
+    struct uuid *different; /* ids of those that are not the same there */
+    size_t different_count;
+    struct op home;
 };
 
 static void committed(struct op *op);
 static void found(struct op *op);
 static void compare(struct op *op);
 
-static void end(struct carried *c, const struct err *err)
+static void ended(struct op *op)
 {
+    struct carried *c = op_owner(op, struct carried, home);
     struct move *move = c->move;
-    size_t bytes = c->bytes;
-    arena_free(c->arena);
-    free(c);
-    pthread_mutex_lock(&move->lock);
-    if (err && !move->err.code)
-        move->err = *err;
+    for (size_t i = 0; i < c->different_count; i++) {
+        char id[UUID_TEXT];
+        uuid_write(c->different[i], id);
+        progress_end(&move->progress);
+        talk("the other deployment has run %.*s with different content", UUID_TEXT, id);
+    }
+    if (op->err.code && !move->err.code)
+        move->err = op->err;
+    move->moved += c->moved;
+    move->there += c->there;
+    move->conflicts += c->different_count;
     move->waiting--;
-    move->waiting_bytes -= bytes;
-    pthread_cond_signal(&move->less);
-    pthread_mutex_unlock(&move->lock);
+    move->waiting_bytes -= c->bytes;
+    arena_free(c->arena);
+    free(c->different);
+    free(c);
+    loop_stop(move->here); /* whoever waits looks again */
 }
 
-static void count(struct move *move, uint64_t *what, uint64_t more)
+static void end(struct carried *c, const struct err *err)
 {
-    pthread_mutex_lock(&move->lock);
-    *what += more;
-    pthread_mutex_unlock(&move->lock);
+    c->home = (struct op){.loop = c->move->here, .done = ended};
+    if (err)
+        c->home.err = *err;
+    op_finish(&c->home);
 }
 
 static void differs(struct carried *c, uint32_t i)
 {
-    char id[UUID_TEXT];
-    uuid_write(c->ids[i], id);
-    pthread_mutex_lock(&c->move->lock);
-    progress_end(&c->move->progress);
-    talk("the other deployment has run %.*s with different content", UUID_TEXT, id);
-    c->move->conflicts++;
-    pthread_mutex_unlock(&c->move->lock);
+    struct uuid *more = realloc(c->different, (c->different_count + 1) * sizeof *more);
+    if (!more)
+        abort();
+    c->different = more;
+    c->different[c->different_count++] = c->ids[i];
 }
 
 /* `count` runs, decoded, as what is carried; what was is let go. */
@@ -148,7 +158,7 @@ static void committed(struct op *op)
         return;
     }
     if (c->batch.verdict == INDEX_ADDED)
-        count(c->move, &c->move->moved, c->batch.added);
+        c->moved += c->batch.added;
     c->find = (struct index_find){
         .op = {.loop = op->loop, .done = found},
         .ids = c->ids,
@@ -200,41 +210,34 @@ static void compare(struct op *op)
             differs(c, i);
     }
     uint64_t added = c->batch.verdict == INDEX_ADDED ? c->batch.added : 0;
-    count(c->move, &c->move->there, same > added ? same - added : 0);
+    c->there += same > added ? same - added : 0;
     end(c, NULL);
 }
 
-/* Until there is room for another batch of these bytes, which then counts; or one failed. */
-static int wait_for_room(struct move *move, size_t bytes, struct err *err)
+/* Until there is room for another batch, or one failed. */
+static int wait_for_room(struct move *move, struct err *err)
 {
-    pthread_mutex_lock(&move->lock);
     while (!move->err.code &&
-           (move->waiting >= WAITING_BATCHES || move->waiting_bytes > WAITING_BYTES))
-        (void)pthread_cond_wait(&move->less, &move->lock);
-    int r = (int)move->err.code;
-    if (r) {
-        *err = move->err;
-    } else {
-        move->waiting++;
-        move->waiting_bytes += bytes;
-        progress_show(&move->progress, "%" PRIu64 " runs", move->runs);
+           (move->waiting >= WAITING_BATCHES || move->waiting_bytes > WAITING_BYTES)) {
+        int r = loop_run(move->here, err);
+        if (r)
+            return r;
     }
-    pthread_mutex_unlock(&move->lock);
-    return r;
+    if (move->err.code)
+        *err = move->err;
+    return (int)move->err.code;
 }
 
 /* Until nothing is on its way any more, also after a failure: it uses what is ours. */
 static int wait_for_all(struct move *move, struct err *err)
 {
-    pthread_mutex_lock(&move->lock);
     while (move->waiting > 0)
-        (void)pthread_cond_wait(&move->less, &move->lock);
+        if (loop_run(move->here, err))
+            abort();
     progress_end(&move->progress);
-    int r = (int)move->err.code;
-    if (r)
+    if (move->err.code)
         *err = move->err;
-    pthread_mutex_unlock(&move->lock);
-    return r;
+    return (int)move->err.code;
 }
 
 static volatile sig_atomic_t interrupted;
@@ -277,19 +280,19 @@ static int visit(void *context, const struct record *record, struct place first,
     (void)sequence;
     if (interrupted)
         return INTERRUPTED;
+    int r = wait_for_room(move, err);
+    if (r)
+        return r;
     struct carried *c = calloc(1, sizeof *c);
     if (!c)
         abort();
     c->move = move;
     take_sound(c, record);
     c->bytes = record_weight(&c->record);
-    int r = wait_for_room(move, c->bytes, err);
-    if (r) {
-        arena_free(c->arena);
-        free(c);
-        return r;
-    }
+    move->waiting++;
+    move->waiting_bytes += c->bytes;
     move->runs += record->count;
+    progress_show(&move->progress, "%" PRIu64 " runs", move->runs);
     send(c);
     return 0;
 }
@@ -297,10 +300,8 @@ static int visit(void *context, const struct record *record, struct place first,
 static void damaged(void *context, struct str file, uint64_t offset, const char *why, bool lost)
 {
     struct move *move = context;
-    pthread_mutex_lock(&move->lock);
     progress_end(&move->progress);
     talk("%.*s: damaged at %" PRIu64 ": %s", STR_FMT(file), offset, why);
-    pthread_mutex_unlock(&move->lock);
     move->damaged += lost;
 }
 
@@ -322,15 +323,19 @@ static int name_both(const struct config *from, const struct config *to, struct 
 
 static int carry_all(struct move *move, struct store *from, struct err *err)
 {
-    struct loop *loop = local_loop(move->to);
-    int r = loop_start(loop, err);
-    if (r)
-        return r;
-    r = store_walk(from, 0, visit, damaged, move, err);
-    int last = wait_for_all(move, err);
-    loop_stop(loop);
-    loop_join(loop);
-    return r > 0 || !last ? r : last;
+    struct loop *there = local_loop(move->to);
+    int r = loop_open(0, "move", &move->here, err); /* nothing is attached to it */
+    if (!r)
+        r = loop_start(there, err);
+    if (!r) {
+        r = store_walk(from, 0, visit, damaged, move, err);
+        int last = wait_for_all(move, err);
+        r = r > 0 || !last ? r : last;
+        loop_stop(there);
+        loop_join(there);
+    }
+    loop_close(move->here);
+    return r;
 }
 
 int command_move(const struct config *config, const struct command_args *args)
@@ -339,7 +344,7 @@ int command_move(const struct config *config, const struct command_args *args)
     struct config *to = NULL;
     struct app *here = NULL;
     struct store *from = NULL;
-    struct move move = {.lock = PTHREAD_MUTEX_INITIALIZER, .less = PTHREAD_COND_INITIALIZER};
+    struct move move = {0};
     struct out out = {0};
     struct err err = {0};
     if (!file) {
