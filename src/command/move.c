@@ -7,8 +7,15 @@
  *   committed()  one is in conflict: again without it.  Else ⇢ where is each now?
  *   found()      ⇢ read them
  *   compare()    with what is here
+ *
+ *   ended()      counted
+ *
+ * The first and the last run on the main thread, which may wait long for what it reads;
+ * all else on the other deployment's loop, which has a thread of its own so that nothing
+ * of it is late meanwhile.
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,11 +33,13 @@
 
 enum {
     WAITING_BYTES = 64 << 20, /* of batches on their way at once */
-    WAITING_BATCHES = 64
+    WAITING_BATCHES = 64,
+    INTERRUPTED = -1 /* what the walk ends with, besides the error codes */
 };
 
 struct move {
     struct app *to;
+    struct loop *here; /* the main thread's */
     struct progress progress;
     size_t waiting, waiting_bytes;
     struct err err; /* the first that failed; then the walk ends */
@@ -48,31 +57,54 @@ struct carried {
     struct commit_batch batch;
     struct index_find find;
     struct store_read read;
+    uint64_t moved, there;
+    struct uuid *different; /* ids of those that are not the same there */
+    size_t different_count;
+    struct op home;
 };
 
 static void committed(struct op *op);
 static void found(struct op *op);
 static void compare(struct op *op);
 
-static void end(struct carried *c, const struct err *err)
+static void ended(struct op *op)
 {
+    struct carried *c = op_owner(op, struct carried, home);
     struct move *move = c->move;
-    if (err && !move->err.code)
-        move->err = *err;
+    for (size_t i = 0; i < c->different_count; i++) {
+        char id[UUID_TEXT];
+        uuid_write(c->different[i], id);
+        progress_end(&move->progress);
+        talk("the other deployment has run %.*s with different content", UUID_TEXT, id);
+    }
+    if (op->err.code && !move->err.code)
+        move->err = op->err;
+    move->moved += c->moved;
+    move->there += c->there;
+    move->conflicts += c->different_count;
     move->waiting--;
     move->waiting_bytes -= c->bytes;
     arena_free(c->arena);
+    free(c->different);
     free(c);
-    loop_stop(local_loop(move->to)); /* whoever waits looks again */
+    loop_stop(move->here); /* whoever waits looks again */
+}
+
+static void end(struct carried *c, const struct err *err)
+{
+    c->home = (struct op){.loop = c->move->here, .done = ended};
+    if (err)
+        c->home.err = *err;
+    op_finish(&c->home);
 }
 
 static void differs(struct carried *c, uint32_t i)
 {
-    char id[UUID_TEXT];
-    uuid_write(c->ids[i], id);
-    progress_end(&c->move->progress);
-    talk("the other deployment has run %.*s with different content", UUID_TEXT, id);
-    c->move->conflicts++;
+    struct uuid *more = realloc(c->different, (c->different_count + 1) * sizeof *more);
+    if (!more)
+        abort();
+    c->different = more;
+    c->different[c->different_count++] = c->ids[i];
 }
 
 /* `count` runs, decoded, as what is carried; what was is let go. */
@@ -126,7 +158,7 @@ static void committed(struct op *op)
         return;
     }
     if (c->batch.verdict == INDEX_ADDED)
-        c->move->moved += c->batch.added;
+        c->moved += c->batch.added;
     c->find = (struct index_find){
         .op = {.loop = op->loop, .done = found},
         .ids = c->ids,
@@ -177,24 +209,52 @@ static void compare(struct op *op)
         else
             differs(c, i);
     }
-    if (c->batch.verdict != INDEX_ADDED)
-        c->move->there += same;
-    else
-        c->move->there += same > c->batch.added ? same - c->batch.added : 0;
+    uint64_t added = c->batch.verdict == INDEX_ADDED ? c->batch.added : 0;
+    c->there += same > added ? same - added : 0;
     end(c, NULL);
 }
 
-/* Turn the other deployment's loop until there is room for another batch. */
-static int wait_for_room(struct move *move, size_t batches, size_t bytes, struct err *err)
+/* Until there is room for another batch, or one failed. */
+static int wait_for_room(struct move *move, struct err *err)
 {
-    while (!move->err.code && (move->waiting > batches || move->waiting_bytes > bytes)) {
-        int r = loop_run(local_loop(move->to), err);
+    while (!move->err.code &&
+           (move->waiting >= WAITING_BATCHES || move->waiting_bytes > WAITING_BYTES)) {
+        int r = loop_run(move->here, err);
         if (r)
             return r;
     }
     if (move->err.code)
         *err = move->err;
     return (int)move->err.code;
+}
+
+/* Until nothing is on its way any more, also after a failure: it uses what is ours. */
+static int wait_for_all(struct move *move, struct err *err)
+{
+    while (move->waiting > 0)
+        if (loop_run(move->here, err))
+            abort();
+    progress_end(&move->progress);
+    if (move->err.code)
+        *err = move->err;
+    return (int)move->err.code;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+    (void)signal;
+    interrupted = 1;
+}
+
+/* The first signal ends the walk, with its sums; the second the process. */
+static void heed_signals(void)
+{
+    const struct sigaction action = {.sa_handler = interrupt,
+                                     .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
 }
 
 /* What of the record can be read. */
@@ -218,7 +278,9 @@ static int visit(void *context, const struct record *record, struct place first,
     struct move *move = context;
     (void)first;
     (void)sequence;
-    int r = wait_for_room(move, WAITING_BATCHES - 1, WAITING_BYTES, err);
+    if (interrupted)
+        return INTERRUPTED;
+    int r = wait_for_room(move, err);
     if (r)
         return r;
     struct carried *c = calloc(1, sizeof *c);
@@ -261,13 +323,19 @@ static int name_both(const struct config *from, const struct config *to, struct 
 
 static int carry_all(struct move *move, struct store *from, struct err *err)
 {
-    int r = store_walk(from, 0, visit, damaged, move, err);
-    int last = wait_for_room(move, 0, 0, err);
-    while (move->waiting > 0) /* it failed; what is on its way still uses us */
-        if (loop_run(local_loop(move->to), err))
-            abort();
-    progress_end(&move->progress);
-    return r ? r : last;
+    struct loop *there = local_loop(move->to);
+    int r = loop_open(0, "move", &move->here, err); /* nothing is attached to it */
+    if (!r)
+        r = loop_start(there, err);
+    if (!r) {
+        r = store_walk(from, 0, visit, damaged, move, err);
+        int last = wait_for_all(move, err);
+        r = r > 0 || !last ? r : last;
+        loop_stop(there);
+        loop_join(there);
+    }
+    loop_close(move->here);
+    return r;
 }
 
 int command_move(const struct config *config, const struct command_args *args)
@@ -291,15 +359,17 @@ int command_move(const struct config *config, const struct command_args *args)
         r = local_store(config, &here, &from, &err);
     if (!r)
         r = local_open(to, APP_WRITE, &move.to, &err);
-    if (!r)
+    if (!r) {
+        heed_signals();
         r = carry_all(&move, from, &err);
+    }
     app_close(move.to);
     if (here)
         app_close(here);
     else
         store_close(from);
     config_free(to);
-    if (r) {
+    if (r > 0) {
         talk("%s", err.text);
         return COMMAND_FAILED;
     }
@@ -309,5 +379,9 @@ int command_move(const struct config *config, const struct command_args *args)
               ",\"damaged\":%" PRIu64 ",\"conflicts\":%" PRIu64 "}",
               move.runs, move.moved, move.there, move.damaged, move.conflicts);
     out_text(&out, &text);
+    if (r == INTERRUPTED) {
+        talk("interrupted: this was moved so far; begun again, it goes on with the rest");
+        return out_end(&out, COMMAND_FAILED);
+    }
     return out_end(&out, move.damaged || move.conflicts ? COMMAND_NO : COMMAND_OK);
 }

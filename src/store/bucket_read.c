@@ -43,9 +43,10 @@ enum {
     GAP_MIN = 64 << 10,
     GAP_MAX = 4 << 20,
     RANGE_MAX = 16 << 20,
-    SMALL = 64 << 10,     /* GETs that tell of latency */
-    LARGE = 1 << 20,      /* those that tell of bandwidth */
-    WHOLE_MAX = 256 << 20 /* of an object that is mended */
+    SMALL = 64 << 10,      /* GETs that tell of latency */
+    LARGE = 1 << 20,       /* those that tell of bandwidth */
+    WHOLE_MAX = 256 << 20, /* of an object that is mended */
+    TAILS = 3 /* that opening a pack takes: for its foot, its directory, its sections */
 };
 
 struct bucket_reader {
@@ -100,6 +101,7 @@ struct fetch {
     struct shelved *shelved;
     struct pack *opened; /* its runs are on their way */
     uint64_t total;      /* bytes of the object, once the tail was seen */
+    unsigned tails;      /* that were fetched */
     bool whole;          /* all of it is fetched, to be mended */
     struct range_get tail;
     struct range_get *ranges;
@@ -504,6 +506,9 @@ static void got_tail(struct op *op)
     } else if (r || (!need && check_pack(f, pack, &err))) {
         if (!r)
             pack_free(pack);
+        end_fetch(f, &err);
+    } else if (need && ++f->tails == TAILS) { /* what comes is never what was asked for */
+        err_set(&err, ERR_CORRUPT, "object %.*s shows another end each time", STR_FMT(f->name));
         end_fetch(f, &err);
     } else if (need) {
         f->tail.get.out = buf_unref(f->tail.get.out);

@@ -1,6 +1,8 @@
 // bucket_commands.mjs - the command line over a bucket and PostgreSQL: what nothing leads
 // to is removed, a lost database is made again, runs move between deployments.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -8,7 +10,7 @@ import { newBucket, newDatabase, s3 } from './lib/backends.mjs';
 import { run as runOf, uuid } from './lib/client.mjs';
 import { Deployment } from './lib/production.mjs';
 import { HttpProxy } from './lib/proxy.mjs';
-import { run, scratch, secrets, Server } from './lib/server.mjs';
+import { bareEnvironment, binary, run, scratch, secrets, Server } from './lib/server.mjs';
 
 const COMMIT = '\0commit\0';
 
@@ -333,6 +335,62 @@ describe('commands over a bucket', () => {
         assert.equal(again.conflicts, 1);
         assert.equal(again.moved, 1);
         await old.close();
+    });
+
+    // While the source is waited for, the other side is healthy, and must not seem late.
+    it('move comes to its end from a source that is slow, and says how far it came', async () => {
+        const from = await Deployment.start();
+        const other = { store: await newBucket(), database: await newDatabase() };
+        try {
+            for (let i = 0; i < 3; i++) {
+                const posts = Array.from({ length: 80 }, () =>
+                    post(from.node, [runOf({ id: uuid(), name: 'slowly' })]),
+                );
+                for (const { status } of await Promise.all(posts)) assert.equal(status, 201);
+            }
+            const file = join(home, 'slow.conf');
+            await writeFile(
+                file,
+                `objects = ${other.store.url()}\nindex = ${other.database.url}\ncache = none\n` +
+                    `s3_access_key = ${secrets.RUNDLET_S3_ACCESS_KEY}\n` +
+                    `s3_secret_key = ${secrets.RUNDLET_S3_SECRET_KEY}\n` +
+                    `read_timeout = 1s\ns3_timeout = 1s\n`,
+            );
+            const move = [
+                'move',
+                '--objects',
+                from.store.url(`http://${from.bucket.authority}`),
+                '--index',
+                from.database.url,
+                '--to',
+                file,
+            ];
+            const packs = { method: 'GET', path: /\.pack/ };
+            const rule = from.bucket.answer({ ...packs, skip: 1, delay: 200, times: Infinity });
+            const child = spawn(binary, move, { env: bareEnvironment(secrets) });
+            const said = { out: '', err: '' };
+            child.stdout.on('data', (piece) => (said.out += piece));
+            child.stderr.on('data', (piece) => (said.err += piece));
+            const closed = once(child, 'close');
+            await rule.hit;
+            child.kill('SIGINT');
+            const [code] = await closed;
+            assert.equal(code, 3, said.err);
+            assert.match(said.err, /interrupted/);
+            const part = JSON.parse(said.out);
+            assert.ok(part.moved > 0 && part.moved === part.runs && part.runs < 240, said.out);
+            rule.remove();
+
+            from.bucket.answer({ ...packs, delay: 1300, times: Infinity });
+            const all = await sums(0, move);
+            assert.equal(all.runs, 240);
+            assert.equal(all.moved + part.moved, 240);
+            assert.equal(all.there, part.moved);
+        } finally {
+            await from.close();
+            await other.store.drop();
+            await other.database.drop();
+        }
     });
 
     it('migrate says what is applied, and what it would apply', async () => {

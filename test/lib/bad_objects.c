@@ -118,7 +118,7 @@ static void put(struct objects *objects, struct object_put *put)
         bad->inner->ops->put(bad->inner, put);
 }
 
-/* A GET of a tail that says another size. */
+/* A GET of a tail that says another size, or brings less than was asked for. */
 struct other_get {
     struct object_get get;
     struct object_get *asked;
@@ -134,7 +134,7 @@ static void got(struct op *op)
     *asked = o->get;
     asked->op.loop = home.loop;
     asked->op.done = home.done;
-    if (!asked->op.err.code) {
+    if (!asked->op.err.code && pretends) {
         asked->total = pretends;
         asked->offset = pretends - asked->size;
     }
@@ -146,6 +146,8 @@ static void get_other(struct bad_objects *bad, struct object_get *get)
 {
     struct other_get *o = calloc(1, sizeof *o);
     *o = (struct other_get){.get = *get, .asked = get, .pretends = bad->plan.pretends};
+    if (bad->plan.tail_max && bad->plan.tail_max < o->get.size)
+        o->get.size = bad->plan.tail_max;
     o->get.op = (struct op){.loop = get->op.loop, .done = got};
     bad->inner->ops->get(bad->inner, &o->get);
 }
@@ -155,7 +157,7 @@ static void get(struct objects *objects, struct object_get *get)
     struct bad_objects *bad = bad_of(objects);
     if (fails(bad, BAD_GET))
         op_fail(&get->op, bad->plan.says, "as planned");
-    else if (get->tail && bad->plan.pretends)
+    else if (get->tail && (bad->plan.pretends || bad->plan.tail_max))
         get_other(bad, get);
     else if (!hold(bad, NULL, get))
         bad->inner->ops->get(bad->inner, get);

@@ -24,6 +24,7 @@ struct bad_objects_plan {
     bool done_all_the_same; /* of a put: only the answer is lost */
     bool overwrites;        /* a put is not create-only */
     bool holds;             /* GETs and puts wait for bad_objects_let_go() */
+    size_t tail_max;        /* GETs of a tail bring no more bytes; 0: as many as are asked for */
     uint64_t pretends;      /* GETs of a tail say that the object has so many bytes; 0: as it is */
 
     /* Before the n-th call of any kind, from 1 on; NULL is fine. */

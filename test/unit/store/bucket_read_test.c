@@ -308,6 +308,19 @@ TEST(an_object_that_is_too_large_is_not_mended)
     end(&d);
 }
 
+TEST(an_object_whose_tail_never_suffices_is_damage)
+{
+    struct desk d;
+    begin(&d, BUCKET_READ_HELD);
+    put(&d, 300 * KB);
+    bad_objects_plan(&d.reading, (struct bad_objects_plan){.tail_max = PACK_FOOT});
+    CHECK(read_some(&d, 0, 1) == ERR_CORRUPT);
+    CHECK(d.reading.calls[BAD_GET] == 3);
+    bad_objects_plan(&d.reading, (struct bad_objects_plan){0});
+    CHECK(all_given_back(&d));
+    end(&d);
+}
+
 /* A lane that is full refuses, and what was fetched is let go of. */
 TEST(a_full_lane_refuses)
 {
