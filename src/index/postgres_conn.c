@@ -311,6 +311,15 @@ static void close_conn(struct pg_conn *c)
     c->failed = false;
 }
 
+static struct pg_call *forget_sent(struct pg_conn *c)
+{
+    struct pg_call *sent = c->sent;
+    c->sent = NULL;
+    c->sent_end = &c->sent;
+    c->depth = 0;
+    return sent;
+}
+
 /* Nobody else can be asked: fail what does not want to wait. */
 static void fail_waiting(struct pg_pool *pool, const struct err *err)
 {
@@ -358,10 +367,7 @@ static void drop(struct pg_conn *c, const struct err *reason)
     struct pg_pool *pool = c->pool;
     struct err copy = *reason, *err = &copy; /* it may lie in what is dropped */
     bool made = c->state == CONN_READY;
-    struct pg_call *call = c->sent;
-    c->sent = NULL;
-    c->sent_end = &c->sent;
-    c->depth = 0;
+    struct pg_call *call = forget_sent(c);
     pool->session = 0;
     close_conn(c);
 
@@ -742,6 +748,8 @@ static void turned(void *context, bool readable, bool writable)
 static struct pg_conn *pick(struct pg_pool *pool, const struct pg_call *call)
 {
     struct pg_conn *best = NULL;
+    if (pool->dropping)
+        return NULL; /* what is asked now is not lost with them */
     for (unsigned i = 0; i < pool->config.connections; i++) {
         struct pg_conn *c = &pool->conns[i];
         if (c->state != CONN_READY)
@@ -788,7 +796,7 @@ static void pump(struct pg_pool *pool)
         pool->waiting_count--;
         send_call(c, call);
     }
-    if (pool->waiting || waits)
+    if ((pool->waiting || waits) && !pool->dropping)
         grow(pool);
 }
 
@@ -870,6 +878,19 @@ static void tick(void *context)
     keep_ticking(pool);
 }
 
+/* One that is being made may be to a server that nobody wants any more either. */
+static void give_up(struct pg_conn *c)
+{
+    if (c->state == CONN_READY) {
+        struct err err;
+        err_set(&err, ERR_UNAVAILABLE, "PostgreSQL: the connection was given up");
+        drop(c, &err);
+    } else if (c->state != CONN_NONE) {
+        forget_sent(c);
+        close_conn(c);
+    }
+}
+
 static void woken(struct op *op)
 {
     struct pg_pool *pool = op_owner(op, struct pg_pool, wake);
@@ -877,11 +898,7 @@ static void woken(struct op *op)
     if (!pool->timer)
         pool->timer = timer_new(pool->config.loop, tick, pool);
     for (unsigned i = 0; pool->dropping && i < pool->config.connections; i++)
-        if (pool->conns[i].state == CONN_READY) {
-            struct err err;
-            err_set(&err, ERR_UNAVAILABLE, "PostgreSQL: the connection was given up");
-            drop(&pool->conns[i], &err);
-        }
+        give_up(&pool->conns[i]);
     pool->dropping = false;
     pump(pool);
     keep_ticking(pool);
@@ -945,5 +962,6 @@ uint64_t pg_pool_session(const struct pg_pool *pool)
 void pg_pool_drop(struct pg_pool *pool)
 {
     pool->dropping = true;
+    pool->session = 0;
     wake(pool);
 }

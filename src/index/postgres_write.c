@@ -2,7 +2,8 @@
  *
  * A stage asks and judges; nothing of it is in the database yet:
  *
- *   pg_write_stage()  decode every run; sort them by (part, id)
+ *   pg_write_stage()  see that the writer has a session
+ *   take_in()         decode every run; sort them by (part, id)
  *   name_them()       aside: the numbers of names that are not known
  *   cover_them()      aside: partitions for days that may have none
  *   look_up()         the hashes of all ids, unless we made them
@@ -11,6 +12,11 @@
  * A commit is one transaction in one go: containers, rows, mark, count, COMMIT.
  * A run that somebody else stored meanwhile makes it fail as a whole.  If the
  * answer is lost, find_out().
+ *
+ * A new session may be one of another server, which took over without the last
+ * commits.  What is remembered of names and partitions was therefore always
+ * learned aside after the writer's session had begun, and is committed in that
+ * session or not at all.
  */
 #include "index/postgres_write.h"
 
@@ -58,7 +64,8 @@ static const struct pg_statement give_up = {
     NULL, "insert into rundlet_containers (number, node, live) values ($1, $2, false)"
           " on conflict do nothing"};
 static const struct pg_statement is_live = {
-    NULL, "select live from rundlet_containers where number = $1 and live"};
+    NULL, "select (witness = $2::int8)::int4 from rundlet_containers where number = $1 and live"};
+static const struct pg_statement read_mark = {NULL, "select mark from rundlet_store"};
 
 enum { ADD_CONTAINERS, ADD_RUNS, GET_HASHES, COUNT_UP, SET_MARK, WRITER_STATEMENTS };
 
@@ -67,8 +74,8 @@ static const struct pg_statement writer_statements[WRITER_STATEMENTS] = {
      * is live already is there when an index is made anew. */
     [ADD_CONTAINERS] =
         {"add_containers",
-         "insert into rundlet_containers as c (number, node, live)"
-         " select n, $2, true from unnest($1::int8[]) n order by n"
+         "insert into rundlet_containers as c (number, node, live, witness)"
+         " select n, $2, true, $3::int8 from unnest($1::int8[]) n order by n"
          " on conflict (number) do update set node = case when c.live then c.node end"},
     [ADD_RUNS] = {"add_runs",
                   "insert into rundlet_runs (part, id, trace, start_us, name, version, container,"
@@ -83,7 +90,11 @@ static const struct pg_statement writer_statements[WRITER_STATEMENTS] = {
     [COUNT_UP] = {"count_up", "insert into rundlet_nodes as n (node, writer, commits, runs)"
                               " values ($1, $2::int4, 1, $3) on conflict (node, writer) do update"
                               " set commits = n.commits + 1, runs = n.runs + excluded.runs"},
-    [SET_MARK] = {"set_mark", "update rundlet_store set mark = $1"},
+    /* The mark of a server that took over without the last commits stays where it is:
+     * a division by zero. */
+    [SET_MARK] = {"set_mark", "with u as (update rundlet_store set mark = $1"
+                              " where mark in ($2::int8, $3::int8) returning 1)"
+                              " select 1 / count(*) from u"},
 };
 
 enum { ADD_NAMES, GET_NAMES, COVER, ASIDE_STATEMENTS };
@@ -140,7 +151,9 @@ struct writer {
     unsigned number;
     struct pg_pool *pool;
     struct pg_call call;
-    bool failed; /* what is staged cannot be committed */
+    uint64_t session; /* in which what it stages was judged */
+    bool failed;      /* what is staged cannot be committed */
+    bool doubted;     /* a commit met rows of somebody else: ask for new ids too */
 
     /* What is staged: rows by (part, id), and the containers they lie in. */
     struct staged_run *rows;
@@ -149,7 +162,10 @@ struct writer {
     size_t container_count, container_cap;
 
     struct index_commit *commit;
-    bool commit_sent, commit_good, found_live;
+    uint64_t witness; /* in the rows of containers that only this commit makes */
+    bool commit_sent, commit_good, found_live, found_ours;
+    bool stale;      /* the session is another one: nothing was sent */
+    bool mark_moved; /* read it again */
     unsigned tries;
     struct err why; /* the answer to COMMIT did not come */
     int64_t find_out_until_us;
@@ -163,6 +179,7 @@ struct stage {
     uint32_t *sorted;        /* their positions, by (part, id) */
     struct slot *slots;
     size_t count, slot_count, accepted;
+    uint64_t names_session; /* of those that were known; 0: none was */
     struct pg_call aside;
     struct text names; /* folded, one behind the other */
     struct intern unknown;
@@ -175,13 +192,14 @@ struct pg_write {
     struct loop *loop;
     struct writer writers[PG_WRITERS];
     struct pg_pool *aside;
-    uint64_t seed;
+    uint64_t seed, witness;
     struct intern names;    /* folded name -> number, ... */
     uint64_t names_session; /* as learned in this session */
     struct span *spans;     /* sorted */
     size_t span_count;
     struct stage stage;
     _Atomic uint64_t mark, runs;
+    uint64_t lost_mark; /* or this, of a commit whose answer was lost */
 };
 
 struct pg_write *pg_write_new(const struct pg_write_config *config)
@@ -191,8 +209,12 @@ struct pg_write *pg_write_new(const struct pg_write_config *config)
         abort();
     w->config = *config;
     atomic_init(&w->mark, config->mark);
-    if (getrandom(&w->seed, sizeof w->seed, 0) != (ssize_t)sizeof w->seed)
+    w->lost_mark = config->mark;
+    uint64_t random[2];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         abort(); /* at most 256 bytes come whole */
+    w->seed = random[0];
+    w->witness = random[1];
     for (unsigned i = 0; i < PG_WRITERS; i++)
         w->writers[i] = (struct writer){.write = w, .number = i};
     return w;
@@ -391,10 +413,67 @@ static void name_them(struct pg_write *w);
 static void cover_them(struct pg_write *w);
 static void look_up(struct stage *s);
 
-void pg_write_stage(struct pg_write *w, struct index_stage *asked)
+/* Is the writer still in the session in which it staged? */
+static bool same_session(const struct writer *writer)
+{
+    return writer->session > 0 && pg_pool_session(writer->pool) == writer->session;
+}
+
+/* Of a server that was replaced meanwhile, nothing is known. */
+static int begin_session(struct writer *writer, struct err *err)
+{
+    struct pg_write *w = writer->write;
+    if (same_session(writer))
+        return 0;
+    if (writer->count > 0)
+        return err_set(err, ERR_UNAVAILABLE,
+                       "the connection was lost, and what was staged with it: roll it back first");
+    writer->session = pg_pool_session(writer->pool);
+    intern_clear(&w->names);
+    w->span_count = 0;
+    pg_pool_drop(w->aside);
+    return 0;
+}
+
+static void take_in(struct pg_write *w)
 {
     struct stage *s = &w->stage;
     struct err err = {0};
+    (void)begin_session(s->writer, &err); /* the code is in it */
+    if (w->names_session != pg_pool_session(w->aside) || w->names.count > INTERNED_MAX ||
+        w->names.bytes > INTERNED_BYTES_MAX)
+        intern_clear(&w->names);
+    s->names_session = w->names.count > 0 ? w->names_session : 0;
+    for (uint32_t i = 0; i < s->asked->count && !err.code; i++)
+        (void)decode(w, i, &err);
+    if (err.code) {
+        stage_end(s, &err);
+        return;
+    }
+    sort(s);
+    name_them(w);
+}
+
+static void send_nothing(struct pg_call *call, struct pg_conn *conn)
+{
+    (void)call;
+    (void)conn;
+}
+
+static void connected(struct pg_call *call)
+{
+    struct stage *s = stage_of_call(call);
+    if (call->err.code) {
+        struct err err = call->err;
+        stage_end(s, &err);
+        return;
+    }
+    take_in(s->writer->write);
+}
+
+void pg_write_stage(struct pg_write *w, struct index_stage *asked)
+{
+    struct stage *s = &w->stage;
     size_t total = 0;
     assert(!s->asked);
     for (size_t i = 0; i < asked->count; i++)
@@ -406,21 +485,15 @@ void pg_write_stage(struct pg_write *w, struct index_stage *asked)
     s->slots = calloc(total + 1, sizeof *s->slots);
     if (!s->runs || !s->sorted || !s->slots)
         abort();
-
-    /* Of a server that was replaced meanwhile, nothing is known. */
-    if (w->names_session != pg_pool_session(w->aside) || w->names.count > INTERNED_MAX ||
-        w->names.bytes > INTERNED_BYTES_MAX)
-        intern_clear(&w->names);
-    if (s->writer->failed)
+    if (s->writer->failed) {
+        struct err err;
         err_set(&err, ERR_UNAVAILABLE, "what was staged has failed: roll it back first");
-    for (uint32_t i = 0; i < asked->count && !err.code; i++)
-        (void)decode(w, i, &err); /* the code is in it */
-    if (err.code) {
         stage_end(s, &err);
-        return;
+    } else if (pg_pool_session(s->writer->pool) > 0) {
+        take_in(w);
+    } else {
+        ask(s->writer, send_nothing, NULL, connected);
     }
-    sort(s);
-    name_them(w);
 }
 
 /* --- stage: names and partitions ------------------------------------------------------------ */
@@ -477,6 +550,8 @@ static void named(struct pg_call *call)
     struct pg_write *w = write_of_aside(call);
     struct stage *s = &w->stage;
     struct err err = call->err;
+    if (!err.code && s->names_session && s->names_session != pg_pool_session(w->aside))
+        err_set(&err, ERR_UNAVAILABLE, "PostgreSQL: the connection was made anew meanwhile");
     for (size_t i = 0; i < s->unknown_count && !err.code; i++) {
         const struct unknown_name *name = &s->unknown_names[i];
         struct str folded = {s->names.at + name->at, name->len};
@@ -725,11 +800,14 @@ static void judge_all(struct stage *s)
 static void looked_up(struct pg_call *call)
 {
     struct stage *s = stage_of_call(call);
-    if (call->err.code) {
-        struct err err = call->err;
+    struct err err = call->err;
+    if (!err.code && !same_session(s->writer))
+        err_set(&err, ERR_UNAVAILABLE, "PostgreSQL: the connection was made anew meanwhile");
+    if (err.code) {
         stage_end(s, &err);
         return;
     }
+    s->writer->doubted = false;
     judge_all(s);
 }
 
@@ -743,10 +821,11 @@ static bool has_new_ids(const struct index_stage *asked)
 
 /* Ids that nobody can have are not asked for, as long as the server is there: where it
  * is not, that is better known before anything is stored.  If one is there all the
- * same, the commit fails, as ever. */
+ * same (a rebuild found it in the store before its commit), the commit fails, as ever,
+ * and the next time it is asked for. */
 static void look_up(struct stage *s)
 {
-    if (has_new_ids(s->asked) && pg_pool_session(s->writer->pool) > 0)
+    if (has_new_ids(s->asked) && same_session(s->writer) && !s->writer->doubted)
         judge_all(s);
     else
         ask(s->writer, send_look_up, take_hashes, looked_up);
@@ -825,6 +904,7 @@ static void send_containers(const struct writer *writer, struct pg_conn *conn)
         pg_put_long(&args, writer->containers[i]);
     pg_end_array(&args);
     pg_add_long(&args, atomic_load(writer->write->config.node));
+    pg_add_long(&args, writer->witness);
     pg_send(conn, &writer_statements[ADD_CONTAINERS], &args);
     pg_args_free(&args);
 }
@@ -840,20 +920,29 @@ static void send_count(const struct writer *writer, struct pg_conn *conn, uint64
     pg_args_free(&args);
 }
 
+static void send_mark(const struct writer *writer, struct pg_conn *conn)
+{
+    struct pg_args args = {0};
+    pg_add_long(&args, writer->commit->sequence);
+    pg_add_long(&args, pg_write_mark(writer->write));
+    pg_add_long(&args, writer->write->lost_mark);
+    pg_send(conn, &writer_statements[SET_MARK], &args);
+    pg_args_free(&args);
+}
+
 static void send_commit(struct pg_call *call, struct pg_conn *conn)
 {
     struct writer *writer = op_owner(call, struct writer, call);
+    writer->stale = writer->count > 0 && !same_session(writer);
+    if (writer->stale)
+        return;
     pg_send(conn, &begin_it, NULL);
     if (writer->write->config.bucket && writer->container_count > 0)
         send_containers(writer, conn);
     if (writer->count > 0)
         send_rows(writer, conn);
-    if (!writer->write->config.bucket) {
-        struct pg_args args = {0};
-        pg_add_long(&args, writer->commit->sequence);
-        pg_send(conn, &writer_statements[SET_MARK], &args);
-        pg_args_free(&args);
-    }
+    if (!writer->write->config.bucket)
+        send_mark(writer, conn);
     send_count(writer, conn, writer->count);
     pg_send(conn, &commit_it, NULL);
     writer->commit_sent = true;
@@ -876,9 +965,12 @@ static void commit_end(struct writer *writer, const struct err *err)
     if (err) {
         commit->op.err = *err;
         writer->failed = true;
+        writer->doubted = writer->doubted || err->code == ERR_CONFLICT;
     } else {
-        if (!w->config.bucket)
+        if (!w->config.bucket) {
             atomic_store_explicit(&w->mark, commit->sequence, memory_order_release);
+            w->lost_mark = commit->sequence;
+        }
         atomic_fetch_add_explicit(&w->runs, writer->count, memory_order_relaxed);
         forget_staged(writer);
     }
@@ -892,8 +984,20 @@ static bool said(const struct writer *writer, const char *state)
 
 static void send_rollback(struct pg_call *call, struct pg_conn *conn)
 {
-    (void)call;
     pg_send(conn, &roll_back, NULL);
+    if (op_owner(call, struct writer, call)->mark_moved)
+        pg_send(conn, &read_mark, NULL);
+}
+
+/* The log is replayed from here. */
+static void take_mark(struct pg_call *call, unsigned nth, PGresult *result)
+{
+    struct pg_write *w = op_owner(call, struct writer, call)->write;
+    const struct libpq *pq = pq_of(w);
+    if (nth == 1 && pq->PQntuples(result) == 1) {
+        w->lost_mark = pg_long(pq, result, 0, 0);
+        atomic_store_explicit(&w->mark, w->lost_mark, memory_order_release);
+    }
 }
 
 /* If it did not get through, the end of the connection is the end of the transaction. */
@@ -914,7 +1018,11 @@ static void rolled_back(struct pg_call *call)
 static void refused(struct writer *writer)
 {
     struct err err = writer->call.err;
-    if (said(writer, "23505")) {
+    writer->mark_moved = said(writer, "22012");
+    if (writer->mark_moved) {
+        err_set(&err, ERR_UNAVAILABLE,
+                "PostgreSQL has not the last commits, or others: the log is read again");
+    } else if (said(writer, "23505")) {
         err_set(&err, ERR_CONFLICT, "another node stored one of these runs meanwhile");
     } else if (said(writer, "23514")) { /* a partition went: it is made again */
         writer->write->span_count = 0;
@@ -926,16 +1034,26 @@ static void refused(struct writer *writer)
     }
     writer->why = err;
     if (writer->call.sent)
-        ask(writer, send_rollback, NULL, rolled_back);
+        ask(writer, send_rollback, take_mark, rolled_back);
     else
         commit_end(writer, &err);
+}
+
+/* What was staged is worth nothing in another session: see above. */
+static void end_stale(struct writer *writer)
+{
+    struct err err;
+    err_set(&err, ERR_CONFLICT, "the connection to PostgreSQL was made anew meanwhile");
+    commit_end(writer, &err);
 }
 
 static void committed(struct pg_call *call)
 {
     struct writer *writer = op_owner(call, struct writer, call);
     struct err err = call->err;
-    if (!err.code && writer->commit_good) {
+    if (!err.code && writer->stale) {
+        end_stale(writer);
+    } else if (!err.code && writer->commit_good) {
         commit_end(writer, NULL);
     } else if (!err.code) {
         err_set(&err, ERR_UNAVAILABLE, "PostgreSQL rolled the transaction back");
@@ -947,6 +1065,7 @@ static void committed(struct pg_call *call)
         writer->find_out_until_us = in_ms(FIND_OUT_MS);
         find_out(writer);
     } else { /* a log replays it */
+        writer->write->lost_mark = writer->commit->sequence;
         err.code = ERR_UNAVAILABLE;
         commit_end(writer, &err);
     }
@@ -954,7 +1073,7 @@ static void committed(struct pg_call *call)
 
 static void send_it(struct writer *writer)
 {
-    writer->commit_sent = writer->commit_good = false;
+    writer->commit_sent = writer->commit_good = writer->stale = false;
     writer->tries++;
     ask(writer, send_commit, take_commit, committed);
 }
@@ -971,6 +1090,11 @@ void pg_write_commit(struct pg_write *w, struct index_commit *commit)
         commit_end(writer, &err);
         return;
     }
+    if (writer->count > 0 && !same_session(writer)) {
+        end_stale(writer);
+        return;
+    }
+    writer->witness = ++w->witness;
     send_it(writer);
 }
 
@@ -980,7 +1104,7 @@ static void send_find_out(struct pg_call *call, struct pg_conn *conn)
 {
     struct writer *writer = op_owner(call, struct writer, call);
     struct pg_args args = {0};
-    writer->found_live = false;
+    writer->found_live = writer->found_ours = false;
     pg_send(conn, &begin_it, NULL);
     pg_add_text(&args, STR("5000"));
     pg_send(conn, &wait_longer, &args);
@@ -990,6 +1114,7 @@ static void send_find_out(struct pg_call *call, struct pg_conn *conn)
     pg_send(conn, &give_up, &args);
     pg_args_free(&args);
     pg_add_long(&args, writer->containers[0]);
+    pg_add_long(&args, writer->witness);
     pg_send(conn, &is_live, &args);
     pg_args_free(&args);
     send_count(writer, conn, 0); /* something is written, so COMMIT waits for all before it */
@@ -1000,9 +1125,21 @@ static void take_find_out(struct pg_call *call, unsigned nth, PGresult *result)
 {
     struct writer *writer = op_owner(call, struct writer, call);
     const struct libpq *pq = pq_of(writer->write);
-    if (nth == 3)
-        writer->found_live = pq->PQntuples(result) == 1;
+    if (nth == 3 && pq->PQntuples(result) == 1) {
+        writer->found_live = true;
+        writer->found_ours = pg_int(pq, result, 0, 0) != 0;
+    }
     take_commit(call, nth, result);
+}
+
+/* If it appears after all it is news to us: from now on we are another node. */
+static void end_unknown(struct writer *writer, const char *why)
+{
+    struct err err;
+    err_set(&err, ERR_TIMEOUT, "whether it was committed is unknown: %.140s", why);
+    pg_pool_drop(writer->pool);
+    atomic_fetch_add(writer->write->config.node, 1);
+    commit_end(writer, &err);
 }
 
 static void found_out(struct pg_call *call)
@@ -1012,13 +1149,11 @@ static void found_out(struct pg_call *call)
     if (call->err.code == ERR_UNAVAILABLE && clock_mono_us() < writer->find_out_until_us) {
         find_out(writer);
     } else if (call->err.code || !writer->commit_good) {
-        err_set(&err, ERR_TIMEOUT, "whether it was committed is unknown: %.140s", call->err.text);
-        pg_pool_drop(writer->pool);
-        /* If it appears after all it is news to us: from now on we are another node. */
-        atomic_fetch_add(writer->write->config.node, 1);
-        commit_end(writer, &err);
-    } else if (writer->found_live) {
+        end_unknown(writer, call->err.text);
+    } else if (writer->found_ours) {
         commit_end(writer, NULL);
+    } else if (writer->found_live) {
+        end_unknown(writer, "another commit brought rows of this container");
     } else {
         err.code = ERR_UNAVAILABLE;
         (void)err_wrap(&err, "it was not committed");
@@ -1028,7 +1163,8 @@ static void found_out(struct pg_call *call)
 
 /* The old transaction has the container's row while it is undecided, so this
  * waits for its end; afterwards the row says what became of it, and if it came to
- * nothing, that it never will. */
+ * nothing, that it never will.  Unless an earlier commit made the row (a rebuild
+ * brings a container in parts): the witness tells. */
 static void find_out(struct writer *writer)
 {
     writer->commit_good = false;

@@ -35,6 +35,7 @@ create table rundlet_containers (
     number bigint primary key,
     node bigint not null,             -- who committed it, or gave it up
     live boolean not null,            -- false: given up; no row leads to it, and none ever will
+    witness bigint not null default 0, -- of the commit that made this row
     made_at timestamptz not null default now()
 );
 

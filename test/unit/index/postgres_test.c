@@ -510,13 +510,13 @@ TEST(ids_that_are_said_to_be_new_are_not_asked_for_and_yet_not_stored_twice)
     postgres_bed_new(&bed);
     node_open(&node, bed.url, SLOW_MS);
     node.new_ids = true;
-    CHECK(add(&node, runs, 2)); /* there was no connection yet: it asked */
+    CHECK(add(&node, runs, 2));
     CHECK(stage(&node, more, 2, &s) == 0);
     CHECK(s.batch.verdict == INDEX_ADDED && s.batch.added == 2);
     CHECK(calls_commit(&node.calls, node.sequence) == ERR_CONFLICT);
     CHECK(calls_rollback(&node.calls) == 0);
     CHECK(!finds(&node, more[0].id));
-    node.new_ids = false;
+    /* Judged again, they are asked for. */
     CHECK(stage(&node, more, 2, &s) == 0 && s.batch.added == 1);
     CHECK(calls_commit(&node.calls, node.sequence) == 0);
     CHECK(finds(&node, more[0].id));
@@ -722,6 +722,34 @@ TEST(a_commit_of_which_nothing_can_be_learned_is_a_timeout)
     lose(WIRE_SILENT_AFTER_COMMIT, ERR_TIMEOUT, false);
 }
 
+/* A rebuild brings a container in parts: its row tells nothing of the second one. */
+TEST(what_became_of_a_commit_is_not_read_from_a_container_that_was_there_before)
+{
+    NEEDS_SERVER();
+    struct postgres_bed bed;
+    static struct wire wire;
+    char url[512];
+    struct node node;
+    struct staging s;
+    struct make_run first = run_of(1), second = run_of(2);
+    postgres_bed_new(&bed);
+    wire_open(&wire, &bed, url, sizeof url);
+    node_open(&node, url, SLOW_MS);
+    CHECK(add(&node, &first, 1));
+    node.containers--; /* the next record lies in the same one */
+    CHECK(stage(&node, &second, 1, &s) == 0);
+    atomic_store(&wire.mode, WIRE_CUT_BEFORE_COMMIT);
+    CHECK(calls_commit(&node.calls, 2) == ERR_TIMEOUT);
+    atomic_store(&wire.mode, WIRE_PASS);
+    CHECK(calls_rollback(&node.calls) == 0);
+    CHECK(!finds(&node, make_id(2)));
+    CHECK(stage(&node, &second, 1, &s) == 0 && s.batch.verdict == INDEX_ADDED);
+    CHECK(calls_commit(&node.calls, 2) == 0 && finds(&node, make_id(2)));
+    node_close(&node);
+    wire_close(&wire);
+    postgres_bed_drop(&bed);
+}
+
 TEST(a_log_replays_what_it_does_not_know_to_be_there)
 {
     NEEDS_SERVER();
@@ -786,6 +814,99 @@ TEST(killed_backends_are_replaced)
     CHECK(first == ERR_OK || first == ERR_UNAVAILABLE);
     CHECK(calls_rollback(&node.calls) == 0);
     CHECK(stage(&node, &runs[2], 1, &s) == 0 && s.batch.verdict == INDEX_DUPLICATE);
+    node_close(&node);
+    postgres_bed_drop(&bed);
+}
+
+/* --- a server that took over without the last commits ------------------------------------- */
+
+/* Writers are sent away, and notice it; `aside` and readers stay where they are. */
+static void lose_writers(const struct postgres_bed *bed, struct node *node)
+{
+    CHECK(postgres_bed_number(bed, "select count(pg_terminate_backend(pid, 10000))"
+                                   " from pg_stat_activity where datname = current_database()"
+                                   " and pid <> pg_backend_pid()"
+                                   " and (query = 'commit' or query like '%r.hash_low%')") > 0);
+    for (int i = 0; i < 10; i++)
+        uv_run(loop_uv(node->calls.loop), UV_RUN_NOWAIT);
+}
+
+static size_t named(struct node *node, const char *name)
+{
+    const struct query query = {.by_name = true, .name = {name, strlen(name)}, .limit = 5};
+    struct arena *arena = arena_new(1024);
+    struct index_search search;
+    CHECK(calls_search(&node->calls, &query, arena, &search) == 0);
+    arena_free(arena);
+    return search.count;
+}
+
+TEST(names_are_learned_anew_when_another_server_took_over)
+{
+    NEEDS_SERVER();
+    struct postgres_bed bed;
+    struct node node;
+    struct staging s;
+    struct make_run runs[] = {run_of(1), run_of(2), run_of(3)};
+    runs[2].name = "other";
+    postgres_bed_new(&bed);
+    node_open(&node, bed.url, SLOW_MS);
+    CHECK(add(&node, &runs[0], 1) && named(&node, "chat") == 1);
+    CHECK(stage(&node, &runs[1], 1, &s) == 0);
+    postgres_bed_run(&bed, "delete from rundlet_runs; delete from rundlet_names;"
+                           "alter table rundlet_names alter id restart");
+    lose_writers(&bed, &node);
+    CHECK(calls_commit(&node.calls, node.sequence) == ERR_CONFLICT); /* judge again */
+    CHECK(calls_rollback(&node.calls) == 0);
+    CHECK(add(&node, &runs[2], 1)); /* has the number that the first one had */
+    CHECK(add(&node, &runs[1], 1) && add(&node, &runs[0], 1));
+    CHECK(named(&node, "chat") == 2 && named(&node, "other") == 1);
+    node_close(&node);
+    postgres_bed_drop(&bed);
+}
+
+TEST(a_partition_is_made_anew_when_another_server_took_over)
+{
+    NEEDS_SERVER();
+    struct postgres_bed bed;
+    struct node node;
+    struct make_run run = {.id = id_at(18300, 1), .trace = make_id(1)};
+    struct make_run next = {.id = id_at(18301, 1), .trace = make_id(1)};
+    postgres_bed_new(&bed);
+    node_open(&node, bed.url, SLOW_MS);
+    CHECK(add(&node, &run, 1));
+    postgres_bed_run(&bed, "drop table rundlet_runs_18262_18628;"
+                           "delete from rundlet_spans where low = 18262");
+    lose_writers(&bed, &node);
+    CHECK(add(&node, &next, 1));
+    node_close(&node);
+    postgres_bed_drop(&bed);
+}
+
+TEST(a_log_is_replayed_into_a_server_that_is_behind)
+{
+    NEEDS_SERVER();
+    struct postgres_bed bed;
+    struct node node;
+    struct staging s;
+    struct make_run runs[] = {run_of(1), run_of(2), run_of(3)};
+    postgres_bed_new(&bed);
+    node_open_as(&node, bed.url, SLOW_MS, "a log");
+    CHECK(add(&node, &runs[0], 1) && add(&node, &runs[1], 1));
+    CHECK(calls_mark(&node.calls) == 2);
+    postgres_bed_run(&bed, "delete from rundlet_runs where version = 2;"
+                           "update rundlet_store set mark = 1");
+    lose_writers(&bed, &node);
+    CHECK(stage(&node, &runs[2], 1, &s) == 0);
+    CHECK(calls_commit(&node.calls, 3) == ERR_UNAVAILABLE); /* else the second is never there */
+    CHECK(calls_rollback(&node.calls) == 0);
+    CHECK(postgres_bed_number(&bed, "select mark from rundlet_store") == 1);
+    CHECK(calls_mark(&node.calls) == 1);
+    node.sequence = 1;
+    CHECK(add(&node, &runs[1], 1) && add(&node, &runs[2], 1));
+    CHECK(finds(&node, make_id(2)) && finds(&node, make_id(3)));
+    CHECK(calls_mark(&node.calls) == 3);
+    CHECK(postgres_bed_number(&bed, "select mark from rundlet_store") == 3);
     node_close(&node);
     postgres_bed_drop(&bed);
 }
