@@ -633,7 +633,7 @@ TEST(a_container_that_was_given_up_is_never_committed_and_a_live_one_stays)
     CHECK(stage(&node, &other, 1, &s) == 0);
     uint64_t given_up = node.containers + node.sequence;
     CHECK(condemn(&node, given_up) == false);
-    CHECK(calls_commit(&node.calls, 2) == ERR_UNAVAILABLE);
+    CHECK(calls_commit(&node.calls, 2) == ERR_CONFLICT);
     CHECK(calls_rollback(&node.calls) == 0 && !finds(&node, make_id(2)));
     CHECK(condemn(&node, given_up) == false && condemn(&node, live) == true);
 
