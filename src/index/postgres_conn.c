@@ -546,8 +546,10 @@ void pg_send(struct pg_conn *c, const struct pg_statement *statement, const stru
     int lengths[PG_ARGS], formats[PG_ARGS];
     int count = args ? (int)args->count : 0;
     for (int i = 0; i < count; i++) {
-        if (args->len[i] > INT32_MAX)
+        if (args->len[i] > INT32_MAX) {
             c->failed = c->too_big = true;
+            return;
+        }
         /* An empty value is a value: it needs an address. */
         values[i] = args->null[i] ? NULL : args->len[i] ? args->bytes.at + args->at[i] : "";
         lengths[i] = (int)args->len[i];
