@@ -327,7 +327,7 @@ static void located(struct op *op)
         if (op->err.code)
             fail(client, op->err.text);
         else
-            connect_to(client, lookup->resolve.address);
+            connect_to(client, lookup->resolve.addresses[client->failures % lookup->resolve.count]);
     }
     free(lookup);
 }
@@ -651,7 +651,9 @@ static void close_redis(struct cache *cache)
             assert(!c->recall); /* its loop has ended with an operation under way */
         disconnect(client);
         timer_free(client->timer);
-        if (client->lookup)
+        if (client->lookup && resolve_cancel(&client->lookup->resolve))
+            free(client->lookup);
+        else if (client->lookup)
             client->lookup->client = NULL;
         free(client);
     }

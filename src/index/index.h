@@ -57,7 +57,8 @@ struct index_batch {
  *
  * One stage at a time in a process; several writers may have something staged.
  * What a shared index has staged is not in the database yet: a run that somebody
- * else commits before makes this writer's commit fail with ERR_CONFLICT. */
+ * else commits before makes this writer's commit fail with ERR_CONFLICT; so does a
+ * connection that was made anew, perhaps to another server. */
 struct index_stage {
     struct op op;
     unsigned writer; /* in: below index->writers */
@@ -214,7 +215,7 @@ struct index_postgres_config {
 int index_postgres_open(const struct index_postgres_config *config, struct index **result,
                         struct err *err);
 
-/* The schema, step by step.  `to` < 0: the newest.  `say` gets a line for each step. */
+/* The schema, step by step.  `to` < 0: up to the newest; else down to this one.  `say` gets a line for each step. */
 typedef void index_say_fn(void *context, const char *line);
 int index_postgres_migrate(const char *url, int to, index_say_fn *say, void *context,
                            struct err *err);

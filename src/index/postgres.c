@@ -269,6 +269,7 @@ int index_postgres_open(const struct index_postgres_config *config, struct index
     if (!r)
         r = open_database(p, config, &use, err);
     if (r) {
+        (void)err_wrap(err, "index"); /* the setting */
         close_postgres(&p->index);
         return r;
     }
@@ -296,6 +297,8 @@ static int with_session(const char *url, int to, bool status, index_say_fn *say,
     int r = pg_server_open(url, &server, err);
     if (!r)
         r = pg_session_open(server, PATIENCE_MS, &session, err);
+    if (r)
+        (void)err_wrap(err, "index"); /* the setting */
     if (!r)
         r = status ? pg_schema_status(session, say, context, err)
                    : pg_schema_migrate(session, to, say, context, err);

@@ -2,10 +2,11 @@
  *
  * A connection's life:
  *
- *   start()      look up the hosts, one after the other; libpq would block
- *   dial()       PQconnectStart with their addresses
+ *   step()       look up the hosts, one after the other; libpq would block
+ *   dial()       PQconnectStart with one of their addresses, in turn
  *   dialled()    PQconnectPoll, whenever the socket is ready
  *   set_up()     is it a server we can use?  settings and statements, as a call
+ *   not_made()   it was not: step() to the next address, or no connection
  *   turned()     ready: answers come, calls are sent
  *   drop()       it failed, hangs, or is not needed: what was under way fails
  *
@@ -15,11 +16,11 @@
  * What may go wrong: a server that says nothing.  The timer looks at everything
  * that waits, every TICK_MS while something does; a call that was sent and not
  * answered GRACE_MS after its deadline takes its connection with it, since the
- * server should have given up by itself before.
+ * server should have given up by itself before.  Of the time to make a connection
+ * each address has a share, so that the next one is tried as well.
  */
 #include "index/postgres_conn.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,29 +28,18 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/library.h"
+#include "index/postgres_server.h"
 #include "loop/resolve.h"
 #include "loop/watch.h"
 
 enum {
-    HOSTS_MAX = 8,
-    OPTIONS_MAX = 64,
+    TARGETS_MAX = 16,
     DEPTH_MAX = 16, /* brief calls under way on one connection */
     TICK_MS = 50,
     GRACE_MS = 250,
     PAUSE_MIN_MS = 50, /* after a connection could not be made */
     PAUSE_MAX_MS = 1000,
     VERSION_MIN = 130000
-};
-
-struct pg_server {
-    struct libpq pq;
-    PQconninfoOption *options;
-    const char *keys[OPTIONS_MAX], *values[OPTIONS_MAX]; /* all but hosts and their ports */
-    size_t count;
-    char *lists; /* holds the next three */
-    const char *hosts[HOSTS_MAX], *addresses[HOSTS_MAX], *ports[HOSTS_MAX]; /* "": not said */
-    size_t host_count;
 };
 
 enum conn_state { CONN_NONE, CONN_LOOKING_UP, CONN_DIALLING, CONN_SETTING_UP, CONN_READY };
@@ -61,6 +51,12 @@ struct lookup {
     size_t host;
 };
 
+/* An address to connect to. */
+struct target {
+    size_t host;
+    char address[RESOLVE_ADDRESS]; /* "": as the URL says */
+};
+
 struct pg_conn {
     struct pg_pool *pool;
     enum conn_state state;
@@ -68,14 +64,16 @@ struct pg_conn {
     int fd; /* a dup() of its socket */
     struct watch *watch;
     struct lookup *lookup;
-    size_t next_host;
-    char addresses[HOSTS_MAX][RESOLVE_ADDRESS]; /* of hosts given by name; "": has none */
-    struct err unknown;                         /* why */
-    int64_t give_up_us;                         /* while it is being made */
+    size_t next_host; /* to be looked up, counted from the pool's first */
+    struct target targets[TARGETS_MAX];
+    size_t target_count, next_target;
+    struct err why;                               /* those tried so far were not good */
+    int64_t began_us, give_up_us, give_all_up_us; /* this step; all of it */
     struct pg_call set_up;
     struct pg_call *sent, **sent_end; /* under way, oldest first */
     unsigned depth;
     bool all_brief, failed; /* `failed`: libpq would not take what was sent */
+    bool too_big;           /* since it is */
 };
 
 struct pg_pool {
@@ -87,147 +85,12 @@ struct pg_pool {
     size_t waiting_count;
     int64_t retry_us; /* no connection is made before */
     unsigned pause_ms;
-    struct err why; /* the last one could not be made */
+    size_t first_host; /* of the last connection that was made */
+    struct err why;    /* the last one could not be made */
     uint64_t sessions;
     uint64_t session; /* of a pool of one */
     struct pg_conn conns[];
 };
-
-/* --- who is asked ----------------------------------------------------------------- */
-
-/* Cut a list at its commas, in place. */
-static size_t split(char *list, const char **items)
-{
-    size_t count = 0;
-    for (char *at = list; at && count < HOSTS_MAX; count++) {
-        items[count] = at;
-        at = strchr(at, ',');
-        if (at)
-            *at++ = 0;
-    }
-    return count;
-}
-
-static const char *option(const struct pg_server *server, const char *key)
-{
-    for (const PQconninfoOption *o = server->options; o->keyword; o++)
-        if (strcmp(o->keyword, key) == 0)
-            return o->val && o->val[0] ? o->val : NULL;
-    return NULL;
-}
-
-static void set_default(struct pg_server *server, const char *key, const char *value)
-{
-    if (!option(server, key) && server->count < OPTIONS_MAX) {
-        server->keys[server->count] = key;
-        server->values[server->count++] = value;
-    }
-}
-
-static int read_hosts(struct pg_server *server, struct err *err)
-{
-    const char *host = option(server, "host"), *address = option(server, "hostaddr");
-    const char *port = option(server, "port");
-    if (!host && !address)
-        return err_set(err, ERR_INVALID,
-                       "the PostgreSQL URL names no host: postgres://user:password@host/name, or "
-                       "postgres:///name?host=/directory/of/its/socket");
-    size_t size =
-        (host ? strlen(host) : 0) + (address ? strlen(address) : 0) + (port ? strlen(port) : 0) + 3;
-    char *at = server->lists = calloc(1, size);
-    if (!at)
-        abort();
-    const char *const given[] = {host, address, port};
-    const char **const lists[] = {server->hosts, server->addresses, server->ports};
-    size_t counts[3] = {0};
-    for (int i = 0; i < 3; i++) {
-        for (size_t k = 0; k < HOSTS_MAX; k++)
-            lists[i][k] = "";
-        if (!given[i])
-            continue;
-        memcpy(at, given[i], strlen(given[i]) + 1);
-        counts[i] = split(at, lists[i]);
-        at += strlen(given[i]) + 1;
-    }
-    server->host_count = host ? counts[0] : counts[1];
-    if ((host && address && counts[0] != counts[1]) ||
-        (counts[2] > 1 && counts[2] != server->host_count))
-        return err_set(err, ERR_INVALID,
-                       "the PostgreSQL URL has not as many hosts as addresses or ports");
-    for (size_t k = 1; counts[2] == 1 && k < server->host_count; k++)
-        server->ports[k] = server->ports[0];
-    return 0;
-}
-
-static int read_url(struct pg_server *server, const char *url, struct err *err)
-{
-    char *why = NULL;
-    server->options = server->pq.PQconninfoParse(url, &why);
-    if (why)
-        server->pq.PQfreemem(why); /* it may hold the password */
-    if (!server->options)
-        return err_set(err, ERR_INVALID,
-                       "the PostgreSQL URL cannot be read: it should be "
-                       "postgres://user:password@host:port/name");
-    static const char *const ours[] = {"host", "hostaddr", "port", "client_encoding"};
-    for (const PQconninfoOption *o = server->options; o->keyword; o++) {
-        bool skip = !o->val || !o->val[0];
-        /* What stands behind an `@` of the password is taken for these, and may be told. */
-        bool told = strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "dbname") == 0;
-        if (!skip && told && strchr(o->val, '@'))
-            return err_set(err, ERR_INVALID,
-                           "the PostgreSQL URL has one @ too many: in a user's name or a password "
-                           "write it as %%40, and / as %%2F");
-        for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-            skip = skip || strcmp(o->keyword, ours[i]) == 0;
-        if (skip)
-            continue;
-        assert(server->count < OPTIONS_MAX - 8);
-        server->keys[server->count] = o->keyword;
-        server->values[server->count++] = o->val;
-    }
-    set_default(server, "gssencmode", "disable"); /* asking for it may block */
-    set_default(server, "target_session_attrs", "read-write");
-    set_default(server, "fallback_application_name", "rundlet");
-    server->keys[server->count] = "client_encoding";
-    server->values[server->count++] = "UTF8";
-    return read_hosts(server, err);
-}
-
-int pg_server_open(const char *url, struct pg_server **result, struct err *err)
-{
-#define NAME(function) #function,
-    static const char *const names[] = {LIBPQ_FUNCTIONS(NAME)};
-#undef NAME
-    struct pg_server *server = calloc(1, sizeof *server);
-    if (!server)
-        abort();
-    int r =
-        library_load("libpq.so.5", "libpq5", names, sizeof names / sizeof *names, &server->pq, err);
-    if (!r)
-        r = read_url(server, url, err);
-    if (r) {
-        pg_server_close(server);
-        return r;
-    }
-    *result = server;
-    return 0;
-}
-
-void pg_server_close(struct pg_server *server)
-{
-    if (!server)
-        return;
-    if (server->options)
-        server->pq.PQconninfoFree(server->options);
-    free(server->lists);
-    free(server);
-}
-
-const struct libpq *pg_server_libpq(const struct pg_server *server)
-{
-    return &server->pq;
-}
 
 /* --- what the server says --------------------------------------------------------- */
 
@@ -241,7 +104,8 @@ static enum err_code code_of(const char *state)
         {"40P01", ERR_BUSY},        {"53100", ERR_FULL},        {"53", ERR_UNAVAILABLE},
         {"08", ERR_UNAVAILABLE},    {"25006", ERR_UNAVAILABLE}, {"28", ERR_UNAVAILABLE},
         {"42501", ERR_UNAVAILABLE}, {"57", ERR_UNAVAILABLE},    {"XX001", ERR_CORRUPT},
-        {"XX002", ERR_CORRUPT},
+        {"XX002", ERR_CORRUPT},     {"42P01", ERR_UNAVAILABLE}, {"42703", ERR_UNAVAILABLE},
+        {"42883", ERR_UNAVAILABLE}, {"3F000", ERR_UNAVAILABLE},
     };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (strncmp(state, codes[i].state, strlen(codes[i].state)) == 0)
@@ -256,6 +120,13 @@ static void set_first_line(struct err *err, enum err_code code, const char *text
     err_set(err, code, "PostgreSQL: %.*s", len < 170 ? len : 170, text);
 }
 
+/* A table, column, function or schema is not there. */
+static bool is_other_schema(const char *state)
+{
+    return strcmp(state, "42P01") == 0 || strcmp(state, "42703") == 0 ||
+           strcmp(state, "42883") == 0 || strcmp(state, "3F000") == 0;
+}
+
 static void note_error(const struct libpq *pq, struct pg_call *call, const PGresult *result)
 {
     const char *state = pq->PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -268,6 +139,8 @@ static void note_error(const struct libpq *pq, struct pg_call *call, const PGres
     }
     snprintf(call->state, sizeof call->state, "%.5s", state);
     set_first_line(&call->err, code_of(state), text ? text : "an error without words");
+    if (is_other_schema(call->state))
+        (void)err_wrap(&call->err, "the schema is missing, or another: run `rundlet migrate up`");
 }
 
 static void ignore_notice(void *context, const PGresult *result)
@@ -280,7 +153,7 @@ static void ignore_notice(void *context, const PGresult *result)
 
 static void wake(struct pg_pool *pool);
 static void pump(struct pg_pool *pool);
-static void dial(struct pg_conn *c);
+static void step(struct pg_conn *c);
 static void dialled(void *context, bool readable, bool writable);
 static void turned(void *context, bool readable, bool writable);
 
@@ -300,7 +173,9 @@ static void unwatch(struct pg_conn *c)
 
 static void close_conn(struct pg_conn *c)
 {
-    if (c->lookup)
+    if (c->lookup && resolve_cancel(&c->lookup->resolve))
+        free(c->lookup);
+    else if (c->lookup)
         c->lookup->conn = NULL;
     c->lookup = NULL;
     unwatch(c);
@@ -308,7 +183,7 @@ static void close_conn(struct pg_conn *c)
         pq_of(c)->PQfinish(c->pg);
     c->pg = NULL;
     c->state = CONN_NONE;
-    c->failed = false;
+    c->failed = c->too_big = false;
 }
 
 static struct pg_call *forget_sent(struct pg_conn *c)
@@ -362,34 +237,60 @@ static bool any_ready(const struct pg_pool *pool)
     return false;
 }
 
+/* Nobody was good. */
+static void no_connection(struct pg_conn *c)
+{
+    struct pg_pool *pool = c->pool;
+    struct err err = c->why;
+    close_conn(c);
+    err.code = ERR_UNAVAILABLE; /* whatever is wrong, nobody can be asked */
+    pool->why = err;
+    pool->pause_ms = pool->pause_ms ? 2 * pool->pause_ms : PAUSE_MIN_MS;
+    if (pool->pause_ms > PAUSE_MAX_MS)
+        pool->pause_ms = PAUSE_MAX_MS;
+    pool->retry_us = clock_mono_us() + (int64_t)pool->pause_ms * 1000;
+    if (!any_ready(pool))
+        fail_waiting(pool, &err);
+    if (pool->waiting)
+        wake(pool);
+}
+
+static void note_why(struct pg_conn *c, const struct err *reason)
+{
+    struct err before = c->why;
+    if (before.code)
+        err_set(&c->why, reason->code, "%.93s; %.93s", before.text, reason->text);
+    else
+        c->why = *reason;
+}
+
+/* This one was not good: the next. */
+static void not_made(struct pg_conn *c, const struct err *reason)
+{
+    note_why(c, reason);
+    (void)forget_sent(c); /* at most the call that sets it up */
+    close_conn(c);
+    step(c);
+}
+
 static void drop(struct pg_conn *c, const struct err *reason)
 {
     struct pg_pool *pool = c->pool;
-    struct err copy = *reason, *err = &copy; /* it may lie in what is dropped */
-    bool made = c->state == CONN_READY;
+    struct err err = *reason; /* it may lie in what is dropped */
+    if (c->state != CONN_READY) {
+        not_made(c, &err);
+        return;
+    }
     struct pg_call *call = forget_sent(c);
     pool->session = 0;
     close_conn(c);
-
-    if (!made) {
-        err->code = ERR_UNAVAILABLE; /* whatever is wrong, nobody can be asked */
-        pool->why = *err;
-        pool->pause_ms = pool->pause_ms ? 2 * pool->pause_ms : PAUSE_MIN_MS;
-        if (pool->pause_ms > PAUSE_MAX_MS)
-            pool->pause_ms = PAUSE_MAX_MS;
-        pool->retry_us = clock_mono_us() + (int64_t)pool->pause_ms * 1000;
-    }
     for (struct pg_call *next; call; call = next) {
         next = call->next;
-        if (call == &c->set_up)
-            continue;
         call->lost = true;
         if (!call->err.code)
-            call->err = *err;
+            call->err = err;
         call->done(call);
     }
-    if (!made && !any_ready(pool))
-        fail_waiting(pool, err);
     if (pool->waiting)
         wake(pool);
 }
@@ -400,7 +301,9 @@ static void lost(struct pg_conn *c)
     struct err err = {0};
     const char *text = pq_of(c)->PQerrorMessage(c->pg);
     /* What the server said last is better than that it hung up. */
-    if (c->sent && c->sent->err.code)
+    if (c->too_big)
+        err_set(&err, ERR_UNAVAILABLE, "PostgreSQL takes no value of more than 2 GiB at once");
+    else if (c->sent && c->sent->err.code)
         err = c->sent->err;
     else
         set_first_line(&err, ERR_UNAVAILABLE, text && text[0] ? text : "the connection was lost");
@@ -423,17 +326,13 @@ static void watch_socket(struct pg_conn *c, watch_ready_fn *ready, bool read, bo
     watch_set(c->watch, read, write);
 }
 
-static bool is_literal(const char *host)
+static void add_target(struct pg_conn *c, size_t host, const char *address)
 {
-    struct in6_addr room;
-    return inet_pton(AF_INET, host, &room) == 1 || inet_pton(AF_INET6, host, &room) == 1;
-}
-
-/* Is it a name that somebody has to be asked for? */
-static bool is_name(const struct pg_server *server, size_t i)
-{
-    const char *host = server->hosts[i];
-    return !server->addresses[i][0] && host[0] != '/' && host[0] != '@' && !is_literal(host);
+    if (c->target_count == TARGETS_MAX)
+        return;
+    struct target *target = &c->targets[c->target_count++];
+    target->host = host;
+    snprintf(target->address, sizeof target->address, "%s", address);
 }
 
 static void looked_up(struct op *op)
@@ -442,99 +341,70 @@ static void looked_up(struct op *op)
     struct pg_conn *c = lookup->conn;
     if (c) {
         c->lookup = NULL;
+        for (unsigned i = 0; !op->err.code && i < lookup->resolve.count; i++)
+            add_target(c, lookup->host, lookup->resolve.addresses[i]);
         if (op->err.code)
-            c->unknown = op->err;
-        else
-            memcpy(c->addresses[lookup->host], lookup->resolve.address, RESOLVE_ADDRESS);
+            note_why(c, &op->err);
     }
     free(lookup);
     if (c)
-        dial(c);
+        step(c);
+}
+
+/* A share of the time that is left. */
+static void take_time(struct pg_conn *c, size_t shares)
+{
+    c->began_us = clock_mono_us();
+    c->give_up_us = c->began_us + (c->give_all_up_us - c->began_us) / (int64_t)shares;
 }
 
 static void look_up(struct pg_conn *c, size_t host)
 {
+    const struct pg_server *server = c->pool->config.server;
     struct lookup *lookup = c->lookup = calloc(1, sizeof *lookup);
     if (!lookup)
         abort();
+    c->state = CONN_LOOKING_UP;
+    take_time(c, server->host_count == 1 ? 1 : server->host_count - c->next_host + 2);
     lookup->conn = c;
     lookup->host = host;
     lookup->resolve.op = (struct op){.loop = c->pool->config.loop, .done = looked_up};
-    snprintf(lookup->resolve.host, sizeof lookup->resolve.host, "%s",
-             c->pool->config.server->hosts[host]);
+    snprintf(lookup->resolve.host, sizeof lookup->resolve.host, "%s", server->hosts[host]);
     resolve(&lookup->resolve);
 }
 
 static void start(struct pg_conn *c)
 {
-    c->state = CONN_LOOKING_UP;
-    c->give_up_us = clock_mono_us() + (int64_t)c->pool->config.connect_ms * 1000;
-    c->next_host = 0;
-    memset(c->addresses, 0, sizeof c->addresses);
-    c->unknown = (struct err){0};
-    dial(c);
+    c->give_all_up_us = clock_mono_us() + (int64_t)c->pool->config.connect_ms * 1000;
+    c->next_host = c->target_count = c->next_target = 0;
+    c->why = (struct err){0};
+    step(c);
 }
 
-static void add_item(struct text *list, bool first, const char *item)
-{
-    if (!first)
-        text_add_char(list, ',');
-    text_add(list, (struct str){item, strlen(item)});
-}
-
-/* Begin to connect to the hosts whose address is known.  False: there are none. */
-static bool begin_dialling(struct pg_conn *c)
-{
-    const struct pg_server *server = c->pool->config.server;
-    const char *keys[OPTIONS_MAX + 4], *values[OPTIONS_MAX + 4];
-    struct text lists[3] = {0}; /* hosts, addresses, ports */
-    static const char *const names[3] = {"host", "hostaddr", "port"};
-    bool any[3] = {false};
-    size_t n = server->count, hosts = 0;
-    memcpy(keys, server->keys, n * sizeof *keys);
-    memcpy(values, server->values, n * sizeof *values);
-    for (size_t i = 0; i < server->host_count; i++) {
-        if (is_name(server, i) && !c->addresses[i][0])
-            continue;
-        const char *items[3] = {server->hosts[i],
-                                is_name(server, i) ? c->addresses[i] : server->addresses[i],
-                                server->ports[i]};
-        for (int k = 0; k < 3; k++) {
-            add_item(&lists[k], hosts == 0, items[k]);
-            any[k] = any[k] || items[k][0];
-        }
-        hosts++;
-    }
-    for (int k = 0; k < 3; k++) {
-        text_add_char(&lists[k], 0);
-        if (any[k]) {
-            keys[n] = names[k];
-            values[n++] = lists[k].at;
-        }
-    }
-    keys[n] = values[n] = NULL;
-    if (hosts > 0)
-        c->pg = server->pq.PQconnectStartParams(keys, values, 0);
-    for (int k = 0; k < 3; k++)
-        text_free(&lists[k]);
-    return hosts > 0;
-}
-
-/* Ask for the next address; when all were asked for, connect. */
+/* One at a time: libpq would wait for a silent one, and never come to the next. */
 static void dial(struct pg_conn *c)
 {
     const struct pg_server *server = c->pool->config.server;
-    while (c->next_host < server->host_count) {
-        size_t host = c->next_host++;
-        if (is_name(server, host)) {
-            look_up(c, host);
-            return;
+    const struct target *target = &c->targets[c->next_target];
+    const char *keys[PG_OPTIONS_MAX + 4], *values[PG_OPTIONS_MAX + 4];
+    const char *const items[3] = {server->hosts[target->host], target->address,
+                                  server->ports[target->host]};
+    static const char *const names[3] = {"host", "hostaddr", "port"};
+    size_t n = server->count;
+    memcpy(keys, server->keys, n * sizeof *keys);
+    memcpy(values, server->values, n * sizeof *values);
+    for (int k = 0; k < 3; k++)
+        if (items[k][0]) {
+            keys[n] = names[k];
+            values[n++] = items[k];
         }
-    }
-    if (!begin_dialling(c)) {
-        drop(c, &c->unknown);
-        return;
-    }
+    keys[n] = values[n] = NULL;
+    take_time(c, c->target_count - c->next_target);
+    int64_t most_us = server->connect_timeout_us;
+    if (most_us && c->give_up_us > c->began_us + most_us)
+        c->give_up_us = c->began_us + most_us;
+    c->next_target++;
+    c->pg = server->pq.PQconnectStartParams(keys, values, 0);
     if (!c->pg)
         abort(); /* no memory */
     c->state = CONN_DIALLING;
@@ -543,6 +413,43 @@ static void dial(struct pg_conn *c)
         lost(c);
     else
         watch_socket(c, dialled, false, true);
+}
+
+/* Ask for the next address; when all were asked for, connect to the next. */
+static void step(struct pg_conn *c)
+{
+    const struct pg_server *server = c->pool->config.server;
+    while (c->next_host < server->host_count) {
+        size_t host = (c->pool->first_host + c->next_host++) % server->host_count;
+        if (pg_server_has_name(server, host)) {
+            look_up(c, host);
+            return;
+        }
+        add_target(c, host, server->addresses[host]);
+    }
+    if (c->next_target < c->target_count &&
+        (c->next_target == 0 || clock_mono_us() < c->give_all_up_us))
+        dial(c);
+    else
+        no_connection(c);
+}
+
+/* It said nothing for so long. */
+static void too_late(struct pg_conn *c)
+{
+    const struct pg_server *server = c->pool->config.server;
+    unsigned ms = (unsigned)((c->give_up_us - c->began_us) / 1000);
+    struct err err;
+    if (c->state == CONN_LOOKING_UP) {
+        err_set(&err, ERR_UNAVAILABLE, "look up %.100s: no answer within %u ms",
+                server->hosts[c->lookup->host], ms);
+    } else {
+        const struct target *target = &c->targets[c->next_target - 1];
+        const char *host = server->hosts[target->host], *port = server->ports[target->host];
+        err_set(&err, ERR_UNAVAILABLE, "PostgreSQL: no connection to %.80s:%.10s within %u ms",
+                host[0] ? host : target->address, port[0] ? port : "5432", ms);
+    }
+    not_made(c, &err);
 }
 
 static void ask_set_up(struct pg_call *call, struct pg_conn *c)
@@ -571,6 +478,7 @@ static void set_up_done(struct pg_call *call)
     }
     c->state = CONN_READY;
     c->pool->pause_ms = 0;
+    c->pool->first_host = c->targets[c->next_target - 1].host;
     c->pool->session = ++c->pool->sessions;
 }
 
@@ -638,7 +546,10 @@ void pg_send(struct pg_conn *c, const struct pg_statement *statement, const stru
     int lengths[PG_ARGS], formats[PG_ARGS];
     int count = args ? (int)args->count : 0;
     for (int i = 0; i < count; i++) {
-        assert(args->len[i] <= INT32_MAX);
+        if (args->len[i] > INT32_MAX) {
+            c->failed = c->too_big = true;
+            return;
+        }
         /* An empty value is a value: it needs an address. */
         values[i] = args->null[i] ? NULL : args->len[i] ? args->bytes.at + args->at[i] : "";
         lengths[i] = (int)args->len[i];
@@ -683,6 +594,9 @@ static void answered(struct pg_conn *c)
     if (!c->sent)
         c->sent_end = &c->sent;
     c->depth--;
+    /* It is read only: not the server that can be written any more. */
+    if (strcmp(call->state, "25006") == 0)
+        pg_pool_drop(c->pool);
     if (call->script && !pq_of(c)->PQenterPipelineMode(c->pg))
         c->failed = true;
     call->done(call);
@@ -729,7 +643,7 @@ static void turned(void *context, bool readable, bool writable)
     (void)writable;
     bool good = !readable || pq->PQconsumeInput(c->pg);
     collect(c);
-    if (!c->pg)
+    if (c->state != CONN_SETTING_UP && c->state != CONN_READY)
         return; /* it was dropped by what came */
     if (!c->sent)
         (void)pq->PQisBusy(c->pg); /* take in what the server says unasked */
@@ -865,12 +779,12 @@ static void tick(void *context)
         struct pg_conn *c = &pool->conns[i];
         if (!is_late(c, now_us))
             continue;
+        if (c->state != CONN_READY) {
+            too_late(c);
+            continue;
+        }
         struct err err;
-        if (c->state == CONN_READY)
-            err_set(&err, ERR_TIMEOUT, "PostgreSQL did not answer in time");
-        else
-            err_set(&err, ERR_UNAVAILABLE, "PostgreSQL: no connection to %.80s within %u ms",
-                    pool->config.server->hosts[0], pool->config.connect_ms);
+        err_set(&err, ERR_TIMEOUT, "PostgreSQL did not answer in time");
         drop(c, &err);
     }
     end_late_waiting(pool, now_us);

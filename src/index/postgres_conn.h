@@ -102,6 +102,12 @@ void pg_send(struct pg_conn *conn, const struct pg_statement *statement,
 
 /* --- pools ---------------------------------------------------------------------- */
 
+/* So that the server forgets us, and what we locked, 25 s after we vanished. */
+#define PG_KEEPALIVES                                                                              \
+    "set_config('tcp_keepalives_idle', '10', false),"                                              \
+    " set_config('tcp_keepalives_interval', '5', false),"                                          \
+    " set_config('tcp_keepalives_count', '3', false)"
+
 /* What a connection is for. */
 struct pg_role {
     const char *settings; /* a SELECT, with the timeout in milliseconds as $1 (text) */

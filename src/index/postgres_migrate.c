@@ -157,13 +157,20 @@ static void take_advice(void *context, const struct libpq *pq, PGresult *result)
         schema->say(schema->context, line);
 }
 
-static int migrate_locked(struct pg_session *session, int to, struct schema *schema,
+static int migrate_locked(struct pg_session *session, int down_to, struct schema *schema,
                           struct err *err)
 {
     /* Another node may have done it while we waited for the lock. */
-    int r = pg_session_run(session, make_table, STEP_MS, err);
+    int to = down_to < 0 ? NEWEST : down_to;
+    int r = down_to < 0 ? pg_session_run(session, make_table, STEP_MS, err) : 0;
     if (!r)
         r = read_schema(session, STEP_MS, schema, err);
+    if (!r && down_to > schema->count)
+        r = err_set(
+            err, ERR_INVALID,
+            "the database has schema %d, which is not above %d: there is nothing to go down "
+            "from",
+            schema->count, down_to);
     if (!r && schema->count == to)
         say(schema, "nothing to do:", to == NEWEST ? "the schema is the newest" : "it is there");
     while (!r && schema->count < to) {
@@ -192,7 +199,7 @@ int pg_schema_migrate(struct pg_session *session, int to, index_say_fn *say_fn, 
     pg_add_long(&key, LOCK_KEY);
     int r = pg_session_ask(session, "select pg_advisory_lock($1)", &key, NULL, NULL, STEP_MS, err);
     if (!r) {
-        r = migrate_locked(session, to < 0 ? NEWEST : to, &schema, err);
+        r = migrate_locked(session, to, &schema, err);
         /* If this fails the session has ended, and the lock with it. */
         (void)pg_session_ask(session, "select pg_advisory_unlock($1)", &key, NULL, NULL, STEP_MS,
                              NULL);

@@ -33,6 +33,7 @@ enum {
 #define SETTINGS                                                                                   \
     "select set_config('statement_timeout', $1, false),"                                           \
     " set_config('default_transaction_isolation', 'read committed', false),"                       \
+    " " PG_KEEPALIVES ","                                                                          \
     " set_config('jit', 'off', false), set_config('enable_seqscan', 'off', false),"                \
     " set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)"
 

@@ -22,7 +22,8 @@ struct question {
     void *context;
 };
 
-static const struct pg_role any_role = {.settings = "select set_config('lock_timeout', $1, false)"};
+static const struct pg_role any_role = {
+    .settings = "select set_config('lock_timeout', $1, false), " PG_KEEPALIVES};
 
 int pg_session_open(const struct pg_server *server, unsigned connect_ms, struct pg_session **result,
                     struct err *err)

@@ -47,9 +47,7 @@ enum {
     "select set_config('statement_timeout', $1, false),"                                           \
     " set_config('default_transaction_isolation', 'read committed', false),"                       \
     " set_config('idle_in_transaction_session_timeout', '120000', false),"                         \
-    " set_config('tcp_keepalives_idle', '10', false),"                                             \
-    " set_config('tcp_keepalives_interval', '5', false),"                                          \
-    " set_config('tcp_keepalives_count', '3', false),"                                             \
+    " " PG_KEEPALIVES ","                                                                          \
     " set_config('jit', 'off', false), set_config('enable_seqscan', 'off', false),"                \
     " set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),"  \
     " case current_setting('synchronous_commit') when 'off'"                                       \

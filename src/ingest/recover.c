@@ -275,7 +275,9 @@ static void count(struct recover *recover, const struct index_batch *batch)
 static void committed(struct op *op)
 {
     struct journey *j = op_owner(op, struct journey, commit.op);
-    if (op->err.code == ERR_CONFLICT && j->recover->index->shared && ++j->tries < TRIES) {
+    /* Or it is not known what became of it: who looks again sees. */
+    bool again = op->err.code == ERR_CONFLICT || op->err.code == ERR_TIMEOUT;
+    if (again && j->recover->index->shared && ++j->tries < TRIES) {
         j->again = true;
         j->recover->index->ops->rollback(j->recover->index, &j->rollback);
         return;

@@ -90,6 +90,7 @@ void loop_close(struct loop *loop)
 {
     if (!loop)
         return;
+    deliver(loop); /* a look-up may have come back since it ended */
     assert(!atomic_load(&loop->inbox));
     uv_walk(&loop->uv, close_left, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT); /* runs the close callbacks, then has nothing left */

@@ -50,6 +50,12 @@ void resolve(struct resolve *r)
     asked_for = r;
 }
 
+bool resolve_cancel(struct resolve *r)
+{
+    (void)r;
+    return false; /* it comes home all the same */
+}
+
 /* --- a server --- */
 
 enum { ENTRIES = 8, ARGUMENTS = 8, ROOM = 4 << 20 };
@@ -1067,7 +1073,8 @@ TEST(a_name_is_looked_up_without_waiting)
     CHECK(!there(&b, STR("k"), 1) && !asked_for);
     pass_ms(101);
     CHECK(!there(&b, STR("k"), 1) && asked_for);
-    snprintf(asked_for->address, sizeof asked_for->address, "127.0.0.1");
+    snprintf(asked_for->addresses[0], sizeof asked_for->addresses[0], "127.0.0.1");
+    asked_for->count = 1;
     op_finish(&asked_for->op);
     warm(&b);
     bench_close(&b);

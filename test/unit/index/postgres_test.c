@@ -61,6 +61,7 @@ struct wire {
     struct sockaddr_in server;
     _Atomic int mode;
     atomic_int commits; /* seen */
+    atomic_int accepted;
     struct pair pairs[PAIRS];
 };
 
@@ -186,6 +187,7 @@ static void accept_pair(struct wire *wire)
         connect(server, (struct sockaddr *)&wire->server, sizeof wire->server) != 0)
         abort();
     wire->pairs[i] = (struct pair){.client = client, .server = server};
+    atomic_fetch_add(&wire->accepted, 1);
 }
 
 static void *run_wire(void *context)
@@ -1027,6 +1029,218 @@ TEST(a_server_that_is_not_there_is_said_without_the_password)
     CHECK(strstr(err.text, "host") && !strstr(err.text, "secretword"));
     CHECK(try_open("postgres://me:secretword@127.0.0.1:1,127.0.0.1:2/x", NULL, false, &err) ==
           ERR_UNAVAILABLE);
+    CHECK(strstr(err.text, "index: ") == err.text); /* the setting, and both */
+    CHECK(strstr(err.text, "port 1 ") && strstr(err.text, "port 2 "));
+    CHECK(try_open("postgres://me:secretword@127.0.0.1:1/x?sslmod=disable", NULL, false, &err) ==
+          ERR_INVALID);
+    CHECK(strstr(err.text, "sslmod") && !strstr(err.text, "secretword"));
+    CHECK(try_open("postgres://me:a?secretword=b@127.0.0.1:1/x", NULL, false, &err) != 0);
+    CHECK(!strstr(err.text, "secretword"));
+}
+
+/* Takes connections, and says nothing. */
+static int silent_host(unsigned short *port)
+{
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof here;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(fd, (struct sockaddr *)&here, len) != 0 || listen(fd, 16) != 0 ||
+        getsockname(fd, (struct sockaddr *)&here, &len) != 0)
+        abort();
+    *port = ntohs(here.sin_port);
+    return fd;
+}
+
+static int try_session(const char *url, unsigned ms, struct err *err)
+{
+    struct pg_server *server = NULL;
+    struct pg_session *session = NULL;
+    *err = (struct err){0};
+    CHECK(pg_server_open(url, &server, err) == 0);
+    int r = pg_session_open(server, ms, &session, err);
+    pg_session_close(session);
+    pg_server_close(server);
+    return r;
+}
+
+TEST(the_second_host_is_tried_when_the_first_says_nothing)
+{
+    NEEDS_SERVER();
+    struct postgres_bed bed;
+    char url[600], user[128], rest[400];
+    struct err err;
+    unsigned short port;
+    int fd = silent_host(&port);
+    postgres_bed_new(&bed);
+    CHECK(sscanf(bed.url, "%*[^:]://%127[^@]@%399s", user, rest) == 2);
+    snprintf(url, sizeof url, "postgres://%s@127.0.0.1:%d,%s", user, port, rest);
+    CHECK(try_session(url, 1000, &err) == 0);
+    postgres_bed_drop(&bed);
+    close(fd);
+}
+
+TEST(a_host_that_says_nothing_is_named_and_given_up_when_the_url_says_so)
+{
+    NEEDS_SERVER(); /* and libpq */
+    char url[100], name[40];
+    struct err err;
+    unsigned short port;
+    int fd = silent_host(&port);
+    snprintf(url, sizeof url, "postgres://me:secretword@127.0.0.1:%d/x?connect_timeout=1", port);
+    snprintf(name, sizeof name, "no connection to 127.0.0.1:%d within 1000 ms", port);
+    CHECK(try_session(url, SLOW_MS, &err) == ERR_UNAVAILABLE);
+    CHECK(strstr(err.text, name) && !strstr(err.text, "secretword"));
+    snprintf(url, sizeof url, "postgres://127.0.0.1:1,127.0.0.1:%d/x", port);
+    snprintf(name, sizeof name, "no connection to 127.0.0.1:%d within", port);
+    CHECK(try_session(url, QUICK_MS, &err) == ERR_UNAVAILABLE);
+    CHECK(strstr(err.text, name) && strstr(err.text, "port 1 "));
+    close(fd);
+}
+
+/* --- calls -------------------------------------------------------------------------------- */
+
+struct two_calls {
+    struct pg_call first, second;
+    struct pg_pool *pool;
+};
+
+static void send_one(struct pg_call *call, struct pg_conn *conn)
+{
+    static const struct pg_statement one = {NULL, "select 1"};
+    (void)call;
+    pg_send(conn, &one, NULL);
+}
+
+static void second_done(struct pg_call *call)
+{
+    struct two_calls *two = op_owner(call, struct two_calls, second);
+    CHECK(pg_pool_session(two->pool) == 2);
+    two->pool = NULL;
+}
+
+static void first_done(struct pg_call *call)
+{
+    struct two_calls *two = op_owner(call, struct two_calls, first);
+    CHECK(pg_pool_session(two->pool) == 1);
+    pg_pool_drop(two->pool);
+    CHECK(pg_pool_session(two->pool) == 0);
+    CHECK(pg_pool_ask(two->pool, &two->second));
+}
+
+TEST(what_is_asked_after_a_connection_was_given_up_goes_to_the_next)
+{
+    NEEDS_SERVER();
+    static const struct pg_role role = {.settings = "select set_config('lock_timeout', $1, false)"};
+    struct postgres_bed bed;
+    struct pg_server *server = NULL;
+    struct loop *loop = NULL;
+    postgres_bed_new(&bed);
+    CHECK(pg_server_open(bed.url, &server, NULL) == 0 && loop_open(0, "test", &loop, NULL) == 0);
+    struct pg_pool *pool = pg_pool_new(&(struct pg_pool_config){.server = server,
+                                                                .loop = loop,
+                                                                .role = &role,
+                                                                .connections = 1,
+                                                                .queue = 2,
+                                                                .connect_ms = SLOW_MS});
+    int64_t deadline_us = clock_mono_us() + SLOW_MS * INT64_C(1000);
+    struct two_calls two = {
+        .first = {.send = send_one, .done = first_done, .deadline_us = deadline_us},
+        .second = {.send = send_one, .done = second_done, .deadline_us = deadline_us},
+        .pool = pool,
+    };
+    CHECK(pg_pool_ask(pool, &two.first));
+    while (two.pool)
+        uv_run(loop_uv(loop), UV_RUN_ONCE);
+    CHECK(two.first.err.code == 0 && two.second.err.code == 0);
+    pg_pool_free(pool);
+    loop_close(loop);
+    pg_server_close(server);
+    postgres_bed_drop(&bed);
+}
+
+static void take_text(void *context, const struct libpq *pq, PGresult *result)
+{
+    struct str text = pg_text(pq, result, 0, 0);
+    snprintf(context, 32, "%.*s", STR_FMT(text));
+}
+
+TEST(a_session_asks_for_keepalives_and_refuses_what_is_too_big)
+{
+    NEEDS_SERVER();
+    struct postgres_bed bed;
+    struct pg_server *server = NULL;
+    struct pg_session *session = NULL;
+    struct err err = {0};
+    char said[32] = "";
+    /* As if there were so many bytes: they are not looked at. */
+    const struct pg_args args = {.count = 1, .len = {(size_t)INT32_MAX + 1}};
+    postgres_bed_new(&bed);
+    CHECK(pg_server_open(bed.url, &server, NULL) == 0);
+    CHECK(pg_session_open(server, SLOW_MS, &session, NULL) == 0);
+    CHECK(pg_session_ask(session, "select current_setting('tcp_keepalives_idle')", NULL, take_text,
+                         said, SLOW_MS, NULL) == 0);
+    CHECK(strcmp(said, "10") == 0);
+    CHECK(pg_session_ask(session, "select $1::text", &args, NULL, NULL, SLOW_MS, &err) ==
+          ERR_UNAVAILABLE);
+    CHECK(strstr(err.text, "2 GiB"));
+    CHECK(pg_session_ask(session, "select 1", NULL, NULL, NULL, SLOW_MS, &err) == 0);
+    pg_session_close(session);
+    pg_server_close(server);
+    postgres_bed_drop(&bed);
+}
+
+/* --- a schema, and a server, that is not the one that is needed ----------------------------- */
+
+TEST(a_schema_that_is_gone_is_said_and_is_no_broken_disk)
+{
+    NEEDS_SERVER();
+    struct postgres_bed bed;
+    struct node node;
+    struct staging s;
+    struct make_run run = run_of(1), other = run_of(2);
+    struct arena *arena = arena_new(1024);
+    struct index_row *rows = NULL;
+    postgres_bed_new(&bed);
+    node_open(&node, bed.url, SLOW_MS);
+    CHECK(add(&node, &run, 1) && finds(&node, make_id(1)));
+    postgres_bed_run(&bed, "drop table rundlet_runs");
+    CHECK(calls_find(&node.calls, &run.id, 1, arena, &rows) == ERR_UNAVAILABLE);
+    CHECK(strstr(node.calls.err.text, "rundlet migrate up"));
+    CHECK(stage(&node, &other, 1, &s) == ERR_UNAVAILABLE);
+    CHECK(strstr(node.calls.err.text, "rundlet migrate up"));
+    arena_free(arena);
+    node_close(&node);
+    postgres_bed_drop(&bed);
+}
+
+TEST(a_server_that_became_read_only_is_left)
+{
+    NEEDS_SERVER();
+    struct postgres_bed bed;
+    struct node node;
+    struct staging s;
+    struct make_run run = run_of(1), other = run_of(2);
+    static struct wire wire;
+    char url[512];
+    postgres_bed_new(&bed);
+    wire_open(&wire, &bed, url, sizeof url);
+    node_open(&node, url, SLOW_MS);
+    CHECK(add(&node, &run, 1) && finds(&node, make_id(1)));
+    postgres_bed_run(&bed, "create function refuse() returns trigger language plpgsql as $$ begin"
+                           " raise 'read only' using errcode = '25006'; end $$;"
+                           "create trigger refuse before insert on rundlet_runs"
+                           " for each row execute function refuse()");
+    CHECK(stage(&node, &other, 1, &s) == 0);
+    int before = atomic_load(&wire.accepted);
+    CHECK(calls_commit(&node.calls, 2) == ERR_UNAVAILABLE);
+    CHECK(calls_rollback(&node.calls) == 0);
+    CHECK(answers_again(&node));
+    CHECK(atomic_load(&wire.accepted) > before);
+    postgres_bed_run(&bed, "drop trigger refuse on rundlet_runs");
+    CHECK(answers_again(&node) && add(&node, &other, 1));
+    node_close(&node);
+    wire_close(&wire);
+    postgres_bed_drop(&bed);
 }
 
 TEST(the_second_host_is_tried_when_the_first_is_not_there)
@@ -1104,6 +1318,11 @@ TEST(the_schema_goes_up_and_down)
                                     " and relname not like 'rundlet_migrations%'") == 0);
     CHECK(try_open(bed.url, NULL, true, &err) == 0); /* by itself */
     CHECK(index_postgres_migrate(bed.url, 99, keep_line, &lines, &err) == ERR_INVALID);
+    CHECK(index_postgres_migrate(bed.url, 0, keep_line, &lines, &err) == 0);
+    CHECK(index_postgres_migrate(bed.url, 1, keep_line, &lines, &err) == ERR_INVALID);
+    CHECK(strstr(err.text, "schema 0"));
+    CHECK(index_postgres_migrate(bed.url, -1, keep_line, &lines, &err) == 0);
+    CHECK(index_postgres_migrate(bed.url, 1, keep_line, &lines, &err) == 0); /* it is there */
 
     postgres_bed_run(&bed, "update rundlet_migrations set checksum = 1");
     CHECK(try_open(bed.url, NULL, true, &err) == ERR_CONFLICT && strstr(err.text, "migration 1"));
