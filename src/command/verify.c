@@ -101,7 +101,7 @@ static void compare(struct verify *verify, const struct uuid *id, struct place p
         verify->behind++; /* it was put, and never acknowledged */
     else if (!row->found)
         report_run(verify, place, id, "the index does not know this run: `rundlet reindex`");
-    else if (elsewhere && verify->store->orphans)
+    else if (elsewhere && store_has_orphans(verify->store))
         verify->copies++; /* that is where it was acknowledged, after this try or before */
     else if (at.container > place.container ||
              (at.container == place.container && at.ordinal > place.ordinal))

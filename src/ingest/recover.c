@@ -243,7 +243,7 @@ static void staged(struct op *op)
         give_up(j, &op->err);
         return;
     }
-    for (size_t i = 0; i < j->count && !j->recover->store->orphans; i++) {
+    for (size_t i = 0; i < j->count && !store_has_orphans(j->recover->store); i++) {
         if (j->batches[i].verdict == INDEX_CONFLICT) {
             struct err err;
             err_set(&err, ERR_CORRUPT,

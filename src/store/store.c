@@ -19,6 +19,11 @@ unsigned store_groups(const struct store *store)
     return store->groups;
 }
 
+bool store_has_orphans(const struct store *store)
+{
+    return store->orphans;
+}
+
 uint64_t store_size(const struct record *record)
 {
     return segment_record_size(record);

@@ -91,6 +91,8 @@ void store_close(struct store *store); /* NULL is fine; after the loops have end
 /* Once for each loop that reads or appends, before it runs. */
 int store_attach(struct store *store, struct loop *loop, struct err *err);
 unsigned store_groups(const struct store *store); /* that may be reserved at once */
+/* May it have records that were never committed?  A bucket may. */
+bool store_has_orphans(const struct store *store);
 
 /* One record on its way into the log. */
 struct store_record {
@@ -235,5 +237,5 @@ struct store_ops {
 struct store {
     const struct store_ops *ops;
     unsigned groups;
-    bool orphans; /* it may have records that were never committed: a bucket */
+    bool orphans;
 };

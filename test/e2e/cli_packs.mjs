@@ -514,7 +514,7 @@ describe('packs on the command line', () => {
             assert.equal(lines(rest.stdout).length, sums.runs);
             // The index is made anew of the rest, as often as one likes, and a server serves it.
             const again = objects((await does(1, ['reindex', '--data', back])).stdout)[0];
-            assert.deepEqual(again, { runs: sums.runs, lost: sums.lost });
+            assert.deepEqual(again, { runs: sums.runs, refused: 0, lost: sums.lost });
             const server = await Server.start({ data: back });
             for (const line of lines(rest.stdout).slice(0, 50)) {
                 const { id } = JSON.parse(line);

@@ -80,6 +80,12 @@ static void go_on(size_t i, enum err_code says)
     op_finish(op);
 }
 
+bool store_has_orphans(const struct store *store)
+{
+    (void)store;
+    return false;
+}
+
 uint64_t store_size(const struct record *record)
 {
     return record->body.len;
