@@ -4,8 +4,7 @@
  *
  *   pg_write_stage()  see that the writer has a session
  *   take_in()         decode every run; sort them by (part, id)
- *   name_them()       aside: the numbers of names that are not known
- *   cover_them()      aside: partitions for days that may have none
+ *   pg_aside_learn()  numbers for names, partitions for days (postgres_aside.h)
  *   look_up()         the hashes of all ids, unless we made them
  *   looked_up()       judge batch after batch, as memory.c does; keep the rows
  *
@@ -27,15 +26,11 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
-#include "index/fold.h"
-#include "index/hash.h"
-#include "index/intern.h"
+#include "index/postgres_aside.h"
 #include "index/postgres_part.h"
 
 enum {
-    QUEUE = 4,            /* calls of a writer: it has one at a time */
-    INTERNED_MAX = 16384, /* names remembered, ... */
-    INTERNED_BYTES_MAX = 4 << 20,
+    QUEUE = 4, /* calls of a writer: it has one at a time */
     TRIES = 3, /* of a commit that deadlocked */
     FIND_OUT_MS = 5000
 };
@@ -95,22 +90,7 @@ static const struct pg_statement writer_statements[WRITER_STATEMENTS] = {
                               " select 1 / count(*) from u"},
 };
 
-enum { ADD_NAMES, GET_NAMES, COVER, ASIDE_STATEMENTS };
-
-static const struct pg_statement aside_statements[ASIDE_STATEMENTS] = {
-    [ADD_NAMES] = {"add_names",
-                   "insert into rundlet_names (hash, folded)"
-                   " select sha256(w), convert_from(w, 'UTF8') from unnest($1::bytea[]) w"
-                   " where not exists (select 1 from rundlet_names k where k.hash = sha256(w))"
-                   " order by 1 on conflict (hash) do nothing"},
-    [GET_NAMES] = {"get_names",
-                   "select w.n, k.id from unnest($1::bytea[]) with ordinality as w (name, n)"
-                   " join rundlet_names k on k.hash = sha256(w.name)"},
-    [COVER] = {"cover", "select low, high from rundlet_cover($1)"},
-};
-
 static const struct pg_role writer_role = {SETTINGS, writer_statements, WRITER_STATEMENTS};
-static const struct pg_role aside_role = {SETTINGS, aside_statements, ASIDE_STATEMENTS};
 
 /* --- what there is -------------------------------------------------------------------- */
 
@@ -121,7 +101,7 @@ struct staged_run {
     uint64_t name;    /* its number; 0: none, or not known yet */
     uint64_t version; /* the record's sequence */
     struct place place;
-    uint32_t unknown; /* 1 + position of its name among the unknown ones; 0: it is known */
+    uint32_t unknown; /* of pg_aside_name() */
     uint32_t size;
     uint32_t slot; /* runs with the same id have the same */
     int32_t part;
@@ -132,16 +112,6 @@ struct staged_run {
 struct slot {
     uint64_t hash[2];
     bool there;
-};
-
-struct unknown_name {
-    size_t at, len; /* in stage->names */
-    uint64_t number;
-};
-
-/* Values of `part` that have a partition. */
-struct span {
-    int32_t low, high;
 };
 
 struct writer {
@@ -176,25 +146,17 @@ struct stage {
     struct staged_run *runs; /* in order of arrival */
     uint32_t *sorted;        /* their positions, by (part, id) */
     struct slot *slots;
-    size_t count, slot_count, accepted;
-    uint64_t names_session; /* of those that were known; 0: none was */
-    struct pg_call aside;
-    struct text names; /* folded, one behind the other */
-    struct intern unknown;
-    struct unknown_name *unknown_names;
-    size_t unknown_count, unknown_cap;
+    int32_t *parts; /* in which they lie, each once */
+    size_t count, slot_count, part_count, accepted;
+    struct pg_learn learn;
 };
 
 struct pg_write {
     struct pg_write_config config;
     struct loop *loop;
     struct writer writers[PG_WRITERS];
-    struct pg_pool *aside;
-    uint64_t seed, witness;
-    struct intern names;    /* folded name -> number, ... */
-    uint64_t names_session; /* as learned in this session */
-    struct span *spans;     /* sorted */
-    size_t span_count;
+    struct pg_aside *aside;
+    uint64_t witness;
     struct stage stage;
     _Atomic uint64_t mark, runs;
     uint64_t lost_mark; /* or this, of a commit whose answer was lost */
@@ -208,22 +170,19 @@ struct pg_write *pg_write_new(const struct pg_write_config *config)
     w->config = *config;
     atomic_init(&w->mark, config->mark);
     w->lost_mark = config->mark;
-    uint64_t random[2];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+    if (getrandom(&w->witness, sizeof w->witness, 0) != (ssize_t)sizeof w->witness)
         abort(); /* at most 256 bytes come whole */
-    w->seed = random[0];
-    w->witness = random[1];
     for (unsigned i = 0; i < PG_WRITERS; i++)
         w->writers[i] = (struct writer){.write = w, .number = i};
     return w;
 }
 
-static struct pg_pool *make_pool(struct pg_write *w, const struct pg_role *role)
+static struct pg_pool *make_pool(struct pg_write *w)
 {
     return pg_pool_new(&(struct pg_pool_config){
         .server = w->config.server,
         .loop = w->loop,
-        .role = role,
+        .role = &writer_role,
         .connections = 1,
         .queue = QUEUE,
         .timeout_ms = w->config.commit_ms,
@@ -237,9 +196,15 @@ static struct writer *writer_of(struct pg_write *w, unsigned number, struct loop
     assert(number < PG_WRITERS && (!w->loop || w->loop == loop));
     if (!w->loop) {
         w->loop = loop;
-        w->aside = make_pool(w, &aside_role);
+        w->aside = pg_aside_new(&(struct pg_aside_config){
+            .server = w->config.server,
+            .loop = loop,
+            .settings = SETTINGS,
+            .timeout_ms = w->config.commit_ms,
+            .connect_ms = w->config.connect_ms,
+        });
         for (unsigned i = 0; i < PG_WRITERS; i++)
-            w->writers[i].pool = make_pool(w, &writer_role);
+            w->writers[i].pool = make_pool(w);
     }
     return &w->writers[number];
 }
@@ -249,9 +214,7 @@ static void stage_clear(struct stage *s)
     free(s->runs);
     free(s->sorted);
     free(s->slots);
-    text_free(&s->names);
-    intern_clear(&s->unknown);
-    free(s->unknown_names);
+    free(s->parts);
     *s = (struct stage){0};
 }
 
@@ -264,10 +227,8 @@ void pg_write_free(struct pg_write *w)
         free(w->writers[i].rows);
         free(w->writers[i].containers);
     }
-    pg_pool_free(w->aside);
+    pg_aside_free(w->aside);
     stage_clear(&w->stage);
-    intern_clear(&w->names);
-    free(w->spans);
     free(w);
 }
 
@@ -322,6 +283,7 @@ static void stage_end(struct stage *s, const struct err *err)
         asked->op.err = *err;
         writer->failed = true;
     }
+    pg_aside_end(writer->write->aside);
     stage_clear(s);
     op_finish(&asked->op);
 }
@@ -351,30 +313,9 @@ static void sort(struct stage *s)
         if (i == 0 || uuid_compare(run->id, s->runs[s->sorted[i - 1]].id) != 0)
             s->slot_count++;
         run->slot = (uint32_t)s->slot_count - 1;
+        if (i == 0 || run->part != s->parts[s->part_count - 1])
+            s->parts[s->part_count++] = run->part;
     }
-}
-
-/* Which number has the name; of one that is not known, which of those it is. */
-static void set_name(struct pg_write *w, struct staged_run *run, struct str folded)
-{
-    struct stage *s = &w->stage;
-    uint64_t hash = hash_bytes(w->seed, folded.at, folded.len);
-    run->name = intern_get(&w->names, hash, folded);
-    if (run->name)
-        return;
-    run->unknown = (uint32_t)intern_get(&s->unknown, hash, folded);
-    if (run->unknown)
-        return;
-    if (s->unknown_count == s->unknown_cap) {
-        s->unknown_cap = s->unknown_cap ? 2 * s->unknown_cap : 64;
-        s->unknown_names = realloc(s->unknown_names, s->unknown_cap * sizeof *s->unknown_names);
-        if (!s->unknown_names)
-            abort();
-    }
-    s->unknown_names[s->unknown_count++] =
-        (struct unknown_name){.at = (size_t)(folded.at - s->names.at), .len = folded.len};
-    run->unknown = (uint32_t)s->unknown_count;
-    intern_put(&s->unknown, hash, folded, run->unknown);
 }
 
 static int decode(struct pg_write *w, uint32_t batch, struct err *err)
@@ -398,17 +339,11 @@ static int decode(struct pg_write *w, uint32_t batch, struct err *err)
             .size = (uint32_t)run.raw.len,
             .part = part_of(run.id),
         };
-        size_t at = s->names.len, unknown = s->unknown_count;
-        if (fold_run_name(&run, &s->names))
-            set_name(w, staged, (struct str){s->names.at + at, s->names.len - at});
-        if (s->unknown_count == unknown)
-            s->names.len = at; /* only those that have to be sent are kept */
+        staged->name = pg_aside_name(w->aside, &run, &staged->unknown);
     }
     return 0;
 }
 
-static void name_them(struct pg_write *w);
-static void cover_them(struct pg_write *w);
 static void look_up(struct stage *s);
 
 /* Is the writer still in the session in which it staged? */
@@ -427,10 +362,23 @@ static int begin_session(struct writer *writer, struct err *err)
         return err_set(err, ERR_UNAVAILABLE,
                        "the connection was lost, and what was staged with it: roll it back first");
     writer->session = pg_pool_session(writer->pool);
-    intern_clear(&w->names);
-    w->span_count = 0;
-    pg_pool_drop(w->aside);
+    pg_aside_forget(w->aside);
     return 0;
+}
+
+/* Names have their numbers now, and all parts are there. */
+static void learned(struct pg_learn *learn)
+{
+    struct stage *s = op_owner(learn, struct stage, learn);
+    if (learn->err.code) {
+        struct err err = learn->err;
+        stage_end(s, &err);
+        return;
+    }
+    for (size_t i = 0; i < s->count; i++)
+        if (s->runs[i].unknown)
+            s->runs[i].name = pg_aside_number(s->writer->write->aside, s->runs[i].unknown);
+    look_up(s);
 }
 
 static void take_in(struct pg_write *w)
@@ -438,10 +386,7 @@ static void take_in(struct pg_write *w)
     struct stage *s = &w->stage;
     struct err err = {0};
     (void)begin_session(s->writer, &err); /* the code is in it */
-    if (w->names_session != pg_pool_session(w->aside) || w->names.count > INTERNED_MAX ||
-        w->names.bytes > INTERNED_BYTES_MAX)
-        intern_clear(&w->names);
-    s->names_session = w->names.count > 0 ? w->names_session : 0;
+    pg_aside_begin(w->aside);
     for (uint32_t i = 0; i < s->asked->count && !err.code; i++)
         (void)decode(w, i, &err);
     if (err.code) {
@@ -449,7 +394,8 @@ static void take_in(struct pg_write *w)
         return;
     }
     sort(s);
-    name_them(w);
+    s->learn = (struct pg_learn){.parts = s->parts, .part_count = s->part_count, .done = learned};
+    pg_aside_learn(w->aside, &s->learn);
 }
 
 static void send_nothing(struct pg_call *call, struct pg_conn *conn)
@@ -481,7 +427,8 @@ void pg_write_stage(struct pg_write *w, struct index_stage *asked)
     s->runs = calloc(total + 1, sizeof *s->runs);
     s->sorted = calloc(total + 1, sizeof *s->sorted);
     s->slots = calloc(total + 1, sizeof *s->slots);
-    if (!s->runs || !s->sorted || !s->slots)
+    s->parts = calloc(total + 1, sizeof *s->parts);
+    if (!s->runs || !s->sorted || !s->slots || !s->parts)
         abort();
     if (s->writer->failed) {
         struct err err;
@@ -492,173 +439,6 @@ void pg_write_stage(struct pg_write *w, struct index_stage *asked)
     } else {
         ask(s->writer, send_nothing, NULL, connected);
     }
-}
-
-/* --- stage: names and partitions ------------------------------------------------------------ */
-
-static void ask_aside(struct pg_write *w, void (*send)(struct pg_call *, struct pg_conn *),
-                      void (*answer)(struct pg_call *, unsigned, PGresult *),
-                      void (*done)(struct pg_call *))
-{
-    struct stage *s = &w->stage;
-    s->aside = (struct pg_call){
-        .send = send,
-        .answer = answer,
-        .done = done,
-        .deadline_us = in_ms(w->config.commit_ms),
-    };
-    bool taken = pg_pool_ask(w->aside, &s->aside);
-    assert(taken); /* one stage at a time */
-    (void)taken;
-}
-
-static struct pg_write *write_of_aside(struct pg_call *call)
-{
-    return op_owner(call, struct pg_write, stage.aside);
-}
-
-static void send_names(struct pg_call *call, struct pg_conn *conn)
-{
-    struct stage *s = &write_of_aside(call)->stage;
-    struct pg_args args = {0};
-    pg_begin_array(&args, PG_BYTEA, s->unknown_count);
-    for (size_t i = 0; i < s->unknown_count; i++)
-        pg_put_bytes(&args,
-                     (struct str){s->names.at + s->unknown_names[i].at, s->unknown_names[i].len});
-    pg_end_array(&args);
-    pg_send(conn, &aside_statements[ADD_NAMES], &args);
-    pg_send(conn, &aside_statements[GET_NAMES], &args);
-    pg_args_free(&args);
-}
-
-static void take_names(struct pg_call *call, unsigned nth, PGresult *result)
-{
-    struct pg_write *w = write_of_aside(call);
-    struct stage *s = &w->stage;
-    const struct libpq *pq = pq_of(w);
-    for (int row = 0; nth == 1 && row < pq->PQntuples(result); row++) {
-        uint64_t n = pg_long(pq, result, row, 0);
-        if (n >= 1 && n <= s->unknown_count)
-            s->unknown_names[n - 1].number = pg_long(pq, result, row, 1);
-    }
-}
-
-static void named(struct pg_call *call)
-{
-    struct pg_write *w = write_of_aside(call);
-    struct stage *s = &w->stage;
-    struct err err = call->err;
-    if (!err.code && s->names_session && s->names_session != pg_pool_session(w->aside))
-        err_set(&err, ERR_UNAVAILABLE, "PostgreSQL: the connection was made anew meanwhile");
-    for (size_t i = 0; i < s->unknown_count && !err.code; i++) {
-        const struct unknown_name *name = &s->unknown_names[i];
-        struct str folded = {s->names.at + name->at, name->len};
-        if (name->number)
-            intern_put(&w->names, hash_bytes(w->seed, folded.at, folded.len), folded, name->number);
-        else
-            err_set(&err, ERR_CORRUPT, "PostgreSQL: a name that was added is not there");
-    }
-    if (err.code) {
-        stage_end(s, &err);
-        return;
-    }
-    w->names_session = pg_pool_session(w->aside);
-    for (size_t i = 0; i < s->count; i++)
-        if (s->runs[i].unknown)
-            s->runs[i].name = s->unknown_names[s->runs[i].unknown - 1].number;
-    cover_them(w);
-}
-
-static void name_them(struct pg_write *w)
-{
-    if (w->stage.unknown_count > 0)
-        ask_aside(w, send_names, take_names, named);
-    else
-        cover_them(w);
-}
-
-static bool is_covered(const struct pg_write *w, int32_t part)
-{
-    size_t low = 0, high = w->span_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (w->spans[middle].high <= part)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < w->span_count && w->spans[low].low <= part;
-}
-
-/* The days of the group that may have no partition, each once. */
-static size_t uncovered(struct pg_write *w, struct pg_args *args)
-{
-    struct stage *s = &w->stage;
-    size_t count = 0;
-    for (int pass = 0; pass < (args ? 2 : 1); pass++) {
-        if (pass == 1)
-            pg_begin_array(args, PG_INT, count);
-        for (size_t i = 0; i < s->count; i++) {
-            int32_t part = s->runs[s->sorted[i]].part;
-            if ((i > 0 && part == s->runs[s->sorted[i - 1]].part) || is_covered(w, part))
-                continue;
-            if (pass == 1)
-                pg_put_int(args, part);
-            else
-                count++;
-        }
-    }
-    if (args)
-        pg_end_array(args);
-    return count;
-}
-
-static void send_cover(struct pg_call *call, struct pg_conn *conn)
-{
-    struct pg_args args = {0};
-    (void)uncovered(write_of_aside(call), &args);
-    pg_send(conn, &aside_statements[COVER], &args);
-    pg_args_free(&args);
-}
-
-static int by_low(const void *a, const void *b)
-{
-    const struct span *x = a, *y = b;
-    return (x->low > y->low) - (x->low < y->low);
-}
-
-static void take_cover(struct pg_call *call, unsigned nth, PGresult *result)
-{
-    struct pg_write *w = write_of_aside(call);
-    const struct libpq *pq = pq_of(w);
-    (void)nth;
-    free(w->spans);
-    w->span_count = (size_t)pq->PQntuples(result);
-    w->spans = calloc(w->span_count + 1, sizeof *w->spans);
-    if (!w->spans)
-        abort();
-    for (size_t i = 0; i < w->span_count; i++)
-        w->spans[i] = (struct span){pg_int(pq, result, (int)i, 0), pg_int(pq, result, (int)i, 1)};
-    qsort(w->spans, w->span_count, sizeof *w->spans, by_low);
-}
-
-static void covered(struct pg_call *call)
-{
-    struct stage *s = &write_of_aside(call)->stage;
-    if (call->err.code) {
-        struct err err = call->err;
-        stage_end(s, &err);
-        return;
-    }
-    look_up(s);
-}
-
-static void cover_them(struct pg_write *w)
-{
-    if (uncovered(w, NULL) > 0)
-        ask_aside(w, send_cover, take_cover, covered);
-    else
-        look_up(&w->stage);
 }
 
 /* --- stage: what is there, and what becomes of each batch -------------------------------------- */
@@ -1023,7 +803,7 @@ static void refused(struct writer *writer)
     } else if (said(writer, "23505")) {
         err_set(&err, ERR_CONFLICT, "another node stored one of these runs meanwhile");
     } else if (said(writer, "23514")) { /* a partition went: it is made again */
-        writer->write->span_count = 0;
+        pg_aside_forget_parts(writer->write->aside);
         err.code = ERR_CONFLICT;
     } else if (said(writer, "23502")) {
         err_set(&err, ERR_CONFLICT, "the container was given up meanwhile");
