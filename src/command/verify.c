@@ -97,17 +97,16 @@ static void compare(struct verify *verify, const struct uuid *id, struct place p
 {
     const struct place at = row->place;
     bool elsewhere = at.container != place.container || at.ordinal != place.ordinal;
+    bool behind = at.container > place.container ||
+                  (at.container == place.container && at.ordinal > place.ordinal);
     if (!row->found && verify->app->index->shared)
         verify->behind++; /* it was put, and never acknowledged */
     else if (!row->found)
         report_run(verify, place, id, "the index does not know this run: `rundlet reindex`");
-    else if (elsewhere && store_has_orphans(verify->store))
-        verify->copies++; /* that is where it was acknowledged, after this try or before */
-    else if (at.container > place.container ||
-             (at.container == place.container && at.ordinal > place.ordinal))
+    else if (behind && !store_has_orphans(verify->store))
         report_run(verify, place, id, "the index finds this run elsewhere: `rundlet reindex`");
     else if (elsewhere)
-        verify->copies++; /* it was sent before, and that is where it is read */
+        verify->copies++; /* it was sent before, or this try failed: that is where it is read */
 }
 
 /* Runs [from, from + count) of a record. */
