@@ -60,6 +60,18 @@ describe('PostgreSQL', () => {
             () => d.postgres.pass(),
         ));
 
+    // A proxy asks once a second; it is not kept for as long as a read would be.
+    it('hangs: /ready does not wait for its deadline', async () => {
+        assert.equal((await d.node.get('/ready')).status, 200);
+        await d.postgres.hang();
+        const answer = await d.node.get('/ready');
+        assert.equal(answer.status, 503);
+        assert.match(answer.text, /the index did not answer within 2 s/);
+        await d.postgres.pass();
+        await ledger.back();
+        await ledger.verify();
+    });
+
     it('a read while it is away is an error, never "not found" and never empty', async () => {
         const batch = ledger.makeBatch();
         assert.equal((await ledger.post(d.node, batch)).status, 201);
