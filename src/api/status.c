@@ -71,14 +71,6 @@ static void add_reason(struct text *reasons, const char *reason)
 
 static void probed(struct op *op);
 
-static void looked(struct op *op)
-{
-    struct readiness *r = op_owner(op, struct readiness, find.op);
-    r->index_looked = true;
-    r->probe.op = (struct op){.loop = op->loop, .done = probed};
-    store_probe(r->api->serve.store, &r->probe);
-}
-
 static void waited(void *context)
 {
     struct readiness *r = context;
@@ -100,12 +92,37 @@ static void readiness_free(struct readiness *r)
     free(r);
 }
 
+/* It was answered, or the client left: late answers touch nothing but this, since the
+ * server may be closing. */
+static void nobody_waits(struct readiness *r)
+{
+    struct http_request *request = r->request;
+    readiness_free(r);
+    if (request)
+        http_release(request);
+}
+
+static void looked(struct op *op)
+{
+    struct readiness *r = op_owner(op, struct readiness, find.op);
+    if (!r->request || r->gone) {
+        nobody_waits(r);
+        return;
+    }
+    r->index_looked = true;
+    r->probe.op = (struct op){.loop = op->loop, .done = probed};
+    store_probe(r->api->serve.store, &r->probe);
+}
+
 static void probed(struct op *op)
 {
     struct readiness *r = op_owner(op, struct readiness, probe.op);
+    if (!r->request || r->gone) {
+        nobody_waits(r);
+        return;
+    }
     struct http_request *request = r->request;
     struct api *api = r->api;
-    bool gone = r->gone;
     struct text reasons = {0}, text = {0};
     if (r->find.op.err.code)
         add_reason(&reasons, "the index cannot be read");
@@ -140,12 +157,6 @@ static void probed(struct op *op)
     if (atomic_load(&api->draining))
         add_reason(&reasons, "the server is shutting down");
     readiness_free(r);
-    if (!request || gone) {
-        text_free(&reasons);
-        if (request)
-            http_release(request);
-        return;
-    }
     *http_slot(request) = NULL;
     if (reasons.len) {
         reply_not_ready(request, &reasons);
@@ -181,7 +192,7 @@ static void ready_gone(struct http_request *request)
 {
     struct readiness *r = *http_slot(request);
     if (r)
-        r->gone = true; /* looked() will release */
+        r->gone = true; /* nobody_waits() will release */
     else
         http_release(request);
 }

@@ -19,6 +19,7 @@
 #include "command/talk.h"
 #include "config.h"
 #include "index/index.h"
+#include "loop/loop.h"
 #include "store/containers.h"
 #include "store/store.h"
 #include "wire/rfc3339.h"
@@ -121,13 +122,13 @@ static int print_some(struct export *export, const struct record *record, struct
         as_sent_print(&export->to, &runs[i]);
     if (n > 0 && export->app) {
         struct index_find find = {
-            .op = {.loop = local_loop(export->app), .done = local_done},
+            .op = {.loop = local_loop(export->app), .done = loop_wake},
             .ids = ids,
             .count = n,
             .arena = arena,
         };
         export->app->index->ops->find(export->app->index, &find);
-        r = local_wait(&find.op, err);
+        r = loop_wait(&find.op, err);
         for (size_t i = 0; i < n && !r; i++) {
             const struct index_row *row = &find.rows[i];
             bool unknown = !row->found && !export->app->index->shared; /* else it is no run */

@@ -8,6 +8,7 @@
 #include "command/local.h"
 #include "command/talk.h"
 #include "config.h"
+#include "loop/loop.h"
 #include "run/render.h"
 #include "serve/encode.h"
 #include "serve/get.h"
@@ -80,12 +81,12 @@ int command_get(const struct config *config, const struct command_args *args)
         talk("%s", err.text);
         goto out;
     }
-    get.op = (struct op){.loop = local_loop(app), .done = local_done};
+    get.op = (struct op){.loop = local_loop(app), .done = loop_wake};
     get.serve = &app->serve;
     get.coding = CODING_IDENTITY;
     get.arena = arena;
     serve_get(&get);
-    int r = local_wait(&get.op, &err);
+    int r = loop_wait(&get.op, &err);
     if (r == ERR_NOT_FOUND) {
         char where[256];
         config_show_place(config_is_url(config->objects) ? config->objects : config->data, where,

@@ -70,18 +70,3 @@ struct loop *local_loop(const struct app *app)
 {
     return app->loops[0];
 }
-
-void local_done(struct op *op)
-{
-    loop_stop(op->loop);
-}
-
-int local_wait(struct op *op, struct err *err)
-{
-    int r = loop_run(op->loop, err);
-    if (!r && op->err.code) {
-        *err = op->err;
-        r = (int)op->err.code;
-    }
-    return r;
-}

@@ -29,8 +29,5 @@ int local_store(const struct config *config, struct app **app, struct store **st
 /* ERR_INVALID, and what to do instead, when the runs are not in DATA. */
 int local_only(const struct config *config, const char *command, struct err *err);
 
+/* To ask on; what is asked is waited for with loop_wait(). */
 struct loop *local_loop(const struct app *app);
-
-/* An operation for local_wait(): (struct op){.loop = local_loop(app), .done = local_done}. */
-void local_done(struct op *op);
-int local_wait(struct op *op, struct err *err); /* what became of it */

@@ -12,6 +12,7 @@
 #include "command/talk.h"
 #include "config.h"
 #include "index/index.h"
+#include "loop/loop.h"
 #include "run/query.h"
 #include "run/render.h"
 #include "store/store.h"
@@ -93,13 +94,13 @@ static int print_step(struct search *search, const struct index_row *rows, size_
     for (size_t i = 0; i < count; i++)
         places[i] = rows[i].place;
     struct store_read read = {
-        .op = {.loop = local_loop(search->app), .done = local_done},
+        .op = {.loop = local_loop(search->app), .done = loop_wake},
         .places = places,
         .count = count,
         .arena = arena,
     };
     store_read(search->app->store, &read);
-    int r = local_wait(&read.op, err);
+    int r = loop_wait(&read.op, err);
     for (size_t i = 0; i < count && !r; i++) {
         struct splice splice = {.arena = arena};
         render_run(&splice, &read.runs[i], SHOW_ALL);
@@ -118,12 +119,12 @@ static int print_page(struct search *search, struct err *err)
     if (!search->all && search->left < query->limit)
         query->limit = search->left;
     struct index_search found = {
-        .op = {.loop = local_loop(search->app), .done = local_done},
+        .op = {.loop = local_loop(search->app), .done = loop_wake},
         .query = query,
         .arena = arena,
     };
     search->app->index->ops->search(search->app->index, &found);
-    int r = local_wait(&found.op, err);
+    int r = loop_wait(&found.op, err);
     for (size_t at = 0; !r && at < found.count && !search->out.sys;) {
         uint64_t size = 0;
         size_t n = 0;

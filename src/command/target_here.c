@@ -7,6 +7,7 @@
 #include "command/target.h"
 #include "config.h"
 #include "ingest/commit.h"
+#include "loop/loop.h"
 #include "run/batch.h"
 
 struct here {
@@ -71,11 +72,11 @@ static int store(struct here *here, const struct batch *batch, struct target_sen
                  struct refusal *refusal, struct err *err)
 {
     struct commit_batch commit = {
-        .op = {.loop = local_loop(here->app), .done = local_done},
+        .op = {.loop = local_loop(here->app), .done = loop_wake},
         .record = batch_record(batch),
     };
     commit_submit(here->app->commit, &commit);
-    int r = local_wait(&commit.op, err);
+    int r = loop_wait(&commit.op, err);
     if (r)
         return r;
     if (commit.verdict == INDEX_CONFLICT) {

@@ -20,6 +20,7 @@
 #include "command/talk.h"
 #include "config.h"
 #include "index/index.h"
+#include "loop/loop.h"
 #include "store/containers.h"
 #include "store/pack_file.h"
 #include "store/store.h"
@@ -81,13 +82,13 @@ static int find(struct verify *verify, const struct uuid *ids, size_t count, str
                 struct index_row **rows, struct err *err)
 {
     struct index_find find = {
-        .op = {.loop = local_loop(verify->app), .done = local_done},
+        .op = {.loop = local_loop(verify->app), .done = loop_wake},
         .ids = ids,
         .count = count,
         .arena = arena,
     };
     verify->app->index->ops->find(verify->app->index, &find);
-    int r = local_wait(&find.op, err);
+    int r = loop_wait(&find.op, err);
     *rows = find.rows;
     return r;
 }
@@ -163,9 +164,9 @@ static int visit(void *context, const struct record *record, struct place first,
 
 static int read_mark(struct verify *verify, struct err *err)
 {
-    struct index_mark mark = {.op = {.loop = local_loop(verify->app), .done = local_done}};
+    struct index_mark mark = {.op = {.loop = local_loop(verify->app), .done = loop_wake}};
     verify->app->index->ops->mark(verify->app->index, &mark);
-    int r = local_wait(&mark.op, err);
+    int r = loop_wait(&mark.op, err);
     /* One that nodes share follows nothing. */
     verify->mark = verify->app->index->shared ? UINT64_MAX : mark.sequence;
     return r;

@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/text.h"
+#include "index/alone.h"
 #include "index/fold.h"
 #include "index/index.h"
 
@@ -236,46 +237,6 @@ static void search(struct index *index, struct index_search *search)
     op_finish(&search->op);
 }
 
-/* Nobody else writes it. */
-static void follow(struct index *index, struct index_follow *follow)
-{
-    (void)index;
-    follow->commits = 0;
-    op_finish(&follow->op);
-}
-
-/* All that the log has is in it, or will be. */
-static void known(struct index *index, struct index_known *known)
-{
-    (void)index;
-    for (size_t i = 0; i < known->count; i++)
-        known->known[i] = true;
-    for (size_t i = 0; i < known->count && known->condemned; i++)
-        known->condemned[i] = false;
-    op_finish(&known->op);
-}
-
-static void condemn(struct index *index, struct index_condemn *condemn)
-{
-    (void)index;
-    condemn->live = true;
-    op_finish(&condemn->op);
-}
-
-static void containers(struct index *index, struct index_containers *containers)
-{
-    (void)index;
-    containers->count = 0;
-    op_finish(&containers->op);
-}
-
-static void lose(struct index *index, struct index_lose *lose)
-{
-    (void)index;
-    lose->runs = 0;
-    op_finish(&lose->op);
-}
-
 static uint64_t runs(struct index *index)
 {
     struct memory *m = memory_of(index);
@@ -307,11 +268,11 @@ static const struct index_ops memory_ops = {
     .durable = durable,
     .find = find,
     .search = search,
-    .follow = follow,
-    .known = known,
-    .condemn = condemn,
-    .containers = containers,
-    .lose = lose,
+    .follow = index_alone_follow,
+    .known = index_alone_known,
+    .condemn = index_alone_condemn,
+    .containers = index_alone_containers,
+    .lose = index_alone_lose,
     .runs = runs,
     .close = close_memory,
 };

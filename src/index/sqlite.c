@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/metric.h"
+#include "index/alone.h"
 #include "index/index.h"
 #include "index/sqlite_keys.h"
 #include "index/sqlite_read.h"
@@ -171,46 +172,6 @@ static void search(struct index *index, struct index_search *search)
     submit(sqlite_of(index), read);
 }
 
-/* Nobody else writes it. */
-static void follow(struct index *index, struct index_follow *follow)
-{
-    (void)index;
-    follow->commits = 0;
-    op_finish(&follow->op);
-}
-
-/* All that the log has is in it, or will be. */
-static void known(struct index *index, struct index_known *known)
-{
-    (void)index;
-    for (size_t i = 0; i < known->count; i++)
-        known->known[i] = true;
-    for (size_t i = 0; i < known->count && known->condemned; i++)
-        known->condemned[i] = false;
-    op_finish(&known->op);
-}
-
-static void condemn(struct index *index, struct index_condemn *condemn)
-{
-    (void)index;
-    condemn->live = true;
-    op_finish(&condemn->op);
-}
-
-static void containers(struct index *index, struct index_containers *containers)
-{
-    (void)index;
-    containers->count = 0;
-    op_finish(&containers->op);
-}
-
-static void lose(struct index *index, struct index_lose *lose)
-{
-    (void)index;
-    lose->runs = 0;
-    op_finish(&lose->op);
-}
-
 static uint64_t runs(struct index *index)
 {
     return writer_runs(sqlite_of(index)->writer);
@@ -242,11 +203,11 @@ static const struct index_ops sqlite_ops = {
     .durable = durable,
     .find = find,
     .search = search,
-    .follow = follow,
-    .known = known,
-    .condemn = condemn,
-    .containers = containers,
-    .lose = lose,
+    .follow = index_alone_follow,
+    .known = index_alone_known,
+    .condemn = index_alone_condemn,
+    .containers = index_alone_containers,
+    .lose = index_alone_lose,
     .runs = runs,
     .close = close_sqlite,
 };

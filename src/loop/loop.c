@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "base/log.h"
 #include "loop/op.h"
 
 struct loop {
@@ -98,6 +99,21 @@ void loop_close(struct loop *loop)
     assert(r == 0);
     (void)r;
     free(loop);
+}
+
+void loop_wake(struct op *op)
+{
+    loop_stop(op->loop);
+}
+
+int loop_wait(const struct op *op, struct err *err)
+{
+    struct err bad = {0};
+    if (loop_run(op->loop, &bad)) /* the answer may still come, to what is on our stack */
+        fatal("wait for an answer: %s", bad.text);
+    if (op->err.code && err)
+        *err = op->err;
+    return (int)op->err.code;
 }
 
 unsigned loop_index(const struct loop *loop)

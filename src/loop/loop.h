@@ -14,6 +14,7 @@
 #include "base/err.h"
 
 struct loop;
+struct op;
 struct uv_loop_s;
 
 /* `index` in 0..loops-1; back ends use it to find their per-loop client. */
@@ -25,6 +26,11 @@ int loop_run(struct loop *loop,
 int loop_start(struct loop *loop, struct err *err); /* the same on a thread of its own */
 void loop_join(struct loop *loop);                  /* wait for that thread */
 void loop_stop(struct loop *loop); /* from any thread; what is in the mailbox still runs */
+
+/* For who may block, and turns a loop that nobody else does: an operation whose `done`
+ * is loop_wake() is waited for here.  What became of it; `err` may be NULL. */
+void loop_wake(struct op *op);
+int loop_wait(const struct op *op, struct err *err);
 
 unsigned loop_index(const struct loop *loop);
 bool loop_here(const struct loop *loop); /* is this the loop's own thread? */

@@ -43,27 +43,11 @@ void object_desk_close(struct object_desk *desk)
     free(desk);
 }
 
-static void answered(struct op *op)
-{
-    loop_stop(op->loop);
-}
-
-/* Turn the loop until what was asked for is answered. */
-static int wait_for(struct object_desk *desk, const struct op *op, struct err *err)
-{
-    int r = loop_run(desk->loop, err);
-    if (r) /* the answer may still come, to what lives on our stack */
-        fatal("wait for an answer of the bucket: %s", err ? err->text : "the loop failed");
-    if (op->err.code && err)
-        *err = op->err;
-    return (int)op->err.code;
-}
-
 static int get(struct object_desk *desk, struct object_get *get, struct err *err)
 {
-    get->op = (struct op){.loop = desk->loop, .done = answered};
+    get->op = (struct op){.loop = desk->loop, .done = loop_wake};
     desk->objects->ops->get(desk->objects, get);
-    return wait_for(desk, &get->op, err);
+    return loop_wait(&get->op, err);
 }
 
 int object_desk_get(struct object_desk *desk, struct str name, size_t most, struct buf **result,
@@ -96,33 +80,33 @@ int object_desk_put(struct object_desk *desk, struct str name, struct str bytes,
     assert(bytes.len <= sizeof room);
     memcpy(room, bytes.at, bytes.len);
     const struct iovec part = {room, bytes.len};
-    struct object_put put = {.op = {.loop = desk->loop, .done = answered},
+    struct object_put put = {.op = {.loop = desk->loop, .done = loop_wake},
                              .name = name,
                              .parts = &part,
                              .part_count = 1};
     desk->objects->ops->put(desk->objects, &put);
-    return wait_for(desk, &put.op, err);
+    return loop_wait(&put.op, err);
 }
 
 int object_desk_remove(struct object_desk *desk, struct str name, struct err *err)
 {
-    struct object_remove remove = {.op = {.loop = desk->loop, .done = answered}, .name = name};
+    struct object_remove remove = {.op = {.loop = desk->loop, .done = loop_wake}, .name = name};
     desk->objects->ops->remove(desk->objects, &remove);
-    return wait_for(desk, &remove.op, err);
+    return loop_wait(&remove.op, err);
 }
 
 int object_desk_list(struct object_desk *desk, struct str prefix, struct str after, size_t limit,
                      struct arena *arena, struct str **names, size_t *count, struct err *err)
 {
     struct object_list list = {
-        .op = {.loop = desk->loop, .done = answered},
+        .op = {.loop = desk->loop, .done = loop_wake},
         .prefix = prefix,
         .after = after,
         .limit = limit,
         .arena = arena,
     };
     desk->objects->ops->list(desk->objects, &list);
-    int r = wait_for(desk, &list.op, err);
+    int r = loop_wait(&list.op, err);
     if (!r) {
         *names = list.names;
         *count = list.count;

@@ -12,27 +12,12 @@
 
 enum { PAGE = 1000 };
 
-static void arrived(struct op *op)
-{
-    loop_stop(op->loop);
-}
-
-/* Turn our loop until the operation is done; every one ends. */
-static int wait_for(struct gc *gc, const struct op *op, struct err *err)
-{
-    int r = loop_run(gc->loop, err);
-    if (!r && op->err.code) {
-        *err = op->err;
-        r = (int)op->err.code;
-    }
-    return r;
-}
-
 static int remove_orphan(struct gc *gc, uint64_t number, struct err *err)
 {
-    struct index_condemn condemn = {.op = {.loop = gc->loop, .done = arrived}, .container = number};
+    struct index_condemn condemn = {.op = {.loop = gc->loop, .done = loop_wake},
+                                    .container = number};
     gc->index->ops->condemn(gc->index, &condemn);
-    int r = wait_for(gc, &condemn.op, err);
+    int r = loop_wait(&condemn.op, err);
     if (r || condemn.live)
         return r;
     r = store_remove(gc->store, number, err);
@@ -71,13 +56,13 @@ static int page(struct gc *gc, const uint64_t *numbers, size_t count, uint64_t o
 {
     bool known[PAGE];
     struct index_known ask = {
-        .op = {.loop = gc->loop, .done = arrived},
+        .op = {.loop = gc->loop, .done = loop_wake},
         .containers = numbers,
         .count = count,
         .known = known,
     };
     gc->index->ops->known(gc->index, &ask);
-    int r = wait_for(gc, &ask.op, err);
+    int r = loop_wait(&ask.op, err);
     for (size_t i = 0; i < count && !r; i++) {
         gc->objects++;
         if (known[i])

@@ -9,27 +9,12 @@
 
 enum { PAGE = 1000 };
 
-static void arrived(struct op *op)
-{
-    loop_stop(op->loop);
-}
-
-/* Turn our loop until the operation is done; every one ends. */
-static int wait_for(struct lost *lost, const struct op *op, struct err *err)
-{
-    int r = loop_run(lost->loop, err);
-    if (!r && op->err.code) {
-        *err = op->err;
-        r = (int)op->err.code;
-    }
-    return r;
-}
-
 static int take_out(struct lost *lost, uint64_t container, struct err *err)
 {
-    struct index_lose lose = {.op = {.loop = lost->loop, .done = arrived}, .container = container};
+    struct index_lose lose = {.op = {.loop = lost->loop, .done = loop_wake},
+                              .container = container};
     lost->index->ops->lose(lost->index, &lose);
-    int r = wait_for(lost, &lose.op, err);
+    int r = loop_wait(&lose.op, err);
     lost->runs += r ? 0 : lose.runs;
     return r;
 }
@@ -87,9 +72,9 @@ static int sweep(struct lost *lost, bool look_only, uint64_t gone_max, struct er
     do {
         if (!goes_on(lost))
             return stop(lost, err);
-        ask.op = (struct op){.loop = lost->loop, .done = arrived};
+        ask.op = (struct op){.loop = lost->loop, .done = loop_wake};
         lost->index->ops->containers(lost->index, &ask);
-        r = wait_for(lost, &ask.op, err);
+        r = loop_wait(&ask.op, err);
         if (!r && ask.count > 0) {
             r = page(lost, numbers, ask.count, look_only, gone_max, err);
             ask.after = numbers[ask.count - 1];

@@ -55,20 +55,6 @@ static bool sleep_until(struct upkeep *upkeep, int64_t mono_us)
     return !stop;
 }
 
-static void arrived(struct op *op)
-{
-    loop_stop(op->loop);
-}
-
-/* Turn our loop until the operation is done; every one ends. */
-static enum err_code wait_for(struct upkeep *upkeep, struct op *op)
-{
-    struct err err = {0};
-    if (loop_run(upkeep->loop, &err))
-        fatal("upkeep: %s", err.text);
-    return op->err.code;
-}
-
 static void rest_here(struct op *op)
 {
     struct hop *hop = op_owner(op, struct hop, op);
@@ -86,10 +72,10 @@ static bool rest_if_idle(struct upkeep *upkeep)
     struct hop hop = {
         .op = {.loop = upkeep->config.writer, .done = rest_here},
         .store = upkeep->config.store,
-        .rest = {.op = {.loop = upkeep->loop, .done = arrived}, .before_us = before_us},
+        .rest = {.op = {.loop = upkeep->loop, .done = loop_wake}, .before_us = before_us},
     };
     op_finish(&hop.op);
-    enum err_code code = wait_for(upkeep, &hop.rest.op);
+    int code = loop_wait(&hop.rest.op, NULL);
     if (!code || code == ERR_BUSY || code == ERR_NOT_FOUND)
         return true;
     log_event(LOG_WARN, "segment_not_finished", LOG_C("reason", hop.rest.op.err.text));
@@ -142,9 +128,9 @@ static bool drop_left(struct upkeep *upkeep)
     struct store *store = upkeep->config.store;
     if (!store_left(store))
         return true;
-    struct index_durable durable = {.op = {.loop = upkeep->loop, .done = arrived}};
+    struct index_durable durable = {.op = {.loop = upkeep->loop, .done = loop_wake}};
     upkeep->config.index->ops->durable(upkeep->config.index, &durable);
-    if (wait_for(upkeep, &durable.op)) {
+    if (loop_wait(&durable.op, NULL)) {
         log_event(LOG_WARN, "index_not_synced", LOG_C("reason", durable.op.err.text));
         return false;
     }
@@ -225,10 +211,10 @@ static void look_for_rows(struct upkeep *upkeep)
     struct err err = {0};
     uint64_t number;
     struct index_containers ask = {
-        .op = {.loop = upkeep->loop, .done = arrived}, .numbers = &number, .max = 1};
+        .op = {.loop = upkeep->loop, .done = loop_wake}, .numbers = &number, .max = 1};
     bool found = false;
     upkeep->config.index->ops->containers(upkeep->config.index, &ask);
-    if (wait_for(upkeep, &ask.op) || ask.count > 0 || find_object(upkeep, &found, &err))
+    if (loop_wait(&ask.op, NULL) || ask.count > 0 || find_object(upkeep, &found, &err))
         return; /* what cannot be reached is told of by whoever needs it */
     if (found)
         log_event(LOG_WARN, "index_lacks_the_bucket",
