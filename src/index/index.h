@@ -4,7 +4,8 @@
  * need not be durable on its own, only consistent: a row is visible exactly
  * when its commit is, with all rows of its batch.
  *
- * Shape    one row per run
+ * Shape    one row per run, which says which of its stored layers hold what
+ *          (run/merge.h); and the entities (run/entity.h)
  * An index of one process (SQLite, memory) is behind the log after a crash and
  * catches up.  A shared one (PostgreSQL) is written by any number of nodes, each
  * commit whole and durable by itself; it is behind nothing.
@@ -27,6 +28,8 @@
 #include <stdint.h>
 
 #include "loop/op.h"
+#include "run/entity.h"
+#include "run/merge.h"
 #include "run/query.h"
 #include "run/record.h"
 #include "run/run.h"
@@ -36,18 +39,20 @@ struct index;
 struct loop;
 
 enum index_verdict {
-    INDEX_ADDED,     /* at least one run is new; its rows are staged */
-    INDEX_DUPLICATE, /* every run is there already, with equal bytes */
-    INDEX_CONFLICT /* a run is there, or earlier in this batch, with other bytes; none was staged */
+    INDEX_ADDED,     /* at least one entry is news; what it changes is staged */
+    INDEX_DUPLICATE, /* nothing is: every run, layer and attachment is there already, as it is */
+    INDEX_CONFLICT   /* nothing was staged: a whole run is there, or earlier in this batch, with
+                      * other bytes; or the name of an entity is taken, or it is not of the
+                      * version that record.expect says */
 };
 
 struct index_batch {
     const struct record *record; /* in: borrowed until commit or rollback is done */
     struct place first;          /* in: of the record's first run */
-    uint64_t sequence;           /* in: becomes the rows' version */
+    uint64_t sequence;           /* in: part of the layers' keys (run/merge.h) */
     enum index_verdict verdict;  /* out */
-    uint32_t added;              /* out: rows staged; the other runs were there already */
-    uint32_t conflict;           /* out: INDEX_CONFLICT: which run of the record */
+    uint32_t added;              /* out: entries that are news; the others were there already */
+    uint32_t conflict;           /* out: INDEX_CONFLICT: which entry of the record */
 };
 
 /* Judge batches in order, each atomically, for the next commit of `writer`.  A
@@ -135,19 +140,26 @@ struct index_lose {
     uint64_t runs; /* out: rows taken out */
 };
 
+/* What is known of a run.  One that was deleted, or whose project was, is not found. */
 struct index_row {
     bool found;
-    struct uuid id, trace;
-    int64_t start_us;
-    uint64_t version; /* sequence of the record that last touched it */
-    struct place place;
-    uint32_t size; /* bytes of the run's object */
+    struct uuid id, trace, parent, project;
+    struct str project_name; /* as text */
+    int64_t start_us, end_us;
+    enum run_type type;
+    enum run_status status;
+    uint64_t version; /* grows with each change of the run */
+    const struct holder *holders;
+    unsigned holder_count;
+    uint64_t size;    /* bytes of all holders */
+    struct str facts; /* run/facts.h; at == NULL: not asked for, or none */
 };
 
 struct index_find {
     struct op op;
     const struct uuid *ids; /* in: borrowed until done */
     size_t count;
+    bool facts; /* in: are those wanted? */
     struct arena *arena;
     struct index_row *rows; /* out: `count`, in the order asked, `found` or not */
 };
@@ -163,6 +175,33 @@ struct index_search {
     bool more; /* out: there are rows after the last */
 };
 
+/* A page of what a run_query asks; with facts.  Where few runs match, the page may end
+ * before its limit is reached, but not before it has one: `next` is where to go on. */
+struct index_query {
+    struct op op;
+    const struct run_query *query; /* in: borrowed until done */
+    struct arena *arena;
+    struct index_row *rows; /* out: at most query->limit */
+    size_t count;
+    bool more;                /* out: there may be others */
+    struct query_cursor next; /* out: of them */
+};
+
+/* Entities of a kind, newest first (made_us, then id, both descending).  Of runs that were
+ * deleted, and of projects and datasets that were, the entities are not there either. */
+struct index_entities {
+    struct op op;
+    enum entity_kind kind;
+    /* In: which; conditions are and-ed. */
+    const struct uuid *ids, *parents; /* NULL: any */
+    size_t id_count, parent_count;
+    struct str name, name_contains; /* the whole name; a part of it in any case; at == NULL: any */
+    uint32_t limit, offset;
+    struct arena *arena;
+    struct entity *entities; /* out */
+    size_t count;
+};
+
 struct index_ops {
     const char *name; /* "sqlite", "postgres", "memory" */
     int (*attach)(struct index *index, struct loop *loop, struct err *err);
@@ -173,6 +212,8 @@ struct index_ops {
     void (*durable)(struct index *index, struct index_durable *durable);
     void (*find)(struct index *index, struct index_find *find);
     void (*search)(struct index *index, struct index_search *search);
+    void (*query)(struct index *index, struct index_query *query);
+    void (*entities)(struct index *index, struct index_entities *entities);
     void (*follow)(struct index *index, struct index_follow *follow);
     void (*known)(struct index *index, struct index_known *known);
     void (*condemn)(struct index *index, struct index_condemn *condemn);

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "run/entity.h"
 
 enum {
     AT_ID = 0,
@@ -28,7 +29,8 @@ enum {
     AT_BODY_CRC = 96,
     AT_TYPE = 100,
     AT_STATUS = 101,
-    AT_FLAGS = 102, /* to AT_CRC: zero */
+    AT_KIND = 102,
+    AT_FLAGS = 103, /* to AT_CRC: zero */
     AT_CRC = 108
 };
 
@@ -52,8 +54,10 @@ void record_write_entry(char *entry, const struct run *run, uint32_t spans_at, u
     put_u32(entry + AT_SPANS_AT, spans_at);
     put_u32(entry + AT_PRESENT, run->present);
     put_u32(entry + AT_BODY_CRC, crc32c(0, run->raw.at, run->raw.len));
-    entry[AT_TYPE] = (char)run->type;
-    entry[AT_STATUS] = (char)run->status;
+    bool entity = run->kind == RUN_ENTITY;
+    entry[AT_TYPE] = (char)(entity ? run->entity : (unsigned)run->type);
+    entry[AT_STATUS] = (char)(entity ? 0 : run->status);
+    entry[AT_KIND] = (char)run->kind;
     memset(entry + AT_FLAGS, 0, AT_CRC - AT_FLAGS);
 
     uint32_t crc = crc32c(0, entry, AT_CRC);
@@ -91,14 +95,19 @@ struct run record_peek(const char *entry)
     struct run run = {
         .start_us = (int64_t)get_u64(entry + AT_START),
         .end_us = (int64_t)get_u64(entry + AT_END),
-        .type = (enum run_type)(unsigned char)entry[AT_TYPE],
-        .status = (enum run_status)(unsigned char)entry[AT_STATUS],
+        .kind = (enum run_kind)(unsigned char)entry[AT_KIND],
         .hash = {get_u64(entry + AT_HASH), get_u64(entry + AT_HASH + 8)},
         .present = get_u32(entry + AT_PRESENT),
     };
     memcpy(run.id.byte, entry + AT_ID, 16);
     memcpy(run.trace.byte, entry + AT_TRACE, 16);
     memcpy(run.parent.byte, entry + AT_PARENT, 16);
+    if (run.kind == RUN_ENTITY) {
+        run.entity = (unsigned char)entry[AT_TYPE];
+    } else {
+        run.type = (enum run_type)(unsigned char)entry[AT_TYPE];
+        run.status = (enum run_status)(unsigned char)entry[AT_STATUS];
+    }
     return run;
 }
 
@@ -132,8 +141,10 @@ static int decode(const char *entry, struct str spans, struct str raw, bool fres
         return r;
 
     unsigned type = (unsigned char)entry[AT_TYPE], status = (unsigned char)entry[AT_STATUS];
-    if (type >= RUN_TYPES || status > RUN_ERROR)
-        return err_set(err, ERR_CORRUPT, "entry: type %u, status %u", type, status);
+    unsigned kind = (unsigned char)entry[AT_KIND];
+    unsigned types = kind == RUN_ENTITY ? ENTITY_KINDS : RUN_TYPES;
+    if (kind >= RUN_KINDS || type >= types || status > RUN_ERROR)
+        return err_set(err, ERR_CORRUPT, "entry: kind %u, type %u, status %u", kind, type, status);
     for (int i = AT_FLAGS; i < AT_CRC; i++)
         if (entry[i])
             return err_set(err, ERR_CORRUPT, "entry: unknown flags");
@@ -219,7 +230,10 @@ struct record record_copy_some(const struct record *record, uint32_t from, uint3
     struct record_part *parts = arena_make(arena, struct record_part, count);
     for (uint32_t i = 0; i < count; i++)
         parts[i] = part_of(record, from + i);
-    const struct record some = {.count = count, .received_us = record->received_us, .parts = parts};
+    const struct record some = {.count = count,
+                                .received_us = record->received_us,
+                                .expect = RECORD_ANY,
+                                .parts = parts};
     return record_copy(&some, arena);
 }
 
@@ -235,6 +249,7 @@ static struct str copy(struct buf *buf, struct str s)
 struct record record_copy(const struct record *record, struct arena *arena)
 {
     struct record result = *record;
+    result.facts = NULL;
     struct buf *buf = buf_new(record_weight(record));
     if (!buf)
         abort();
@@ -290,5 +305,6 @@ struct record record_make(const struct run *runs, uint32_t count, int64_t receiv
                            .received_us = received_us,
                            .table = {buf->at, table_len},
                            .body = {buf->at + table_len, raw},
+                           .expect = RECORD_ANY,
                            .fresh = true};
 }

@@ -1,4 +1,4 @@
-/* record.h - a batch of runs in the form in which it is stored.
+/* record.h - a batch in the form in which it is stored: runs, layers of runs, entities.
  *
  * The same bytes serve the commit of a new batch, the replay of the log and
  * the reading of one run, so that what is indexed after a crash is what was
@@ -27,6 +27,8 @@
 
 struct arena;
 
+#define RECORD_ANY UINT64_MAX
+
 enum {
     RECORD_ENTRY = 112, /* bytes of one entry */
     RECORD_SPAN = 8,
@@ -47,6 +49,12 @@ struct record {
     struct str body;
     bool fresh;   /* written by this process and never stored: its checksums hold */
     bool new_ids; /* this process made all ids, just now: nobody has a run of them */
+    /* Of a fresh one: the facts (run/facts.h) of each run, taken out while it arrived; NULL:
+     * whoever needs them does that. */
+    const struct str *facts;
+    /* Of a fresh one with a single entity: the version of it that was read, which must be
+     * the one that is there; 0: none may be; RECORD_ANY: whatever is there. */
+    uint64_t expect;
     /* `count` of them, in input order, where the runs lie apart (in a pack);
      * table and body are empty then.  NULL: they do not. */
     const struct record_part *parts;

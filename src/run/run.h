@@ -1,8 +1,8 @@
 /* run.h - what a run is, wherever it travels.
  *
- * A run is the JSON object a client sent, kept as it was sent, and what we
- * know of it: its ids, its times, where each known field lies in it.  Pure: no
- * sockets, no files, no SQL.
+ * A run is what a client sent of it, kept as it was sent, and what we know of
+ * that: its ids, its times, where each known field lies.  It comes whole, or in
+ * layers.  Pure: no sockets, no files, no SQL.
  *
  * Memory   `raw` and `spans` are views; they live as long as what holds them
  * Sources  docs/design/segment-format.md, Entry
@@ -54,6 +54,17 @@ enum run_field {
     RUN_FIELDS
 };
 
+/* What an entry is.  The numbers are stored: append only. */
+enum run_kind {
+    RUN_WHOLE,      /* a run, sent at once */
+    RUN_POST,       /* what was known of a run when it began, ... */
+    RUN_PATCH,      /* ... and later: one of the layers that make a run (run/merge.h) */
+    RUN_ATTACHMENT, /* bytes that belong to a run: RUN_NAME is its name, RUN_RUN_TYPE its media
+                     * type, RUN_INPUTS the bytes, all three as they came */
+    RUN_ENTITY,     /* no run: the JSON of a project, a feedback, ... (run/entity.h) */
+    RUN_KINDS
+};
+
 /* end_us of a run that has not ended. */
 #define RUN_RUNNING INT64_MIN
 
@@ -63,10 +74,12 @@ struct run {
     int64_t start_us, end_us; /* microseconds since 1970 UTC */
     enum run_type type;
     enum run_status status;
+    enum run_kind kind;
+    uint8_t entity;    /* of RUN_ENTITY: enum entity_kind; `type` and `status` say nothing then */
     uint64_t hash[2];  /* XXH3-128 of the known fields as sent: low, high */
     uint32_t present;  /* bit f: the client sent field f */
     const char *spans; /* 8 bytes for each present field: offset, length in `raw`; little endian */
-    struct str raw;    /* the object as sent */
+    struct str raw;    /* the object as sent; of a multipart body all from its first part to its last */
 };
 
 /* "inputs", ... and back; RUN_FIELDS for a name nobody knows. */

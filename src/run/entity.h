@@ -1,0 +1,47 @@
+/* entity.h - what is kept beside runs: projects, feedback, what was deleted, ...
+ *
+ * An entity is a JSON object with an id.  It is stored as runs are, as an entry of a
+ * record, so it is as durable and comes back with a rebuild; the last entry of an id is
+ * what it is, and one without bytes says that it was removed.  Of its object an index
+ * knows what is in struct entity, all else is the API's.
+ *
+ * As a run (run/run.h): kind RUN_ENTITY; `entity`, id, parent; `trace` is its own id;
+ * start_us is when it was made; RUN_NAME spans its name (JSON), if it has one.
+ *
+ * Sources  docs/design/langsmith.md, The catalog
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "base/uuid.h"
+
+/* The numbers are stored: append only. */
+enum entity_kind {
+    ENTITY_PROJECT,    /* name: no two that are there have the same */
+    ENTITY_FEEDBACK,   /* parent: the run; name: its key */
+    ENTITY_SHARE,      /* id: the token; parent: the run */
+    ENTITY_TOKEN,      /* of feedback; parent: the run; name: its key */
+    ENTITY_DATASET,    /* name: likewise */
+    ENTITY_EXAMPLE,    /* parent: the dataset */
+    ENTITY_GONE_RUN,   /* the run of this id was deleted: it is hidden, whatever comes later */
+    ENTITY_GONE_TRACE, /* likewise all runs of the trace */
+    ENTITY_KINDS
+};
+
+struct entity {
+    enum entity_kind kind;
+    struct uuid id, parent;
+    struct str name; /* as text; at == NULL: none */
+    int64_t made_us;
+    uint64_t version; /* sequence of the record that last said it */
+    struct str json;  /* the object as stored */
+};
+
+/* Is a name of this kind taken by one only? */
+static inline bool entity_has_unique_name(enum entity_kind kind)
+{
+    return kind == ENTITY_PROJECT || kind == ENTITY_DATASET;
+}

@@ -1,0 +1,102 @@
+/* facts.h - what filters and answers need of a run without reading its payloads.
+ *
+ * Facts are taken out of a layer once, when it arrives or is replayed, and kept with the
+ * row as bytes: a section for each field they come from.  A field's section goes with the
+ * field: who holds it (run/merge.h) has its facts.
+ *
+ *     inputs, outputs   the first FACTS_PREVIEW bytes of their text; outputs: usage
+ *     extra             the pairs of extra.metadata (of a whole run without it: of
+ *                       metadata), and the thread; usage
+ *     error, tags, dotted_order, reference_example_id    themselves
+ *     events            the time of the first `new_token`
+ *
+ * Usage is looked for in the order of the contract (tokens may be at eight paths of
+ * outputs, and one of metadata stands between them), so each has its rank and the least
+ * counts.  A source gives at most FACTS_SOURCE bytes and FACTS_PAIRS pairs; what is over
+ * is left out, and the section says that it is cut.
+ *
+ * Threads  pure
+ * Memory   texts are decoded: UTF-8, NUL and lone surrogates as U+FFFD
+ * Sources  docs/design/langsmith.md, Facts
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "base/uuid.h"
+#include "run/filter.h"
+#include "run/run.h"
+
+struct arena;
+struct text;
+
+enum {
+    FACTS_SOURCE = 4096,
+    FACTS_PAIRS = 64,
+    FACTS_PREVIEW = 160,
+    FACTS_ATTACHMENTS = 64 /* of a run; further ones are stored and cannot be listed */
+};
+
+enum facts_number {
+    FACTS_PROMPT_TOKENS,
+    FACTS_COMPLETION_TOKENS,
+    FACTS_TOTAL_TOKENS, /* their sum where it was not said */
+    FACTS_PROMPT_COST,
+    FACTS_COMPLETION_COST,
+    FACTS_TOTAL_COST,
+    FACTS_NUMBERS
+};
+
+/* Members of `usage`; where it has none of that name, of older names too. */
+struct facts_usage {
+    bool has[FACTS_NUMBERS];
+    double value[FACTS_NUMBERS];   /* tokens are whole, and below 2^53 */
+    struct str text[FACTS_NUMBERS]; /* as sent, without quotes; at == NULL: a sum */
+    /* JSON objects as sent, or at == NULL. */
+    struct str prompt_token_details, completion_token_details;
+    struct str prompt_cost_details, completion_cost_details;
+};
+
+struct facts_attachment {
+    struct place place;
+    uint64_t sequence;
+    uint32_t size; /* of its entry's raw */
+    struct str name, type;
+};
+
+struct facts {
+    struct str inputs_preview, outputs_preview, error, dotted_order, thread; /* at == NULL: none */
+    const struct str *tags;
+    size_t tag_count;
+    const struct filter_pair *metadata; /* values as filter.h says: Metadata */
+    size_t metadata_count;
+    bool has_first_token, has_reference_example;
+    int64_t first_token_us;
+    struct uuid reference_example;
+    struct facts_usage usage;
+    const struct facts_attachment *attachments;
+    size_t attachment_count;
+    uint32_t cut; /* bit f: of field f something was left out */
+};
+
+/* The facts of one layer, appended to `text`; nothing when there are none. */
+void facts_of(const struct run *run, struct text *text);
+
+/* What a row's facts are after a layer took the fields `taken`: sections of those from
+ * `fresh`, or none; all others from `old`.  Appended to `text`. */
+void facts_merge(struct str old, uint32_t taken, struct str fresh, struct text *text);
+
+/* The same after an attachment came: the later of one name stays. */
+void facts_attach(struct str old, const struct run *attachment, struct place place,
+                  uint64_t sequence, struct text *text);
+
+/* Read them.  Views of `bytes`, and of the arena.  ERR_CORRUPT. */
+int facts_read(struct str bytes, struct arena *arena, struct facts *result, struct err *err);
+
+/* What a filter asks of a run that is said by its facts: fills cells, tags, metadata of
+ * the subject (not what the row itself says: id, name, times, ids of others). */
+void facts_subject(const struct facts *facts, struct filter_subject *subject);
