@@ -7,7 +7,7 @@
  *     inputs, outputs   the first FACTS_PREVIEW bytes of their text; outputs: usage
  *     extra             the pairs of extra.metadata (of a whole run without it: of
  *                       metadata), and the thread; usage
- *     error, tags, dotted_order, reference_example_id    themselves
+ *     name, error, tags, dotted_order, reference_example_id    themselves
  *     events            the time of the first `new_token`
  *
  * Usage is looked for in the order of the contract (tokens may be at eight paths of
@@ -54,7 +54,7 @@ enum facts_number {
 /* Members of `usage`; where it has none of that name, of older names too. */
 struct facts_usage {
     bool has[FACTS_NUMBERS];
-    double value[FACTS_NUMBERS];   /* tokens are whole, and below 2^53 */
+    double value[FACTS_NUMBERS];    /* tokens are whole, and below 2^53 */
     struct str text[FACTS_NUMBERS]; /* as sent, without quotes; at == NULL: a sum */
     /* JSON objects as sent, or at == NULL. */
     struct str prompt_token_details, completion_token_details;
@@ -64,11 +64,13 @@ struct facts_usage {
 struct facts_attachment {
     struct place place;
     uint64_t sequence;
+    uint64_t hash;
     uint32_t size; /* of its entry's raw */
     struct str name, type;
 };
 
 struct facts {
+    struct str name; /* cut at FACTS_SOURCE */
     struct str inputs_preview, outputs_preview, error, dotted_order, thread; /* at == NULL: none */
     const struct str *tags;
     size_t tag_count;
@@ -90,8 +92,9 @@ void facts_of(const struct run *run, struct text *text);
  * `fresh`, or none; all others from `old`.  Appended to `text`. */
 void facts_merge(struct str old, uint32_t taken, struct str fresh, struct text *text);
 
-/* The same after an attachment came: the later of one name stays. */
-void facts_attach(struct str old, const struct run *attachment, struct place place,
+/* The same after an attachment came: the later of one name stays.  False: it is there
+ * already, as it is, or there are too many; then nothing is appended. */
+bool facts_attach(struct str old, const struct run *attachment, struct place place,
                   uint64_t sequence, struct text *text);
 
 /* Read them.  Views of `bytes`, and of the arena.  ERR_CORRUPT. */

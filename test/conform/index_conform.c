@@ -262,8 +262,8 @@ EACH(a_row_says_what_the_record_said)
     CHECK(uuid_compare(rows[0].trace, make_id(9)) == 0);
     CHECK(rows[0].start_us == -1 && rows[2].start_us == 1700000000000000);
     CHECK(rows[0].version == 1 && rows[2].version == 1);
-    CHECK(rows[0].place.container == 1 && rows[0].place.ordinal == 8);
-    CHECK(rows[2].place.container == 1 && rows[2].place.ordinal == 7);
+    CHECK(rows[0].holders[0].place.container == 1 && rows[0].holders[0].place.ordinal == 8);
+    CHECK(rows[2].holders[0].place.container == 1 && rows[2].holders[0].place.ordinal == 7);
     struct made_record *made = make_record(&runs[1], 1);
     CHECK(rows[0].size == made->record.body.len);
     made_free(made);
@@ -342,8 +342,8 @@ EACH(the_same_run_again_is_a_duplicate)
     struct index_row *rows = NULL;
     struct uuid ids[] = {make_id(1), make_id(3)};
     CHECK(calls_find(&bed->calls, ids, 2, arena, &rows) == 0);
-    CHECK(rows[0].version == 1 && rows[0].place.ordinal == 0); /* the first one stays */
-    CHECK(rows[1].version == 3 && rows[1].place.ordinal == 6);
+    CHECK(rows[0].version == 1 && rows[0].holders[0].place.ordinal == 0); /* the first one stays */
+    CHECK(rows[1].version == 3 && rows[1].holders[0].place.ordinal == 6);
     arena_free(arena);
 }
 
@@ -362,7 +362,7 @@ EACH(a_batch_may_hold_the_same_run_twice)
     struct index_row *rows = NULL;
     struct uuid ids[] = {make_id(1), make_id(2)};
     CHECK(calls_find(&bed->calls, ids, 2, arena, &rows) == 0);
-    CHECK(rows[0].place.ordinal == 0 && rows[1].place.ordinal == 2);
+    CHECK(rows[0].holders[0].place.ordinal == 0 && rows[1].holders[0].place.ordinal == 2);
     arena_free(arena);
 }
 
@@ -934,8 +934,8 @@ static bool same_rows(const struct index_row *a, const struct index_row *b, size
     for (size_t i = 0; i < count; i++)
         if (a[i].found != b[i].found || uuid_compare(a[i].id, b[i].id) != 0 ||
             uuid_compare(a[i].trace, b[i].trace) != 0 || a[i].start_us != b[i].start_us ||
-            a[i].version != b[i].version || a[i].place.container != b[i].place.container ||
-            a[i].place.ordinal != b[i].place.ordinal || a[i].size != b[i].size)
+            a[i].version != b[i].version || a[i].holders[0].place.container != b[i].holders[0].place.container ||
+            a[i].holders[0].place.ordinal != b[i].holders[0].place.ordinal || a[i].size != b[i].size)
             return false;
     return true;
 }
