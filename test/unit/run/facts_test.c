@@ -620,6 +620,7 @@ TEST(facts_go_with_the_fields_that_are_taken)
     CHECK(gone.len == 0);
     text_free(&same);
     text_free(&first);
+    text_free(&gone);
     text_free(&row);
     text_free(&patch);
     text_free(&post);
