@@ -38,6 +38,8 @@ static bool shorten(struct str address, struct text *text)
     size_t agent_len = (size_t)(cut - agent);
     const char *environment = cut + sizeof middle - 1;
     size_t environment_len = (size_t)(end - environment);
+    if (memchr(agent, '/', agent_len) || memchr(environment, '/', environment_len))
+        return false;
     memmove(text->at + start, agent, agent_len);
     text->at[start + agent_len] = '/';
     memmove(text->at + start + agent_len + 1, environment, environment_len);
