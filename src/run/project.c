@@ -56,8 +56,12 @@ enum project_said project_said(const struct run *run, struct text *name, struct 
         return PROJECT_BY_ID;
     }
     name->len = before;
-    if (add_text_of(run, RUN_SESSION_NAME, name, &text))
-        return str_eq(text, STR("default")) ? PROJECT_UNSAID : PROJECT_BY_NAME;
+    if (add_text_of(run, RUN_SESSION_NAME, name, &text)) {
+        if (!str_eq(text, STR("default")))
+            return PROJECT_BY_NAME;
+        name->len = before;
+        return PROJECT_UNSAID;
+    }
     name->len = before;
     if (add_text_of(run, RUN_ADDRESS, name, &text) && shorten(text, name))
         return PROJECT_BY_NAME;
