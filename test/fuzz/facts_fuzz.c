@@ -14,7 +14,7 @@
 
 #include "base/arena.h"
 #include "base/text.h"
-#include "lib/make_layer.h"
+#include "lib/bare_layer.h"
 #include "run/facts.h"
 #include "run/filter_value.h"
 #include "wire/json_scan.h"
@@ -156,13 +156,13 @@ static void read_written(const struct row *row, struct arena *arena)
 
 static void add_layer(struct row *row, enum run_kind kind, const struct str fields[RUN_FIELDS])
 {
-    struct made_layer layer;
+    struct bare_layer layer;
     struct text fresh = {0}, next = {0};
     struct facts facts;
     struct arena *arena = arena_new(1024);
     uint32_t taken = (uint32_t)(row->layers * 2654435761u);
 
-    make_layer(&layer, kind, fields);
+    bare_layer(&layer, kind, fields);
     facts_of(&layer.run, &fresh);
     require(facts_read(text_str(&fresh), arena, &facts, NULL) == 0);
     check_facts(&facts);
@@ -173,7 +173,9 @@ static void add_layer(struct row *row, enum run_kind kind, const struct str fiel
     check_merge(text_str(&row->bytes), text_str(&fresh), taken);
     if (fields[RUN_NAME].at) {
         layer.run.kind = RUN_ATTACHMENT;
-        facts_attach(text_str(&row->bytes), &layer.run, (struct place){1, 1}, row->layers, &next);
+        if (!facts_attach(text_str(&row->bytes), &layer.run, (struct place){1, 1}, row->layers,
+                          &next))
+            text_add(&next, text_str(&row->bytes));
     } else {
         facts_merge(text_str(&row->bytes), layer.run.present, text_str(&fresh), &next);
     }
@@ -219,7 +221,7 @@ static void as_facts(struct str input)
     struct arena *arena = arena_new(1024);
     struct text merged = {0}, attached = {0};
     struct facts facts;
-    struct made_layer layer;
+    struct bare_layer layer;
     struct err err = {0};
 
     int r = facts_read(bytes, arena, &facts, &err);
@@ -227,12 +229,12 @@ static void as_facts(struct str input)
     if (r == 0)
         check_facts(&facts);
     facts_merge(bytes, 0x55555555, bytes, &merged);
-    make_layer(&layer, RUN_ATTACHMENT, (struct str[RUN_FIELDS]){[RUN_NAME] = {"m", 1}});
-    facts_attach(bytes, &layer.run, (struct place){1, 1}, 7, &attached);
+    bare_layer(&layer, RUN_ATTACHMENT, (struct str[RUN_FIELDS]){[RUN_NAME] = {"m", 1}});
+    bool news = facts_attach(bytes, &layer.run, (struct place){1, 1}, 7, &attached);
     if (r == 0) {
         require(facts_read(text_str(&merged), arena, &facts, NULL) == 0);
         require(facts_read(text_str(&attached), arena, &facts, NULL) == 0);
-        require(facts.attachment_count > 0);
+        require(!news || facts.attachment_count > 0);
     }
     layer_free(&layer);
     text_free(&merged);

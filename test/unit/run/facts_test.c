@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "lib/bare_layer.h"
 #include "lib/check.h"
-#include "lib/make_layer.h"
 #include "lib/make_record.h"
 #include "run/filter_value.h"
 #include "wire/json_scan.h"
@@ -25,10 +25,10 @@ struct taken {
 
 static void take(struct taken *t, enum run_kind kind, const struct str fields[RUN_FIELDS])
 {
-    struct made_layer layer;
+    struct bare_layer layer;
     struct err err = {0};
     *t = (struct taken){.arena = arena_new(1024)};
-    make_layer(&layer, kind, fields);
+    bare_layer(&layer, kind, fields);
     facts_of(&layer.run, &t->bytes);
     layer_free(&layer);
     CHECK(facts_read(text_str(&t->bytes), t->arena, &t->facts, &err) == 0);
@@ -585,9 +585,9 @@ TEST(payloads_of_any_shape_have_bounded_facts)
 
 static struct text facts_from(enum run_kind kind, const struct str fields[RUN_FIELDS])
 {
-    struct made_layer layer;
+    struct bare_layer layer;
     struct text text = {0};
-    make_layer(&layer, kind, fields);
+    bare_layer(&layer, kind, fields);
     facts_of(&layer.run, &text);
     layer_free(&layer);
     return text;
@@ -682,15 +682,19 @@ TEST(facts_of_a_later_program_stay_with_their_field)
 
 static void attach(struct text *row, const char *name, const char *type, uint64_t sequence)
 {
-    struct made_layer layer;
+    struct bare_layer layer;
     struct text after = {0};
-    make_layer(&layer, RUN_ATTACHMENT,
+    char bytes[8];
+    snprintf(bytes, sizeof bytes, "%05u", (unsigned)sequence % 100000);
+    bare_layer(&layer, RUN_ATTACHMENT,
                FIELDS([RUN_NAME] = {name, strlen(name)}, [RUN_RUN_TYPE] = {type, strlen(type)},
-                      [RUN_INPUTS] = STR("bytes")));
-    facts_attach(text_str(row), &layer.run, (struct place){sequence + 1, 7}, sequence, &after);
+                      [RUN_INPUTS] = {bytes, strlen(bytes)}));
+    bool news =
+        facts_attach(text_str(row), &layer.run, (struct place){sequence + 1, 7}, sequence, &after);
+    CHECK(news || after.len == 0);
     layer_free(&layer);
-    text_free(row);
-    *row = after;
+    text_free(news ? row : &after);
+    *row = news ? after : *row;
 }
 
 TEST(of_attachments_with_one_name_the_later_stays)
