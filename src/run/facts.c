@@ -355,9 +355,9 @@ static void take_field(struct facts_writer *w, const struct run *run, enum run_f
 void facts_of(const struct run *run, struct text *text)
 {
     /* Ascending. */
-    static const enum run_field sources[] = {
-        RUN_INPUTS, RUN_OUTPUTS, RUN_EXTRA,        RUN_ERROR_TEXT,
-        RUN_EVENTS, RUN_TAGS,    RUN_DOTTED_ORDER, RUN_REFERENCE_EXAMPLE_ID};
+    static const enum run_field sources[] = {RUN_NAME,  RUN_INPUTS,       RUN_OUTPUTS,
+                                             RUN_EXTRA, RUN_ERROR_TEXT,   RUN_EVENTS,
+                                             RUN_TAGS,  RUN_DOTTED_ORDER, RUN_REFERENCE_EXAMPLE_ID};
     if (run->kind != RUN_WHOLE && run->kind != RUN_POST && run->kind != RUN_PATCH)
         return;
     struct facts_writer w = facts_start(text);

@@ -7,7 +7,7 @@
  *     inputs, outputs   the first FACTS_PREVIEW bytes of their text; outputs: usage
  *     extra             the pairs of extra.metadata (of a whole run without it: of
  *                       metadata), and the thread; usage
- *     error, tags, dotted_order, reference_example_id    themselves
+ *     name, error, tags, dotted_order, reference_example_id    themselves
  *     events            the time of the first `new_token`
  *
  * Usage is looked for in the order of the contract (tokens may be at seven paths of
@@ -73,11 +73,13 @@ struct facts_usage {
 struct facts_attachment {
     struct place place;
     uint64_t sequence;
+    uint64_t hash; /* the low half of its entry's */
     uint32_t size; /* of its entry's raw */
     struct str name, type;
 };
 
 struct facts {
+    struct str name;                                                         /* at == NULL: none */
     struct str inputs_preview, outputs_preview, error, dotted_order, thread; /* at == NULL: none */
     const struct str *tags;
     size_t tag_count;
@@ -101,8 +103,10 @@ void facts_of(const struct run *run, struct text *text);
 void facts_merge(struct str old, uint32_t taken, struct str fresh, struct text *text);
 
 /* The same after an attachment came: the later of one name stays.  In whatever order layers
- * and attachments come, the row's facts are the same bytes. */
-void facts_attach(struct str old, const struct run *attachment, struct place place,
+ * and attachments come, the row's facts are the same bytes.  False: nothing is news, since
+ * this very attachment is there, or a later one, or its name is none that can be listed
+ * (empty, not UTF-8, or over FACTS_ATTACHMENT_TEXT); then nothing is appended. */
+bool facts_attach(struct str old, const struct run *attachment, struct place place,
                   uint64_t sequence, struct text *text);
 
 /* Read them.  Views of `bytes`, and of the arena.  Empty: no facts.  ERR_CORRUPT. */

@@ -18,6 +18,9 @@ struct reading {
 static void read_text(struct facts *facts, const struct section *section)
 {
     switch (section->field) {
+    case RUN_NAME:
+        facts->name = section->body;
+        return;
     case RUN_INPUTS:
         facts->inputs_preview = section->body;
         return;
@@ -142,11 +145,12 @@ static bool read_attachment(struct reading *r, struct str body)
     *a = (struct facts_attachment){
         .place = {get_u64(head.at), get_u32(head.at + 8)},
         .sequence = get_u64(head.at + 12),
-        .size = get_u32(head.at + 20),
+        .hash = get_u64(head.at + 20),
+        .size = get_u32(head.at + 28),
     };
     r->facts->attachment_count++;
-    return take(&body, get_u16(head.at + 24), &a->name) &&
-           take(&body, get_u16(head.at + 26), &a->type) && body.len == 0;
+    return take(&body, get_u16(head.at + 32), &a->name) &&
+           take(&body, get_u16(head.at + 34), &a->type) && body.len == 0;
 }
 
 static bool read_section(struct reading *r, const struct section *section)
@@ -236,6 +240,7 @@ void facts_subject(const struct facts *facts, struct filter_subject *subject)
 {
     const struct facts_usage *usage = &facts->usage;
     struct filter_cell *cells = subject->cells;
+    cells[FILTER_NAME] = text_cell(facts->name);
     cells[FILTER_ERROR] = text_cell(facts->error);
     cells[FILTER_INPUTS] = text_cell(facts->inputs_preview);
     cells[FILTER_OUTPUTS] = text_cell(facts->outputs_preview);

@@ -71,9 +71,10 @@ static void put_attachment(struct list *list, const struct run *run, struct plac
     put_u64(head, place.container);
     put_u32(head + 8, place.ordinal);
     put_u64(head + 12, sequence);
-    put_u32(head + 20, (uint32_t)run->raw.len);
-    put_u16(head + 24, name.len);
-    put_u16(head + 26, type.len);
+    put_u64(head + 20, run->hash[0]);
+    put_u32(head + 28, (uint32_t)run->raw.len);
+    put_u16(head + 32, name.len);
+    put_u16(head + 34, type.len);
     w->text->len += ATTACHMENT_HEAD;
     text_add(w->text, name);
     text_add(w->text, type);
@@ -84,7 +85,7 @@ static void put_attachment(struct list *list, const struct run *run, struct plac
 static bool is_attachment(const struct section *section)
 {
     return section->kind == SECTION_ATTACHMENT && section->body.len >= ATTACHMENT_HEAD &&
-           get_u16(section->body.at + 24) <= section->body.len - ATTACHMENT_HEAD;
+           get_u16(section->body.at + 32) <= section->body.len - ATTACHMENT_HEAD;
 }
 
 static void copy(struct list *list, const struct section *section)
@@ -97,7 +98,7 @@ static void copy(struct list *list, const struct section *section)
 /* The name of the attachment in `section` against another. */
 static int compare_name(const struct section *section, struct str name)
 {
-    struct str its = {section->body.at + ATTACHMENT_HEAD, get_u16(section->body.at + 24)};
+    struct str its = {section->body.at + ATTACHMENT_HEAD, get_u16(section->body.at + 32)};
     size_t len = name.len < its.len ? name.len : its.len;
     int order = len ? memcmp(its.at, name.at, len) : 0;
     return order ? order : (its.len > name.len) - (its.len < name.len);
@@ -107,6 +108,13 @@ static bool goes_before(const struct section *section, struct str name)
 {
     return section->field <= SECTION_OF_RUN &&
            (!is_attachment(section) || compare_name(section, name) < 0);
+}
+
+/* Is it this very attachment, whenever it came? */
+static bool is_the_same(const struct section *section, const struct run *attachment)
+{
+    return get_u64(section->body.at + 20) == attachment->hash[0] &&
+           get_u32(section->body.at + 28) == attachment->raw.len;
 }
 
 /* Did the one in `section` come later than one of this place and sequence, or is it it? */
@@ -120,10 +128,11 @@ static bool is_later(const struct section *section, struct place place, uint64_t
     return get_u32(section->body.at + 8) >= place.ordinal;
 }
 
-void facts_attach(struct str old, const struct run *attachment, struct place place,
+bool facts_attach(struct str old, const struct run *attachment, struct place place,
                   uint64_t sequence, struct text *text)
 {
     struct str name = run_field(attachment, RUN_NAME), rest;
+    size_t before = text->len;
     bool listed = name.len > 0 && name.len <= FACTS_ATTACHMENT_TEXT && utf8_valid(name);
     struct section section = {0};
     struct list list = {.writer = facts_start(text)};
@@ -132,12 +141,16 @@ void facts_attach(struct str old, const struct run *attachment, struct place pla
     for (; listed && more && goes_before(&section, name); more = section_next(&rest, &section))
         copy(&list, &section);
     bool same = listed && more && is_attachment(&section) && compare_name(&section, name) == 0;
-    if (listed && !(same && is_later(&section, place, sequence))) {
-        put_attachment(&list, attachment, place, sequence);
-        if (same)
-            more = section_next(&rest, &section);
+    if (!listed ||
+        (same && (is_the_same(&section, attachment) || is_later(&section, place, sequence)))) {
+        text->len = before;
+        return false;
     }
+    put_attachment(&list, attachment, place, sequence);
+    if (same)
+        more = section_next(&rest, &section);
     for (; more; more = section_next(&rest, &section))
         copy(&list, &section);
     facts_end(&list.writer);
+    return true;
 }

@@ -24,14 +24,14 @@ enum {
     PAIR_HEAD = 4,       /* size of the key u16, of the value u16 or PAIR_NULL */
     PAIR_NULL = UINT16_MAX,
     TAG_HEAD = 2,        /* size u16 */
-    ATTACHMENT_HEAD = 28 /* container u64, ordinal u32, sequence u64, size u32, of the name u16,
-                          * of the type u16; then the name, the type */
+    ATTACHMENT_HEAD = 36 /* container u64, ordinal u32, sequence u64, hash u64, size u32, of the
+                          * name u16, of the type u16; then the name, the type */
 };
 
 /* The numbers are stored: append only. */
 enum section_kind {
     SECTION_CUT = 1,   /* nothing: something of the field was left out */
-    SECTION_TEXT,      /* inputs, outputs: the preview; error, dotted_order */
+    SECTION_TEXT,      /* inputs, outputs: the preview; name, error, dotted_order */
     SECTION_TAGS,      /* each with its TAG_HEAD */
     SECTION_PAIRS,     /* each with its PAIR_HEAD */
     SECTION_THREAD,    /* text */

@@ -1,64 +1,70 @@
 /* project.c - see project.h. */
 #include "run/project.h"
 
+#include <string.h>
+
 #include "base/text.h"
+#include "run/run.h"
 #include "wire/json_string.h"
 
-/* A field that is a string and not "", decoded into `room`. */
-static bool text_of(const struct run *run, enum run_field field, struct text *room,
-                    struct str *text)
+/* The text of a field that is a JSON string, appended; false when it is none, or empty. */
+static bool add_text_of(const struct run *run, enum run_field field, struct text *text,
+                        struct str *added)
 {
     struct str json = run_field(run, field);
-    if (json.len <= 2 || json.at[0] != '"')
+    if (json.len < 3 || json.at[0] != '"')
         return false;
-    room->len = 0;
-    char *at = text_room(room, json.len);
-    room->len = json_string_decode((struct str){json.at + 1, json.len - 2}, at);
-    *text = text_str(room);
+    size_t before = text->len;
+    char *room = text_room(text, json.len);
+    size_t len = json_string_decode((struct str){json.at + 1, json.len - 2}, room);
+    if (len > PROJECT_NAME_MAX)
+        len = PROJECT_NAME_MAX;
+    text->len += len;
+    *added = (struct str){text->at + before, len};
+    return len > 0;
+}
+
+/* <agent>/<environment> in the place of the address. */
+static bool shorten(struct str address, struct text *text)
+{
+    static const char head[] = "lrn:agents/", middle[] = "/environments/";
+    size_t start = (size_t)(address.at - text->at);
+    if (address.len <= sizeof head - 1 || memcmp(address.at, head, sizeof head - 1) != 0)
+        return false;
+    const char *agent = address.at + sizeof head - 1, *end = address.at + address.len;
+    const char *cut = memmem(agent, (size_t)(end - agent), middle, sizeof middle - 1);
+    if (!cut || cut == agent || cut + sizeof middle - 1 == end)
+        return false;
+    size_t agent_len = (size_t)(cut - agent);
+    const char *environment = cut + sizeof middle - 1;
+    size_t environment_len = (size_t)(end - environment);
+    if (memchr(agent, '/', agent_len) || memchr(environment, '/', environment_len))
+        return false;
+    memmove(text->at + start, agent, agent_len);
+    text->at[start + agent_len] = '/';
+    memmove(text->at + start + agent_len + 1, environment, environment_len);
+    text->len = start + agent_len + 1 + environment_len;
     return true;
 }
 
-static bool take(struct str *s, struct str word)
+enum project_said project_said(const struct run *run, struct text *name, struct uuid *id)
 {
-    if (s->len < word.len || memcmp(s->at, word.at, word.len) != 0)
-        return false;
-    s->at += word.len;
-    s->len -= word.len;
-    return true;
-}
-
-/* "lrn:agents/a/environments/e" as "a/e", in place. */
-static bool name_of_address(struct str address, struct text *room, struct str *name)
-{
-    if (!take(&address, STR("lrn:agents/")))
-        return false;
-    struct str middle = STR("/environments/");
-    const char *at = memmem(address.at, address.len, middle.at, middle.len);
-    if (!at || at == address.at)
-        return false;
-    size_t agent = (size_t)(at - address.at);
-    struct str environment = {at + middle.len, address.len - agent - middle.len};
-    if (environment.len == 0 || memchr(environment.at, '/', environment.len) ||
-        memchr(address.at, '/', agent))
-        return false;
-    memmove(room->at, address.at, agent);
-    room->at[agent] = '/';
-    memmove(room->at + agent + 1, environment.at, environment.len);
-    room->len = agent + 1 + environment.len;
-    *name = text_str(room);
-    return true;
-}
-
-struct run_project run_project_name(const struct run *run, struct text *room)
-{
-    struct run_project none = {.by = RUN_PROJECT_NONE};
+    size_t before = name->len;
     struct str text;
-    struct uuid id;
-    if (text_of(run, RUN_SESSION_ID, room, &text) && uuid_parse(text, &id))
-        return (struct run_project){.by = RUN_PROJECT_ID, .id = id};
-    if (text_of(run, RUN_SESSION_NAME, room, &text))
-        return (struct run_project){.by = RUN_PROJECT_NAME, .name = text};
-    if (text_of(run, RUN_ADDRESS, room, &text) && name_of_address(text, room, &text))
-        return (struct run_project){.by = RUN_PROJECT_ADDRESS, .name = text};
-    return none;
+    if (add_text_of(run, RUN_SESSION_ID, name, &text) && uuid_parse(text, id)) {
+        name->len = before;
+        return PROJECT_BY_ID;
+    }
+    name->len = before;
+    if (add_text_of(run, RUN_SESSION_NAME, name, &text)) {
+        if (!str_eq(text, STR("default")))
+            return PROJECT_BY_NAME;
+        name->len = before;
+        return PROJECT_UNSAID;
+    }
+    name->len = before;
+    if (add_text_of(run, RUN_ADDRESS, name, &text) && shorten(text, name))
+        return PROJECT_BY_NAME;
+    name->len = before;
+    return PROJECT_UNSAID;
 }

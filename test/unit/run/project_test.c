@@ -4,28 +4,29 @@
 #include "base/bytes.h"
 #include "base/text.h"
 #include "lib/check.h"
+#include "run/run.h"
 
 #define ID "11111111-2222-3333-4444-555555555555"
 
 struct named {
     const char *name, *id, *address; /* JSON; NULL: not sent */
-    enum run_project_by by;
+    enum project_said by;
     const char *text;
 };
 
 static const struct named all[] = {
-    {NULL, NULL, NULL, RUN_PROJECT_NONE, NULL},
-    {"\"\"", NULL, "\"x\"", RUN_PROJECT_NONE, NULL},
-    {"\"a \\u00e9\"", NULL, NULL, RUN_PROJECT_NAME, "a \xc3\xa9"},
-    {"\"a\"", "\"" ID "\"", "\"lrn:agents/b/environments/local\"", RUN_PROJECT_ID, NULL},
-    {"\"a\"", NULL, "\"lrn:agents/b/environments/local\"", RUN_PROJECT_NAME, "a"},
-    {NULL, NULL, "\"lrn:agents/my-agent/environments/local\"", RUN_PROJECT_ADDRESS,
-     "my-agent/local"},
-    {NULL, NULL, "\"lrn:agents//environments/local\"", RUN_PROJECT_NONE, NULL},
-    {NULL, NULL, "\"lrn:agents/a/environments/\"", RUN_PROJECT_NONE, NULL},
-    {NULL, NULL, "\"lrn:agents/a/b/environments/c\"", RUN_PROJECT_NONE, NULL},
-    {NULL, NULL, "\"lrn:agents/a/environments/b/c\"", RUN_PROJECT_NONE, NULL},
-    {NULL, NULL, "\"lrn:agents/a\"", RUN_PROJECT_NONE, NULL},
+    {NULL, NULL, NULL, PROJECT_UNSAID, NULL},
+    {"\"\"", NULL, "\"x\"", PROJECT_UNSAID, NULL},
+    {"\"default\"", NULL, NULL, PROJECT_UNSAID, NULL},
+    {"\"a \\u00e9\"", NULL, NULL, PROJECT_BY_NAME, "a \xc3\xa9"},
+    {"\"a\"", "\"" ID "\"", "\"lrn:agents/b/environments/local\"", PROJECT_BY_ID, NULL},
+    {"\"a\"", NULL, "\"lrn:agents/b/environments/local\"", PROJECT_BY_NAME, "a"},
+    {NULL, NULL, "\"lrn:agents/my-agent/environments/local\"", PROJECT_BY_NAME, "my-agent/local"},
+    {NULL, NULL, "\"lrn:agents//environments/local\"", PROJECT_UNSAID, NULL},
+    {NULL, NULL, "\"lrn:agents/a/environments/\"", PROJECT_UNSAID, NULL},
+    {NULL, NULL, "\"lrn:agents/a/b/environments/c\"", PROJECT_UNSAID, NULL},
+    {NULL, NULL, "\"lrn:agents/a/environments/b/c\"", PROJECT_UNSAID, NULL},
+    {NULL, NULL, "\"lrn:agents/a\"", PROJECT_UNSAID, NULL},
 };
 
 static void add(struct run *run, struct text *raw, char *spans, enum run_field field,
@@ -52,13 +53,14 @@ TEST(an_id_wins_over_a_name_and_that_over_an_address)
         run.spans = spans;
         run.raw = text_str(&raw);
 
-        struct run_project project = run_project_name(&run, &room);
-        struct uuid id;
-        CHECK(project.by == all[i].by);
-        CHECK(project.by != RUN_PROJECT_ID ||
-              (uuid_parse(STR(ID), &id) && uuid_compare(project.id, id) == 0));
+        struct uuid id, named;
+        enum project_said said = project_said(&run, &room, &named);
+        CHECK(said == all[i].by);
+        CHECK(said != PROJECT_BY_ID || (uuid_parse(STR(ID), &id) && uuid_compare(named, id) == 0));
         if (all[i].text)
-            CHECK(str_eq(project.name, (struct str){all[i].text, strlen(all[i].text)}));
+            CHECK(str_eq(text_str(&room), (struct str){all[i].text, strlen(all[i].text)}));
+        else
+            CHECK(room.len == 0);
         text_free(&raw);
         text_free(&room);
     }
