@@ -929,13 +929,22 @@ static void random_batch(struct bed *beds, struct make_random *random)
         CHECK(batches[0].conflict == batches[1].conflict);
 }
 
+static bool same_row(const struct index_row *a, const struct index_row *b)
+{
+    if (a->found != b->found || uuid_compare(a->id, b->id) != 0)
+        return false;
+    const struct holder *x = a->holders, *y = b->holders;
+    return !a->found ||
+           (uuid_compare(a->trace, b->trace) == 0 && a->start_us == b->start_us &&
+            a->version == b->version && a->size == b->size && a->holder_count == 1 &&
+            b->holder_count == 1 && x->place.container == y->place.container &&
+            x->place.ordinal == y->place.ordinal);
+}
+
 static bool same_rows(const struct index_row *a, const struct index_row *b, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (a[i].found != b[i].found || uuid_compare(a[i].id, b[i].id) != 0 ||
-            uuid_compare(a[i].trace, b[i].trace) != 0 || a[i].start_us != b[i].start_us ||
-            a[i].version != b[i].version || a[i].holders[0].place.container != b[i].holders[0].place.container ||
-            a[i].holders[0].place.ordinal != b[i].holders[0].place.ordinal || a[i].size != b[i].size)
+        if (!same_row(&a[i], &b[i]))
             return false;
     return true;
 }
