@@ -7,6 +7,7 @@ extern const struct http_handler post_runs;   /* POST /runs */
 extern const struct http_handler get_run;     /* GET /runs/{id}, and /inputs, /outputs, /metadata */
 extern const struct http_handler search;      /* GET /runs/search */
 extern const struct http_handler batch_get;   /* POST /runs/batch */
+extern const struct http_handler query_runs;  /* POST /runs/query */
 extern const struct http_handler get_root;    /* GET / */
 extern const struct http_handler get_health;  /* GET /health */
 extern const struct http_handler get_ready;   /* GET /ready */

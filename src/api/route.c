@@ -14,6 +14,7 @@ static const struct http_route routes[] = {
     {"GET", "/docs", &get_docs},
     {"POST", "/runs", &post_runs},
     {"POST", "/runs/batch", &batch_get},
+    {"POST", "/runs/query", &query_runs},
     {"GET", "/runs/search", &search},
     {"GET", "/runs/{}", &get_run},
     {"GET", "/runs/{}/inputs", &get_run},
