@@ -24,13 +24,13 @@ bool ask_id(struct http_request *request, struct uuid *id)
     return false;
 }
 
-bool ask_fields(struct http_request *request, const struct form *form, uint32_t *fields)
+bool ask_fields(struct http_request *request, const struct form *form, uint64_t *fields)
 {
     struct str list = form_get(form, STR("fields"));
     *fields = SHOW_ALL;
     if (!list.at)
         return true;
-    *fields = UINT32_C(1) << SHOW_ID;
+    *fields = SHOW(SHOW_ID);
     while (list.len) {
         const char *comma = memchr(list.at, ',', list.len);
         struct str name = {list.at, comma ? (size_t)(comma - list.at) : list.len};
@@ -40,7 +40,7 @@ bool ask_fields(struct http_request *request, const struct form *form, uint32_t 
                        "Input should be names of a run's fields, with commas between them");
             return false;
         }
-        *fields |= UINT32_C(1) << field;
+        *fields |= SHOW(field);
         size_t used = name.len + (comma ? 1 : 0);
         list = (struct str){list.at + used, list.len - used};
     }

@@ -20,7 +20,7 @@ bool ask_form(struct http_request *request, struct form *form);
 bool ask_id(struct http_request *request, struct uuid *id);
 
 /* fields=a,b: bits of enum show; id is always among them; all when absent. */
-bool ask_fields(struct http_request *request, const struct form *form, uint32_t *fields);
+bool ask_fields(struct http_request *request, const struct form *form, uint64_t *fields);
 
 /* trace_id, name, limit, cursor. */
 /* consistency=strong: nothing that any node acknowledged before may be missed. */

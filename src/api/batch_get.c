@@ -20,7 +20,7 @@ static void begun(struct http_request *request)
         return;
     }
     struct form form;
-    uint32_t fields;
+    uint64_t fields;
     if (!ask_form(request, &form) || !ask_fields(request, &form, &fields))
         return;
     http_limit_body(request, BODY_MAX);

@@ -44,7 +44,7 @@ static void begun(struct http_request *request)
     struct api *api = http_context(request);
     struct form form;
     struct uuid id;
-    uint32_t fields;
+    uint64_t fields;
     bool strong; /* a run is read by the version of its row, whichever node wrote it */
     if (!ask_form(request, &form) || !ask_id(request, &id) ||
         !ask_fields(request, &form, &fields) || !ask_strong(request, &form, &strong))

@@ -34,7 +34,7 @@ struct page {
 
 static void stepped(struct op *op);
 
-struct page *page_new(struct http_request *request, uint32_t fields)
+struct page *page_new(struct http_request *request, uint64_t fields)
 {
     struct api *api = http_context(request);
     struct page *page = calloc(1, sizeof *page);

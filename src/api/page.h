@@ -15,7 +15,7 @@ struct page;
 
 /* A page for `request`; the caller fills page_runs(), then calls page_search()
  * or page_batch().  The handler's drained and gone are the two below. */
-struct page *page_new(struct http_request *request, uint32_t fields);
+struct page *page_new(struct http_request *request, uint64_t fields);
 struct serve_runs *page_runs(struct page *page);
 /* Gather the body, counted against the budget: false when that is used up. */
 bool page_hear(struct page *page, struct str piece);

@@ -7,7 +7,7 @@ static void begun(struct http_request *request)
 {
     struct form form;
     struct query query;
-    uint32_t fields;
+    uint64_t fields;
     bool strong;
     if (!ask_form(request, &form) || !ask_query(request, &form, &query) ||
         !ask_fields(request, &form, &fields) || !ask_strong(request, &form, &strong))

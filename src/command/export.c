@@ -132,8 +132,9 @@ static int print_some(struct export *export, const struct record *record, struct
         for (size_t i = 0; i < n && !r; i++) {
             const struct index_row *row = &find.rows[i];
             bool unknown = !row->found && !export->app->index->shared; /* else it is no run */
-            if (unknown || (row->found && row->place.container == places[i].container &&
-                            row->place.ordinal == places[i].ordinal))
+            struct place at = row->found ? row->holders[0].place : (struct place){0};
+            if (unknown || (row->found && at.container == places[i].container &&
+                            at.ordinal == places[i].ordinal))
                 as_sent_print(&export->to, &runs[i]);
         }
     }

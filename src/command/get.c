@@ -39,7 +39,7 @@ static bool read_args(const struct command_args *args, struct serve_get *get)
     }
     if (!fields)
         return true;
-    get->fields = UINT32_C(1) << SHOW_ID;
+    get->fields = SHOW(SHOW_ID);
     for (const char *at = fields;; at++) {
         size_t len = strcspn(at, ",");
         enum show show = show_named((struct str){at, len});
@@ -47,7 +47,7 @@ static bool read_args(const struct command_args *args, struct serve_get *get)
             talk("a run has no field %.*s", len < 60 ? (int)len : 60, at);
             return false;
         }
-        get->fields |= UINT32_C(1) << show;
+        get->fields |= SHOW(show);
         at += len;
         if (*at == '\0')
             return true;

@@ -182,7 +182,7 @@ static void found(struct op *op)
             end(c, &err);
             return;
         }
-        c->places[i] = c->find.rows[i].place;
+        c->places[i] = c->find.rows[i].holders[0].place;
     }
     c->read = (struct store_read){
         .op = {.loop = op->loop, .done = compare},

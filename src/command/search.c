@@ -15,7 +15,7 @@
 #include "loop/loop.h"
 #include "run/query.h"
 #include "run/render.h"
-#include "store/store.h"
+#include "serve/fetch.h"
 #include "wire/splice.h"
 #include "wire/utf8.h"
 
@@ -90,20 +90,18 @@ static int print_step(struct search *search, const struct index_row *rows, size_
                       struct err *err)
 {
     struct arena *arena = arena_new(64 << 10);
-    struct place *places = arena_make(arena, struct place, count);
-    for (size_t i = 0; i < count; i++)
-        places[i] = rows[i].place;
-    struct store_read read = {
+    struct fetch fetch = {
         .op = {.loop = local_loop(search->app), .done = loop_wake},
-        .places = places,
+        .store = search->app->store,
+        .rows = rows,
         .count = count,
         .arena = arena,
     };
-    store_read(search->app->store, &read);
-    int r = loop_wait(&read.op, err);
+    fetch_runs(&fetch);
+    int r = loop_wait(&fetch.op, err);
     for (size_t i = 0; i < count && !r; i++) {
         struct splice splice = {.arena = arena};
-        render_run(&splice, &read.runs[i], SHOW_ALL);
+        render_run(&splice, &fetch.views[i], SHOW_ALL);
         out_splice_one_line(&search->out, &splice);
         out_add(&search->out, STR("\n"));
     }
@@ -121,6 +119,7 @@ static int print_page(struct search *search, struct err *err)
     struct index_search found = {
         .op = {.loop = local_loop(search->app), .done = loop_wake},
         .query = query,
+        .facts = true,
         .arena = arena,
     };
     search->app->index->ops->search(search->app->index, &found);

@@ -96,7 +96,7 @@ static int find(struct verify *verify, const struct uuid *ids, size_t count, str
 static void compare(struct verify *verify, const struct uuid *id, struct place place,
                     const struct index_row *row)
 {
-    const struct place at = row->place;
+    const struct place at = row->found ? row->holders[0].place : (struct place){0};
     bool elsewhere = at.container != place.container || at.ordinal != place.ordinal;
     bool behind = at.container > place.container ||
                   (at.container == place.container && at.ordinal > place.ordinal);

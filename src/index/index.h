@@ -169,6 +169,7 @@ struct index_find {
 struct index_search {
     struct op op;
     const struct query *query; /* in: borrowed until done */
+    bool facts;                /* in: are those wanted? */
     struct arena *arena;
     struct index_row *rows; /* out: at most query->limit */
     size_t count;

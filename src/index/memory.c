@@ -4,6 +4,10 @@
  * that it is right.  It forgets everything at close; its only use besides the
  * conform tests is a server that keeps no index.
  *
+ * What a stage changes is written down as a whole new row or entity behind those
+ * before it; a look-up takes the newest.  A commit puts them in the place of the
+ * visible ones, a batch that is refused is cut off.
+ *
  * Reads are done where they are asked for, under a lock that is held for a
  * whole scan: this is not for many runs.
  */
@@ -17,12 +21,25 @@
 #include "index/alone.h"
 #include "index/fold.h"
 #include "index/index.h"
+#include "index/subject.h"
+#include "run/facts.h"
+#include "run/filter.h"
+#include "run/project.h"
+#include "wire/json_string.h"
 
+/* What a row or an entity points to is never changed or freed before close. */
 struct row {
-    struct index_row row;
-    uint64_t hash[2];
+    struct merged run;
+    struct uuid project;
+    bool by_default; /* nobody named the project */
     bool named;
-    struct str name; /* folded; from malloc */
+    struct str name; /* folded */
+    struct str facts;
+};
+
+struct thing {
+    struct entity entity;
+    bool removed;
 };
 
 struct rows {
@@ -30,10 +47,17 @@ struct rows {
     size_t count, cap;
 };
 
+struct things {
+    struct thing *at;
+    size_t count, cap;
+};
+
 struct memory {
     struct index index;
     atomic_flag lock;
     struct rows visible, staged;
+    struct things there, news;
+    struct arena *kept; /* what rows and things point to */
     uint64_t mark;
 };
 
@@ -53,31 +77,77 @@ static void unlock(struct memory *m)
     atomic_flag_clear_explicit(&m->lock, memory_order_release);
 }
 
+static void *grown(void *at, size_t count, size_t *cap, size_t size)
+{
+    if (count < *cap)
+        return at;
+    *cap = *cap ? *cap * 2 : 64;
+    at = realloc(at, *cap * size);
+    if (!at)
+        abort();
+    return at;
+}
+
 static void rows_add(struct rows *rows, const struct row *row)
 {
-    if (rows->count == rows->cap) {
-        rows->cap = rows->cap ? rows->cap * 2 : 64;
-        rows->at = realloc(rows->at, rows->cap * sizeof *rows->at);
-        if (!rows->at)
-            abort();
-    }
+    rows->at = grown(rows->at, rows->count, &rows->cap, sizeof *rows->at);
     rows->at[rows->count++] = *row;
 }
 
-static void rows_cut(struct rows *rows, size_t count)
+static void things_add(struct things *things, const struct thing *thing)
 {
-    while (rows->count > count) {
-        struct row *last = &rows->at[--rows->count];
-        free((void *)(uintptr_t)last->name.at);
-    }
+    things->at = grown(things->at, things->count, &things->cap, sizeof *things->at);
+    things->at[things->count++] = *thing;
 }
 
-static const struct row *rows_find(const struct rows *rows, struct uuid id)
+static struct row *rows_find(const struct rows *rows, struct uuid id)
 {
-    for (size_t i = 0; i < rows->count; i++)
-        if (uuid_compare(rows->at[i].row.id, id) == 0)
+    for (size_t i = rows->count; i-- > 0;)
+        if (uuid_compare(rows->at[i].run.id, id) == 0)
             return &rows->at[i];
     return NULL;
+}
+
+static struct thing *things_find(const struct things *things, enum entity_kind kind, struct uuid id)
+{
+    for (size_t i = things->count; i-- > 0;)
+        if (things->at[i].entity.kind == kind && uuid_compare(things->at[i].entity.id, id) == 0)
+            return &things->at[i];
+    return NULL;
+}
+
+static const struct row *find_row(const struct memory *m, struct uuid id)
+{
+    const struct row *row = rows_find(&m->staged, id);
+    return row ? row : rows_find(&m->visible, id);
+}
+
+static const struct thing *find_thing(const struct memory *m, enum entity_kind kind, struct uuid id)
+{
+    const struct thing *thing = things_find(&m->news, kind, id);
+    return thing ? thing : things_find(&m->there, kind, id);
+}
+
+/* The one that has this name now. */
+static const struct thing *find_named(const struct memory *m, enum entity_kind kind,
+                                      struct str name)
+{
+    const struct things *both[] = {&m->news, &m->there};
+    for (int k = 0; k < 2; k++)
+        for (size_t i = both[k]->count; i-- > 0;) {
+            const struct entity *e = &both[k]->at[i].entity;
+            if (e->kind != kind || !e->name.at || !str_eq(e->name, name))
+                continue;
+            const struct thing *now = find_thing(m, kind, e->id);
+            if (!now->removed && now->entity.name.at && str_eq(now->entity.name, name))
+                return now;
+        }
+    return NULL;
+}
+
+static struct str keep(struct memory *m, const struct text *text)
+{
+    return text->len ? arena_copy(m->kept, text_str(text)) : (struct str){0};
 }
 
 static int attach(struct index *index, struct loop *loop, struct err *err)
@@ -88,45 +158,267 @@ static int attach(struct index *index, struct loop *loop, struct err *err)
     return 0;
 }
 
-/* Stage the new runs of one batch, or none of them. */
-static int stage_batch(struct memory *m, struct index_batch *batch, struct err *err)
+/* --- stage: runs ------------------------------------------------------------------ */
+
+/* The project of a name, made if there is none. */
+static struct uuid project_named(struct memory *m, struct str name, const struct run *run,
+                                 uint64_t sequence)
 {
-    size_t before = m->staged.count;
-    for (uint32_t i = 0; i < batch->record->count; i++) {
-        struct run run;
-        int r = record_run(batch->record, i, &run, err);
-        if (r) {
-            rows_cut(&m->staged, before);
-            return r;
+    const struct thing *there = find_named(m, ENTITY_PROJECT, name);
+    if (there)
+        return there->entity.id;
+    unsigned nth = 0;
+    struct uuid id = entity_project_id(name, nth);
+    while (find_thing(m, ENTITY_PROJECT, id))
+        id = entity_project_id(name, ++nth);
+    things_add(&m->news, &(struct thing){.entity = {.kind = ENTITY_PROJECT,
+                                                    .id = id,
+                                                    .name = arena_copy(m->kept, name),
+                                                    .made_us = run->start_us,
+                                                    .version = sequence}});
+    return id;
+}
+
+static void set_project(struct memory *m, struct row *row, const struct run *run, bool first,
+                        uint64_t sequence)
+{
+    struct text name = {0};
+    struct uuid id;
+    enum project_said said = project_said(run, &name, &id);
+    if (!first && (!row->by_default || said == PROJECT_UNSAID)) {
+        text_free(&name);
+        return;
+    }
+    if (said == PROJECT_UNSAID)
+        text_add(&name, STR("default"));
+    if (said == PROJECT_BY_ID && !find_thing(m, ENTITY_PROJECT, id)) {
+        char text[UUID_TEXT];
+        uuid_write(id, text);
+        things_add(&m->news,
+                   &(struct thing){.entity = {.kind = ENTITY_PROJECT,
+                                              .id = id,
+                                              .name = arena_copy(m->kept, (struct str){text, 36}),
+                                              .made_us = run->start_us,
+                                              .version = sequence}});
+    }
+    row->project = said == PROJECT_BY_ID ? id : project_named(m, text_str(&name), run, sequence);
+    row->by_default = said == PROJECT_UNSAID;
+    text_free(&name);
+}
+
+/* The trace of a run that does not say it. */
+static void guess_trace(const struct memory *m, struct row *row)
+{
+    if (!row->run.guessed)
+        return;
+    const struct row *parent = find_row(m, row->run.parent);
+    if (uuid_is_zero(row->run.parent)) {
+        row->run.trace = row->run.id;
+        row->run.guessed = false;
+    } else if (parent && parent->run.count > 0) {
+        row->run.trace = parent->run.trace;
+        row->run.guessed = parent->run.guessed;
+    } else {
+        row->run.trace = row->run.parent;
+    }
+}
+
+static void touch(struct merged *run, uint64_t sequence)
+{
+    run->version = sequence > run->version ? sequence : run->version + 1;
+}
+
+/* Those that waited for this run to know their trace. */
+static void move_guessed(struct memory *m, const struct row *to, uint64_t sequence)
+{
+    const struct uuid id = to->run.id, trace = to->run.trace;
+    const bool guessed = to->run.guessed;
+    const struct rows *both[] = {&m->staged, &m->visible};
+    for (int k = 0; k < 2; k++) {
+        size_t count = both[k]->count;
+        for (size_t i = 0; i < count; i++) {
+            const struct row *now = find_row(m, both[k]->at[i].run.id);
+            if (!now->run.guessed || uuid_compare(now->run.trace, id) != 0 ||
+                uuid_compare(now->run.id, id) == 0)
+                continue;
+            struct row moved = *now;
+            moved.run.trace = trace;
+            moved.run.guessed = guessed;
+            touch(&moved.run, sequence);
+            rows_add(&m->staged, &moved);
         }
-        const struct row *there = rows_find(&m->visible, run.id);
-        if (!there)
-            there = rows_find(&m->staged, run.id);
-        if (there && (there->hash[0] != run.hash[0] || there->hash[1] != run.hash[1])) {
-            rows_cut(&m->staged, before);
-            batch->verdict = INDEX_CONFLICT;
-            batch->added = 0;
-            batch->conflict = i;
-            return 0;
-        }
-        if (there)
-            continue;
-        struct row row = {
-            .row = {.found = true,
-                    .id = run.id,
-                    .trace = run.trace,
-                    .start_us = run.start_us,
-                    .version = batch->sequence,
-                    .place = {batch->first.container, batch->first.ordinal + i},
-                    .size = (uint32_t)run.raw.len},
-            .hash = {run.hash[0], run.hash[1]},
-        };
+    }
+}
+
+static void add_layer(struct memory *m, const struct run *run, struct place place,
+                      uint64_t sequence)
+{
+    const struct row *there = find_row(m, run->id);
+    struct row row = there ? *there : (struct row){0};
+    bool first = row.run.count == 0;
+    struct uuid trace = row.run.trace;
+    uint32_t taken = merge_add(&row.run, run, place, sequence);
+    if (taken & UINT32_C(1) << RUN_NAME || first) {
         struct text name = {0};
-        row.named = fold_run_name(&run, &name);
-        row.name = text_str(&name);
+        row.named = fold_run_name(run, &name);
+        row.name = keep(m, &name);
+        text_free(&name);
+    }
+    struct text fresh = {0}, facts = {0};
+    facts_of(run, &fresh);
+    facts_merge(row.facts, taken, text_str(&fresh), &facts);
+    row.facts = keep(m, &facts);
+    text_free(&fresh);
+    text_free(&facts);
+    set_project(m, &row, run, first, sequence);
+    guess_trace(m, &row);
+    rows_add(&m->staged, &row);
+    if (first || uuid_compare(trace, row.run.trace) != 0)
+        move_guessed(m, &row, sequence);
+}
+
+static bool add_attachment(struct memory *m, const struct run *run, struct place place,
+                           uint64_t sequence)
+{
+    const struct row *there = find_row(m, run->id);
+    struct row row = there ? *there : (struct row){.run.id = run->id};
+    struct text facts = {0};
+    bool news = facts_attach(row.facts, run, place, sequence, &facts);
+    if (news) {
+        row.facts = keep(m, &facts);
+        if (row.run.count > 0)
+            touch(&row.run, sequence);
         rows_add(&m->staged, &row);
     }
-    batch->added = (uint32_t)(m->staged.count - before);
+    text_free(&facts);
+    return news;
+}
+
+/* --- stage: entities ---------------------------------------------------------------- */
+
+/* The run that an entity is about shows it, so it is another one now. */
+static void touch_run(struct memory *m, const struct entity *entity, uint64_t sequence)
+{
+    if (entity->kind != ENTITY_FEEDBACK && entity->kind != ENTITY_SHARE)
+        return;
+    const struct row *there = find_row(m, entity->parent);
+    if (!there || there->run.count == 0)
+        return;
+    struct row row = *there;
+    touch(&row.run, sequence);
+    rows_add(&m->staged, &row);
+}
+
+static bool is_refused(struct memory *m, const struct thing *there, const struct entity *entity,
+                       uint64_t expect)
+{
+    uint64_t version = there && !there->removed ? there->entity.version : 0;
+    if (expect != RECORD_ANY && expect != version)
+        return true;
+    if (!entity->name.at || !entity_has_unique_name(entity->kind))
+        return false;
+    const struct thing *other = find_named(m, entity->kind, entity->name);
+    return other && uuid_compare(other->entity.id, entity->id) != 0;
+}
+
+static void set_entity(struct memory *m, const struct run *run, uint64_t sequence,
+                       struct entity *entity)
+{
+    *entity = (struct entity){
+        .kind = (enum entity_kind)run->entity,
+        .id = run->id,
+        .parent = run->parent,
+        .made_us = run->start_us,
+        .version = sequence,
+        .json = run->raw.len ? arena_copy(m->kept, run->raw) : (struct str){0},
+    };
+    struct str name = run_field(run, RUN_NAME);
+    if (name.len < 2 || name.at[0] != '"')
+        return;
+    struct text text = {0};
+    text.len =
+        json_string_decode((struct str){name.at + 1, name.len - 2}, text_room(&text, name.len));
+    entity->name = arena_copy(m->kept, text_str(&text));
+    text_free(&text);
+}
+
+/* INDEX_ADDED, _DUPLICATE or _CONFLICT. */
+static enum index_verdict add_entity(struct memory *m, const struct run *run, uint64_t sequence,
+                                     uint64_t expect)
+{
+    struct thing thing = {.removed = run->raw.len == 0};
+    set_entity(m, run, sequence, &thing.entity);
+    const struct thing *there = find_thing(m, thing.entity.kind, run->id);
+    if (there && there->removed == thing.removed && there->entity.json.len > 0 &&
+        str_eq(there->entity.json, thing.entity.json) &&
+        uuid_compare(there->entity.parent, thing.entity.parent) == 0)
+        return INDEX_DUPLICATE;
+    if (thing.removed && (!there || there->removed))
+        return INDEX_DUPLICATE;
+    if (!thing.removed && is_refused(m, there, &thing.entity, expect))
+        return INDEX_CONFLICT;
+    if (there)
+        thing.entity.made_us = there->entity.made_us;
+    if (thing.removed)
+        thing.entity.parent = there->entity.parent;
+    things_add(&m->news, &thing);
+    touch_run(m, &thing.entity, sequence);
+    return INDEX_ADDED;
+}
+
+/* --- stage --------------------------------------------------------------------------- */
+
+static enum index_verdict add_run(struct memory *m, const struct run *run, struct place place,
+                                  uint64_t sequence, uint64_t expect)
+{
+    const struct row *there = find_row(m, run->id);
+    switch (run->kind) {
+    case RUN_WHOLE:
+        if (there && there->run.posted)
+            return there->run.post_hash[0] == run->hash[0] &&
+                           there->run.post_hash[1] == run->hash[1]
+                       ? INDEX_DUPLICATE
+                       : INDEX_CONFLICT;
+        break;
+    case RUN_POST:
+    case RUN_PATCH:
+        if (there && merge_has(&there->run, run))
+            return INDEX_DUPLICATE;
+        break;
+    case RUN_ATTACHMENT:
+        return add_attachment(m, run, place, sequence) ? INDEX_ADDED : INDEX_DUPLICATE;
+    case RUN_ENTITY:
+        return add_entity(m, run, sequence, expect);
+    case RUN_KINDS:
+        break;
+    }
+    assert(run->kind <= RUN_PATCH);
+    add_layer(m, run, place, sequence);
+    return INDEX_ADDED;
+}
+
+/* Stage what is new of one batch, or none of it. */
+static int stage_batch(struct memory *m, struct index_batch *batch, struct err *err)
+{
+    size_t rows = m->staged.count, things = m->news.count;
+    uint64_t expect = batch->record->fresh ? batch->record->expect : RECORD_ANY;
+    batch->added = 0;
+    for (uint32_t i = 0; i < batch->record->count; i++) {
+        struct run run;
+        struct place place = {batch->first.container, batch->first.ordinal + i};
+        int r = record_run(batch->record, i, &run, err);
+        enum index_verdict verdict =
+            r ? INDEX_CONFLICT : add_run(m, &run, place, batch->sequence, expect);
+        batch->added += verdict == INDEX_ADDED;
+        if (verdict != INDEX_CONFLICT)
+            continue;
+        m->staged.count = rows;
+        m->news.count = things;
+        batch->verdict = INDEX_CONFLICT;
+        batch->added = 0;
+        batch->conflict = i;
+        return r;
+    }
     batch->verdict = batch->added ? INDEX_ADDED : INDEX_DUPLICATE;
     return 0;
 }
@@ -134,9 +426,11 @@ static int stage_batch(struct memory *m, struct index_batch *batch, struct err *
 static void stage(struct index *index, struct index_stage *stage)
 {
     struct memory *m = memory_of(index);
+    lock(m); /* what is kept may move */
     for (size_t i = 0; i < stage->count; i++)
         if (stage_batch(m, &stage->batches[i], &stage->op.err))
             break;
+    unlock(m);
     op_finish(&stage->op);
 }
 
@@ -144,17 +438,31 @@ static void commit(struct index *index, struct index_commit *commit)
 {
     struct memory *m = memory_of(index);
     lock(m);
-    for (size_t i = 0; i < m->staged.count; i++)
-        rows_add(&m->visible, &m->staged.at[i]);
+    for (size_t i = 0; i < m->staged.count; i++) {
+        struct row *there = rows_find(&m->visible, m->staged.at[i].run.id);
+        if (there)
+            *there = m->staged.at[i];
+        else
+            rows_add(&m->visible, &m->staged.at[i]);
+    }
+    for (size_t i = 0; i < m->news.count; i++) {
+        const struct thing *news = &m->news.at[i];
+        struct thing *there = things_find(&m->there, news->entity.kind, news->entity.id);
+        if (there)
+            *there = *news;
+        else
+            things_add(&m->there, news);
+    }
     m->mark = commit->sequence;
+    m->staged.count = m->news.count = 0;
     unlock(m);
-    m->staged.count = 0; /* the names have moved */
     op_finish(&commit->op);
 }
 
 static void rollback(struct index *index, struct index_rollback *rollback)
 {
-    rows_cut(&memory_of(index)->staged, 0);
+    struct memory *m = memory_of(index);
+    m->staged.count = m->news.count = 0;
     op_finish(&rollback->op);
 }
 
@@ -174,6 +482,47 @@ static void durable(struct index *index, struct index_durable *durable)
     op_finish(&durable->op);
 }
 
+/* --- reading ---------------------------------------------------------------------------- */
+
+static bool is_gone(const struct memory *m, enum entity_kind kind, struct uuid id)
+{
+    const struct thing *thing = things_find(&m->there, kind, id);
+    return thing && !thing->removed;
+}
+
+static bool is_hidden(const struct memory *m, const struct row *row)
+{
+    const struct thing *project = things_find(&m->there, ENTITY_PROJECT, row->project);
+    return row->run.count == 0 || !project || project->removed ||
+           is_gone(m, ENTITY_GONE_RUN, row->run.id) ||
+           is_gone(m, ENTITY_GONE_TRACE, row->run.trace);
+}
+
+static struct index_row show(const struct memory *m, const struct row *row, bool facts,
+                             struct arena *arena)
+{
+    struct holder *holders = arena_make(arena, struct holder, row->run.count);
+    memcpy(holders, row->run.holder, row->run.count * sizeof *holders);
+    return (struct index_row){
+        .found = true,
+        .id = row->run.id,
+        .trace = row->run.trace,
+        .parent = row->run.parent,
+        .project = row->project,
+        .project_name =
+            arena_copy(arena, things_find(&m->there, ENTITY_PROJECT, row->project)->entity.name),
+        .start_us = row->run.start_us,
+        .end_us = row->run.end_us,
+        .type = row->run.type,
+        .status = row->run.status,
+        .version = row->run.version,
+        .holders = holders,
+        .holder_count = row->run.count,
+        .size = merge_size(row->run.holder, row->run.count),
+        .facts = facts && row->facts.len ? arena_copy(arena, row->facts) : (struct str){0},
+    };
+}
+
 static void find(struct index *index, struct index_find *find)
 {
     struct memory *m = memory_of(index);
@@ -181,7 +530,8 @@ static void find(struct index *index, struct index_find *find)
     lock(m);
     for (size_t i = 0; i < find->count; i++) {
         const struct row *there = rows_find(&m->visible, find->ids[i]);
-        find->rows[i] = there ? there->row : (struct index_row){.id = find->ids[i]};
+        find->rows[i] = there && !is_hidden(m, there) ? show(m, there, find->facts, find->arena)
+                                                      : (struct index_row){.id = find->ids[i]};
     }
     unlock(m);
     op_finish(&find->op);
@@ -203,12 +553,12 @@ static int row_order(const void *a, const void *b)
 
 static bool matches(const struct row *row, const struct query *query, struct str wanted)
 {
-    if (query->by_trace && uuid_compare(row->row.trace, query->trace) != 0)
+    if (query->by_trace && uuid_compare(row->run.trace, query->trace) != 0)
         return false;
     if (query->by_name && !(row->named && fold_contains(row->name, wanted)))
         return false;
     return !query->after || newest_first(query->cursor.start_us, query->cursor.id,
-                                         row->row.start_us, row->row.id) < 0;
+                                         row->run.start_us, row->run.id) < 0;
 }
 
 static void search(struct index *index, struct index_search *search)
@@ -226,8 +576,9 @@ static void search(struct index *index, struct index_search *search)
     search->rows = arena_make(search->arena, struct index_row, m->visible.count + 1);
     search->count = 0;
     for (size_t i = 0; i < m->visible.count; i++)
-        if (matches(&m->visible.at[i], query, wanted))
-            search->rows[search->count++] = m->visible.at[i].row;
+        if (matches(&m->visible.at[i], query, wanted) && !is_hidden(m, &m->visible.at[i]))
+            search->rows[search->count++] =
+                show(m, &m->visible.at[i], search->facts, search->arena);
     unlock(m);
 
     qsort(search->rows, search->count, sizeof *search->rows, row_order);
@@ -236,6 +587,181 @@ static void search(struct index *index, struct index_search *search)
         search->count = query->limit;
     op_finish(&search->op);
 }
+
+/* --- query --------------------------------------------------------------------------------- */
+
+/* What of the subject other rows and entities say. */
+static void add_others(const struct memory *m, const struct row *row, struct arena *arena,
+                       struct filter_subject *subject)
+{
+    struct filter_pair *feedback = arena_make(arena, struct filter_pair, m->there.count + 1);
+    struct str *children = arena_make(arena, struct str, m->visible.count + 1);
+    for (size_t i = 0; i < m->there.count; i++) {
+        const struct entity *e = &m->there.at[i].entity;
+        if (e->kind != ENTITY_FEEDBACK || m->there.at[i].removed ||
+            uuid_compare(e->parent, row->run.id) != 0)
+            continue;
+        feedback[subject->feedback_count].key = e->name;
+        entity_score(e, &feedback[subject->feedback_count].value);
+        subject->feedback_count++;
+    }
+    for (size_t i = 0; i < m->visible.count; i++) {
+        const struct row *child = &m->visible.at[i];
+        struct filter_subject its;
+        if (uuid_compare(child->run.parent, row->run.id) != 0 || is_hidden(m, child))
+            continue;
+        struct index_row shown = show(m, child, true, arena);
+        if (subject_of(&shown, arena, &its, NULL) == 0 && its.cells[FILTER_NAME].present)
+            children[subject->child_count++] = its.cells[FILTER_NAME].value.text;
+    }
+    subject->feedback = feedback;
+    subject->child_names = children;
+}
+
+static bool row_matches(const struct memory *m, const struct row *row, const struct filter *filter,
+                        struct arena *arena)
+{
+    struct filter_subject subject;
+    struct index_row shown = show(m, row, true, arena);
+    if (subject_of(&shown, arena, &subject, NULL))
+        return false;
+    add_others(m, row, arena, &subject);
+    return filter_match(filter, &subject);
+}
+
+/* Its top, or any run of it. */
+static bool trace_matches(const struct memory *m, struct uuid trace, const struct filter *filter,
+                          bool top, struct arena *arena)
+{
+    for (size_t i = 0; i < m->visible.count; i++) {
+        const struct row *row = &m->visible.at[i];
+        if (uuid_compare(row->run.trace, trace) == 0 &&
+            (!top || uuid_compare(row->run.id, trace) == 0) && !is_hidden(m, row) &&
+            row_matches(m, row, filter, arena))
+            return true;
+    }
+    return false;
+}
+
+static bool is_asked(const struct memory *m, const struct row *row, const struct run_query *query,
+                     struct arena *arena)
+{
+    if (is_hidden(m, row))
+        return false;
+    struct index_row shown = show(m, row, true, arena);
+    bool among = query->id_count == 0;
+    for (size_t i = 0; i < query->id_count && !among; i++)
+        among = uuid_compare(query->ids[i], row->run.id) == 0;
+    if (!among || !query_takes(query, &shown) || !query_is_after(query, &shown))
+        return false;
+    struct filter_subject subject;
+    bool example = query->example_count == 0;
+    if (subject_of(&shown, arena, &subject, NULL))
+        return false;
+    for (size_t i = 0; i < query->example_count && !example; i++)
+        example = subject.cells[FILTER_REFERENCE_EXAMPLE_ID].present &&
+                  uuid_compare(subject.cells[FILTER_REFERENCE_EXAMPLE_ID].value.uuid,
+                               query->examples[i]) == 0;
+    return example && (!query->filter || row_matches(m, row, query->filter, arena)) &&
+           (!query->trace_filter ||
+            trace_matches(m, row->run.trace, query->trace_filter, true, arena)) &&
+           (!query->tree_filter ||
+            trace_matches(m, row->run.trace, query->tree_filter, false, arena));
+}
+
+static int asked_order(const void *a, const void *b, void *query)
+{
+    return query_order(query, a, b);
+}
+
+static void query(struct index *index, struct index_query *asked)
+{
+    struct memory *m = memory_of(index);
+    struct run_query query = *asked->query;
+    assert(query.limit >= 1 && query.limit <= QUERY_LIMIT_MAX);
+    lock(m);
+    asked->rows = arena_make(asked->arena, struct index_row, m->visible.count + 1);
+    asked->count = 0;
+    for (size_t i = 0; i < m->visible.count; i++)
+        if (is_asked(m, &m->visible.at[i], &query, asked->arena))
+            asked->rows[asked->count++] = show(m, &m->visible.at[i], true, asked->arena);
+    unlock(m);
+    qsort_r(asked->rows, asked->count, sizeof *asked->rows, asked_order, &query);
+    asked->more = asked->count > query.limit;
+    if (asked->more) {
+        asked->count = query.limit;
+        const struct index_row *last = &asked->rows[asked->count - 1];
+        asked->next = (struct query_cursor){last->start_us, last->id};
+    }
+    op_finish(&asked->op);
+}
+
+/* --- entities -------------------------------------------------------------------------------- */
+
+static bool among(struct uuid id, const struct uuid *ids, size_t count)
+{
+    for (size_t i = 0; ids && i < count; i++)
+        if (uuid_compare(id, ids[i]) == 0)
+            return true;
+    return ids == NULL;
+}
+
+/* Is what it belongs to gone? */
+static bool is_orphan(const struct memory *m, const struct entity *entity)
+{
+    if (entity->kind == ENTITY_EXAMPLE) {
+        const struct thing *dataset = things_find(&m->there, ENTITY_DATASET, entity->parent);
+        return !dataset || dataset->removed;
+    }
+    if (entity->kind != ENTITY_FEEDBACK && entity->kind != ENTITY_SHARE &&
+        entity->kind != ENTITY_TOKEN)
+        return false;
+    const struct row *run = rows_find(&m->visible, entity->parent);
+    return run && run->run.count > 0 && is_hidden(m, run);
+}
+
+static int newest_entity(const void *a, const void *b)
+{
+    const struct entity *x = a, *y = b;
+    return newest_first(x->made_us, x->id, y->made_us, y->id);
+}
+
+static void entities(struct index *index, struct index_entities *asked)
+{
+    struct memory *m = memory_of(index);
+    struct str wanted = {0};
+    if (asked->name_contains.at) {
+        char *folded = arena_alloc(asked->arena, FOLD_GROWTH * asked->name_contains.len + 1);
+        wanted = (struct str){folded, fold(asked->name_contains, folded)};
+    }
+    lock(m);
+    struct entity *list = arena_make(asked->arena, struct entity, m->there.count + 1);
+    size_t count = 0;
+    for (size_t i = 0; i < m->there.count; i++) {
+        struct entity e = m->there.at[i].entity;
+        if (m->there.at[i].removed || e.kind != asked->kind || is_orphan(m, &e) ||
+            !among(e.id, asked->ids, asked->id_count) ||
+            !among(e.parent, asked->parents, asked->parent_count) ||
+            (asked->name.at && !(e.name.at && str_eq(e.name, asked->name))))
+            continue;
+        if (wanted.at) {
+            char *folded = arena_alloc(asked->arena, FOLD_GROWTH * e.name.len + 1);
+            if (!fold_contains((struct str){folded, fold(e.name, folded)}, wanted))
+                continue;
+        }
+        e.name = e.name.at ? arena_copy(asked->arena, e.name) : e.name;
+        e.json = e.json.at ? arena_copy(asked->arena, e.json) : e.json;
+        list[count++] = e;
+    }
+    unlock(m);
+    qsort(list, count, sizeof *list, newest_entity);
+    size_t from = asked->offset < count ? asked->offset : count;
+    asked->entities = list + from;
+    asked->count = count - from < asked->limit ? count - from : asked->limit;
+    op_finish(&asked->op);
+}
+
+/* --- the index --------------------------------------------------------------------------------- */
 
 static uint64_t runs(struct index *index)
 {
@@ -251,10 +777,11 @@ static void close_memory(struct index *index)
     if (!index)
         return;
     struct memory *m = memory_of(index);
-    rows_cut(&m->visible, 0);
-    rows_cut(&m->staged, 0);
     free(m->visible.at);
     free(m->staged.at);
+    free(m->there.at);
+    free(m->news.at);
+    arena_free(m->kept);
     free(m);
 }
 
@@ -268,6 +795,8 @@ static const struct index_ops memory_ops = {
     .durable = durable,
     .find = find,
     .search = search,
+    .query = query,
+    .entities = entities,
     .follow = index_alone_follow,
     .known = index_alone_known,
     .condemn = index_alone_condemn,
@@ -283,6 +812,7 @@ int index_memory_open(struct index **result, struct err *err)
     if (!m)
         return err_set(err, ERR_BUSY, "no memory for an index");
     m->index = (struct index){.ops = &memory_ops, .writers = 1};
+    m->kept = arena_new(4096);
     atomic_flag_clear(&m->lock);
     *result = &m->index;
     return 0;

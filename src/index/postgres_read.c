@@ -37,7 +37,7 @@ enum {
     " set_config('jit', 'off', false), set_config('enable_seqscan', 'off', false),"                \
     " set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)"
 
-#define COLUMNS "r.id, r.trace, r.start_us, r.version, r.container, r.ordinal, r.size"
+#define COLUMNS "r.id, r.trace, r.start_us, r.version, r.container, r.ordinal, r.size, r.hash_low"
 #define BELOW "(r.start_us, r.id) < ($1, $2)"
 #define NEWEST "order by r.start_us desc, r.id desc"
 #define NAME_MATCHES "(select n.folded like $4 from rundlet_names n where n.id = r.name)"
@@ -205,16 +205,27 @@ static void begin(struct question *q, struct pg_read *read)
     ask(q);
 }
 
-static struct index_row take_row(const struct libpq *pq, const PGresult *result, int row)
+static struct index_row take_row(const struct libpq *pq, const PGresult *result, int row,
+                                 struct arena *arena)
 {
+    struct holder *holder = arena_make(arena, struct holder, 1);
+    *holder = (struct holder){
+        .place = {pg_long(pq, result, row, 4), (uint32_t)pg_int(pq, result, row, 5)},
+        .sequence = pg_long(pq, result, row, 3),
+        .hash = pg_long(pq, result, row, 7),
+        .size = (uint32_t)pg_int(pq, result, row, 6),
+        .fields = UINT32_MAX,
+        .kind = RUN_WHOLE,
+    };
     return (struct index_row){
         .found = true,
         .id = pg_uuid(pq, result, row, 0),
         .trace = pg_uuid(pq, result, row, 1),
         .start_us = (int64_t)pg_long(pq, result, row, 2),
         .version = pg_long(pq, result, row, 3),
-        .place = {pg_long(pq, result, row, 4), (uint32_t)pg_int(pq, result, row, 5)},
-        .size = (uint32_t)pg_int(pq, result, row, 6),
+        .size = holder->size,
+        .holders = holder,
+        .holder_count = 1,
     };
 }
 
@@ -249,9 +260,9 @@ static void take_found(struct pg_call *call, unsigned nth, PGresult *result)
     const struct libpq *pq = q->read->pq;
     (void)nth;
     for (int row = 0; row < pq->PQntuples(result); row++) {
-        uint64_t n = find->count == 1 ? 1 : pg_long(pq, result, row, 7);
+        uint64_t n = find->count == 1 ? 1 : pg_long(pq, result, row, 8);
         if (n >= 1 && n <= find->count)
-            find->rows[n - 1] = take_row(pq, result, row);
+            find->rows[n - 1] = take_row(pq, result, row, find->arena);
     }
 }
 
@@ -330,7 +341,7 @@ static void take_page(struct pg_call *call, unsigned nth, PGresult *result)
     int count = pq->PQntuples(result);
     (void)nth;
     if (tells_how_many(q->statement) && count > 0) {
-        q->looked = pg_long(pq, result, 0, 7);
+        q->looked = pg_long(pq, result, 0, 8);
         if (pq->PQgetisnull(result, 0, 0)) /* no run, just the number */
             count = 0;
     }
@@ -340,7 +351,7 @@ static void take_page(struct pg_call *call, unsigned nth, PGresult *result)
     search->count = (size_t)count;
     search->rows = arena_make(search->arena, struct index_row, (size_t)count + 1);
     for (int row = 0; row < count; row++)
-        search->rows[row] = take_row(pq, result, row);
+        search->rows[row] = take_row(pq, result, row, search->arena);
 }
 
 /* What may be able to answer when this was not; the same: it has answered. */

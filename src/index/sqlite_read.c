@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "index/sqlite_db.h"
 
@@ -30,7 +31,7 @@ int reader_open(const char *path, struct reader **result, struct err *err)
         {&reader->begin, "BEGIN"},
         {&reader->end, "ROLLBACK"},
         {&reader->layout, "SELECT layout FROM meta"},
-        {&reader->row, "SELECT id, trace, start_us, container, ordinal, version, size, name"
+        {&reader->row, "SELECT id, trace, start_us, container, ordinal, version, size, name, hash"
                        " FROM run WHERE row = ?1"},
         {&reader->name, "SELECT folded FROM name WHERE name = ?1"},
         {&reader->names, "SELECT name, folded FROM name"},
@@ -94,8 +95,8 @@ void reader_end(struct reader *reader)
     reader->view = NULL;
 }
 
-int reader_row(struct reader *reader, uint64_t number, struct index_row *row, uint64_t *name,
-               struct err *err)
+int reader_row(struct reader *reader, uint64_t number, struct arena *arena, struct index_row *row,
+               uint64_t *name, struct err *err)
 {
     sqlite3_stmt *s = reader->row;
     int r = keys_reader_check(&reader->keys, err);
@@ -112,10 +113,20 @@ int reader_row(struct reader *reader, uint64_t number, struct index_row *row, ui
         *row = (struct index_row){
             .found = true,
             .start_us = sqlite3_column_int64(s, 2),
-            .place = {(uint64_t)sqlite3_column_int64(s, 3), (uint32_t)sqlite3_column_int64(s, 4)},
             .version = (uint64_t)sqlite3_column_int64(s, 5),
-            .size = (uint32_t)sqlite3_column_int64(s, 6),
+            .size = (uint64_t)sqlite3_column_int64(s, 6),
         };
+        struct holder *holder = arena_make(arena, struct holder, 1);
+        *holder = (struct holder){
+            .place = {(uint64_t)sqlite3_column_int64(s, 3), (uint32_t)sqlite3_column_int64(s, 4)},
+            .sequence = row->version,
+            .hash = get_u64(sqlite3_column_blob(s, 8)),
+            .size = (uint32_t)row->size,
+            .fields = UINT32_MAX,
+            .kind = RUN_WHOLE,
+        };
+        row->holders = holder;
+        row->holder_count = 1;
         memcpy(row->id.byte, sqlite3_column_blob(s, 0), 16);
         memcpy(row->trace.byte, sqlite3_column_blob(s, 1), 16);
         *name = (uint64_t)sqlite3_column_int64(s, 7);
@@ -139,7 +150,8 @@ int reader_find(struct reader *reader, struct index_find *find, struct err *err)
                           err);
         uint64_t name = 0;
         if (!r && found && key_number(KEYS_ID, key) <= reader->view->rows)
-            r = reader_row(reader, key_number(KEYS_ID, key), &find->rows[i], &name, err);
+            r = reader_row(reader, key_number(KEYS_ID, key), find->arena, &find->rows[i], &name,
+                           err);
         if (r)
             return r;
     }

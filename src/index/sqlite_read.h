@@ -31,6 +31,6 @@ void reader_end(struct reader *reader);
 int reader_find(struct reader *reader, struct index_find *find, struct err *err);
 int reader_search(struct reader *reader, struct index_search *search, struct err *err);
 
-/* A row by its number, and the number of its name (0: none). */
-int reader_row(struct reader *reader, uint64_t number, struct index_row *row, uint64_t *name,
-               struct err *err);
+/* A row by its number, what it points to in the arena; and the number of its name (0: none). */
+int reader_row(struct reader *reader, uint64_t number, struct arena *arena, struct index_row *row,
+               uint64_t *name, struct err *err);

@@ -46,6 +46,7 @@ struct page {
 struct search {
     struct reader *reader;
     const struct query *query;
+    struct arena *arena;
     struct str wanted; /* folded */
     struct page page;
     struct tested {
@@ -320,7 +321,7 @@ static int search_trace(struct search *s, struct err *err)
         if (s->query->by_name) {
             struct index_row row;
             uint64_t name = 0;
-            r = reader_row(s->reader, hit.row, &row, &name, err);
+            r = reader_row(s->reader, hit.row, s->arena, &row, &name, err);
             if (!r)
                 r = test_name(s, name, &matches, err);
         }
@@ -411,8 +412,10 @@ static int search_name(struct search *s, struct err *err)
 int reader_search(struct reader *reader, struct index_search *search, struct err *err)
 {
     const struct query *query = search->query;
-    assert(query->limit >= 1 && query->limit <= QUERY_LIMIT_MAX);
-    struct search s = {.reader = reader, .query = query, .page.cap = (size_t)query->limit + 1};
+    struct search s = {.reader = reader,
+                       .query = query,
+                       .arena = search->arena,
+                       .page.cap = (size_t)query->limit + 1};
     s.page.hits = arena_make(search->arena, struct hit, s.page.cap);
     if (query->by_name) {
         char *folded = arena_alloc(search->arena, FOLD_GROWTH * query->name.len + 1);
@@ -432,7 +435,7 @@ int reader_search(struct reader *reader, struct index_search *search, struct err
     struct index_row *rows = arena_make(search->arena, struct index_row, count);
     for (size_t i = 0; i < count; i++) {
         uint64_t name;
-        r = reader_row(reader, s.page.hits[i].row, &rows[i], &name, err);
+        r = reader_row(reader, s.page.hits[i].row, search->arena, &rows[i], &name, err);
         if (r)
             return r;
     }

@@ -45,3 +45,12 @@ static inline bool entity_has_unique_name(enum entity_kind kind)
 {
     return kind == ENTITY_PROJECT || kind == ENTITY_DATASET;
 }
+
+struct filter_cell;
+
+/* The score of a feedback, as filters compare it: a number, or of true and false 1 and 0. */
+void entity_score(const struct entity *feedback, struct filter_cell *score);
+
+/* The id of a project that nobody made and a run names: always the same for a name.  `nth`
+ * counts up while another project has it: one that was renamed, or deleted. */
+struct uuid entity_project_id(struct str name, unsigned nth);

@@ -34,7 +34,7 @@ struct text;
 
 enum {
     MERGE_HOLDERS = 16,     /* most a run can have: more fields than that cannot be held apart */
-    MERGE_HOLDER_BYTES = 42 /* of one as merge_write() writes it */
+    MERGE_HOLDER_BYTES = 41 /* of one as merge_write() writes it */
 };
 
 /* One of the stored layers that a run is made of. */
@@ -54,6 +54,7 @@ struct merged {
     enum run_type type;
     enum run_status status;
     uint64_t version;      /* grows with every change, also by what has an older sequence */
+    bool guessed;          /* nobody said the trace: it is the parent's, or the parent's id */
     bool posted;           /* a post or a whole run is there */
     uint64_t post_hash[2]; /* the last of those; a whole run is compared with it */
     unsigned count;

@@ -230,10 +230,8 @@ struct record record_copy_some(const struct record *record, uint32_t from, uint3
     struct record_part *parts = arena_make(arena, struct record_part, count);
     for (uint32_t i = 0; i < count; i++)
         parts[i] = part_of(record, from + i);
-    const struct record some = {.count = count,
-                                .received_us = record->received_us,
-                                .expect = RECORD_ANY,
-                                .parts = parts};
+    const struct record some = {
+        .count = count, .received_us = record->received_us, .expect = RECORD_ANY, .parts = parts};
     return record_copy(&some, arena);
 }
 

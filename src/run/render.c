@@ -2,34 +2,65 @@
 #include "run/render.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+#include "run/facts.h"
+#include "run/view.h"
 #include "wire/json_string.h"
 #include "wire/rfc3339.h"
 #include "wire/splice.h"
 
+#define NAME(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+
 static const struct str names[SHOWS] = {
-    [SHOW_ID] = {"id", 2},
-    [SHOW_TRACE_ID] = {"trace_id", 8},
-    [SHOW_NAME] = {"name", 4},
-    [SHOW_INPUTS] = {"inputs", 6},
-    [SHOW_OUTPUTS] = {"outputs", 7},
-    [SHOW_METADATA] = {"metadata", 8},
-    [SHOW_RUN_TYPE] = {"run_type", 8},
-    [SHOW_STATUS] = {"status", 6},
-    [SHOW_START_TIME] = {"start_time", 10},
-    [SHOW_END_TIME] = {"end_time", 8},
-    [SHOW_ERROR] = {"error", 5},
-    [SHOW_EXTRA] = {"extra", 5},
-    [SHOW_EVENTS] = {"events", 6},
-    [SHOW_TAGS] = {"tags", 4},
-    [SHOW_SERIALIZED] = {"serialized", 10},
-    [SHOW_PARENT_RUN_ID] = {"parent_run_id", 13},
-    [SHOW_PARENT_RUN_IDS] = {"parent_run_ids", 14},
-    [SHOW_DOTTED_ORDER] = {"dotted_order", 12},
-    [SHOW_SESSION_NAME] = {"session_name", 12},
-    [SHOW_SESSION_ID] = {"session_id", 10},
-    [SHOW_REFERENCE_EXAMPLE_ID] = {"reference_example_id", 20},
+    [SHOW_ID] = NAME("id"),
+    [SHOW_TRACE_ID] = NAME("trace_id"),
+    [SHOW_NAME] = NAME("name"),
+    [SHOW_INPUTS] = NAME("inputs"),
+    [SHOW_OUTPUTS] = NAME("outputs"),
+    [SHOW_METADATA] = NAME("metadata"),
+    [SHOW_RUN_TYPE] = NAME("run_type"),
+    [SHOW_STATUS] = NAME("status"),
+    [SHOW_START_TIME] = NAME("start_time"),
+    [SHOW_END_TIME] = NAME("end_time"),
+    [SHOW_ERROR] = NAME("error"),
+    [SHOW_EXTRA] = NAME("extra"),
+    [SHOW_EVENTS] = NAME("events"),
+    [SHOW_TAGS] = NAME("tags"),
+    [SHOW_SERIALIZED] = NAME("serialized"),
+    [SHOW_PARENT_RUN_ID] = NAME("parent_run_id"),
+    [SHOW_PARENT_RUN_IDS] = NAME("parent_run_ids"),
+    [SHOW_DOTTED_ORDER] = NAME("dotted_order"),
+    [SHOW_SESSION_NAME] = NAME("session_name"),
+    [SHOW_SESSION_ID] = NAME("session_id"),
+    [SHOW_REFERENCE_EXAMPLE_ID] = NAME("reference_example_id"),
+    [SHOW_APP_PATH] = NAME("app_path"),
+    [SHOW_PROMPT_TOKENS] = NAME("prompt_tokens"),
+    [SHOW_COMPLETION_TOKENS] = NAME("completion_tokens"),
+    [SHOW_TOTAL_TOKENS] = NAME("total_tokens"),
+    [SHOW_PROMPT_TOKEN_DETAILS] = NAME("prompt_token_details"),
+    [SHOW_COMPLETION_TOKEN_DETAILS] = NAME("completion_token_details"),
+    [SHOW_PROMPT_COST] = NAME("prompt_cost"),
+    [SHOW_COMPLETION_COST] = NAME("completion_cost"),
+    [SHOW_TOTAL_COST] = NAME("total_cost"),
+    [SHOW_PROMPT_COST_DETAILS] = NAME("prompt_cost_details"),
+    [SHOW_COMPLETION_COST_DETAILS] = NAME("completion_cost_details"),
+    [SHOW_FIRST_TOKEN_TIME] = NAME("first_token_time"),
+    [SHOW_THREAD_ID] = NAME("thread_id"),
+    [SHOW_INPUTS_PREVIEW] = NAME("inputs_preview"),
+    [SHOW_OUTPUTS_PREVIEW] = NAME("outputs_preview"),
+    [SHOW_FEEDBACK_STATS] = NAME("feedback_stats"),
+    [SHOW_SHARE_TOKEN] = NAME("share_token"),
+    [SHOW_CHILD_RUN_IDS] = NAME("child_run_ids"),
+    [SHOW_DIRECT_CHILD_RUN_IDS] = NAME("direct_child_run_ids"),
+    [SHOW_MANIFEST_ID] = NAME("manifest_id"),
+    [SHOW_IN_DATASET] = NAME("in_dataset"),
+    [SHOW_S3_URLS] = NAME("s3_urls"),
 };
 
 enum show show_named(struct str name)
@@ -40,6 +71,8 @@ enum show show_named(struct str name)
     return SHOWS;
 }
 
+/* --- kinds of values ---------------------------------------------------------- */
+
 static void add_uuid(struct splice *splice, struct uuid id)
 {
     char text[UUID_TEXT + 2];
@@ -48,11 +81,31 @@ static void add_uuid(struct splice *splice, struct uuid id)
     splice_add(splice, (struct str){text, sizeof text});
 }
 
+static void add_uuid_or_null(struct splice *splice, struct uuid id)
+{
+    if (uuid_is_zero(id))
+        splice_add(splice, STR("null"));
+    else
+        add_uuid(splice, id);
+}
+
 static void add_word(struct splice *splice, struct str word)
 {
     splice_add(splice, STR("\""));
     splice_add(splice, word);
     splice_add(splice, STR("\""));
+}
+
+static void add_text(struct splice *splice, struct str plain)
+{
+    if (!plain.at) {
+        splice_add(splice, STR("null"));
+        return;
+    }
+    struct text text = {0};
+    json_string_write(&text, plain);
+    splice_add(splice, text_str(&text));
+    text_free(&text);
 }
 
 static void add_time(struct splice *splice, int64_t us)
@@ -65,22 +118,22 @@ static void add_time(struct splice *splice, int64_t us)
     add_word(splice, rfc3339_write(us, text));
 }
 
-static void add_sent(struct splice *splice, const struct run *run, enum run_field field,
-                     struct str otherwise)
+static void add_json(struct splice *splice, struct str json, struct str otherwise)
 {
-    struct str json = run_field(run, field);
     splice_view(splice, json.at ? json : otherwise);
 }
 
+/* --- what was sent -------------------------------------------------------------- */
+
 /* extra.metadata is the metadata: put it there when it was sent beside it. */
-static void add_extra(struct splice *splice, const struct run *run)
+static void add_extra(struct splice *splice, const struct view *run)
 {
-    struct str extra = run_field(run, RUN_EXTRA), metadata = run_field(run, RUN_METADATA);
+    struct str extra = run->field[RUN_EXTRA], metadata = run->field[RUN_METADATA];
     bool inside =
         extra.at && metadata.at && metadata.at > extra.at && metadata.at < extra.at + extra.len;
     bool object = extra.at && extra.at[0] == '{';
     if (!metadata.at || inside) {
-        splice_view(splice, extra.at ? extra : STR("null"));
+        add_json(splice, extra, STR("null"));
         return;
     }
     splice_add(splice, STR("{\"metadata\":"));
@@ -98,11 +151,11 @@ static void add_extra(struct splice *splice, const struct run *run)
 
 /* What LangSmith derives: <start>Z<id> for the top of a trace.  Below it the
  * client's own word is needed. */
-static void add_dotted_order(struct splice *splice, const struct run *run)
+static void add_dotted_order(struct splice *splice, const struct view *run)
 {
-    struct str sent = run_field(run, RUN_DOTTED_ORDER);
+    struct str sent = run->field[RUN_DOTTED_ORDER];
     if ((sent.at && sent.at[0] == '"') || !uuid_is_zero(run->parent)) {
-        splice_view(splice, sent.at ? sent : STR("null"));
+        add_json(splice, sent, STR("null"));
         return;
     }
     char time[RFC3339_SIZE], text[64], *p = text;
@@ -118,9 +171,9 @@ static void add_dotted_order(struct splice *splice, const struct run *run)
 }
 
 /* The ancestors, root first: all but the last segment of the dotted order. */
-static void add_parents(struct splice *splice, const struct run *run)
+static void add_parents(struct splice *splice, const struct view *run)
 {
-    struct str order = run_field(run, RUN_DOTTED_ORDER);
+    struct str order = run->field[RUN_DOTTED_ORDER];
     bool any = false;
     splice_add(splice, STR("["));
     for (size_t at = 1; order.at && at < order.len;) {
@@ -142,17 +195,75 @@ static void add_parents(struct splice *splice, const struct run *run)
     splice_add(splice, STR("]"));
 }
 
-struct str render_field(const struct run *run, enum show field)
+struct str render_field(const struct view *run, enum show field)
 {
     assert(field == SHOW_INPUTS || field == SHOW_OUTPUTS || field == SHOW_METADATA);
-    struct str json = run_field(run, field == SHOW_INPUTS    ? RUN_INPUTS
-                                     : field == SHOW_OUTPUTS ? RUN_OUTPUTS
-                                                             : RUN_METADATA);
+    struct str json = run->field[field == SHOW_INPUTS    ? RUN_INPUTS
+                                 : field == SHOW_OUTPUTS ? RUN_OUTPUTS
+                                                         : RUN_METADATA];
     return json.at ? json : STR("{}");
 }
 
-static void add_value(struct splice *splice, const struct run *run, enum show field)
+/* An object as it was sent; the clients expect one, so anything else goes into one. */
+static void add_payload(struct splice *splice, const struct view *run, enum show field)
 {
+    struct str json = run->field[field == SHOW_INPUTS ? RUN_INPUTS : RUN_OUTPUTS];
+    if (!json.at) {
+        splice_add(splice, field == SHOW_INPUTS || run->whole ? STR("{}") : STR("null"));
+    } else if (json.at[0] == '{') {
+        splice_view(splice, json);
+    } else {
+        splice_add(splice, field == SHOW_INPUTS ? STR("{\"input\":") : STR("{\"output\":"));
+        splice_view(splice, json);
+        splice_add(splice, STR("}"));
+    }
+}
+
+/* --- what is derived --------------------------------------------------------------- */
+
+static void add_app_path(struct splice *splice, const struct view *run)
+{
+    char project[UUID_TEXT], id[UUID_TEXT], trace[UUID_TEXT], text[256];
+    uuid_write(run->project, project);
+    uuid_write(run->id, id);
+    uuid_write(run->trace, trace);
+    int len =
+        snprintf(text, sizeof text, "\"/o/" RENDER_TENANT "/projects/p/%.*s/r/%.*s?trace_id=%.*s\"",
+                 UUID_TEXT, project, UUID_TEXT, id, UUID_TEXT, trace);
+    splice_add(splice, (struct str){text, (size_t)len});
+}
+
+static const struct facts no_facts;
+
+static const struct facts *facts_of_view(const struct view *run)
+{
+    return run->facts ? run->facts : &no_facts;
+}
+
+/* Costs are texts, so that no digit of a decimal is lost. */
+static void add_usage(struct splice *splice, const struct view *run, enum facts_number number)
+{
+    const struct facts_usage *usage = &facts_of_view(run)->usage;
+    bool cost = number >= FACTS_PROMPT_COST;
+    char text[40];
+    if (!usage->has[number]) {
+        splice_add(splice, STR("null"));
+        return;
+    }
+    struct str digits = usage->text[number];
+    if (!digits.at || !cost) {
+        int len = snprintf(text, sizeof text, "%.15g", usage->value[number]);
+        digits = (struct str){text, (size_t)len};
+    }
+    if (cost)
+        add_word(splice, digits);
+    else
+        splice_add(splice, digits);
+}
+
+static void add_value(struct splice *splice, const struct view *run, enum show field)
+{
+    const struct facts *facts = facts_of_view(run);
     switch (field) {
     case SHOW_ID:
         add_uuid(splice, run->id);
@@ -161,10 +272,12 @@ static void add_value(struct splice *splice, const struct run *run, enum show fi
         add_uuid(splice, run->trace);
         return;
     case SHOW_NAME:
-        add_sent(splice, run, RUN_NAME, STR("\"\""));
+        add_json(splice, run->field[RUN_NAME], STR("\"\""));
         return;
     case SHOW_INPUTS:
     case SHOW_OUTPUTS:
+        add_payload(splice, run, field);
+        return;
     case SHOW_METADATA:
         splice_view(splice, render_field(run, field));
         return;
@@ -181,25 +294,22 @@ static void add_value(struct splice *splice, const struct run *run, enum show fi
         add_time(splice, run->end_us);
         return;
     case SHOW_ERROR:
-        add_sent(splice, run, RUN_ERROR_TEXT, STR("null"));
+        add_json(splice, run->field[RUN_ERROR_TEXT], STR("null"));
         return;
     case SHOW_EXTRA:
         add_extra(splice, run);
         return;
     case SHOW_EVENTS:
-        add_sent(splice, run, RUN_EVENTS, STR("null"));
+        add_json(splice, run->field[RUN_EVENTS], STR("null"));
         return;
     case SHOW_TAGS:
-        add_sent(splice, run, RUN_TAGS, STR("null"));
+        add_json(splice, run->field[RUN_TAGS], STR("null"));
         return;
     case SHOW_SERIALIZED:
-        add_sent(splice, run, RUN_SERIALIZED, STR("null"));
+        add_json(splice, run->field[RUN_SERIALIZED], STR("null"));
         return;
     case SHOW_PARENT_RUN_ID:
-        if (uuid_is_zero(run->parent))
-            splice_add(splice, STR("null"));
-        else
-            add_uuid(splice, run->parent);
+        add_uuid_or_null(splice, run->parent);
         return;
     case SHOW_PARENT_RUN_IDS:
         add_parents(splice, run);
@@ -207,16 +317,75 @@ static void add_value(struct splice *splice, const struct run *run, enum show fi
     case SHOW_DOTTED_ORDER:
         add_dotted_order(splice, run);
         return;
-    case SHOW_SESSION_NAME: {
-        struct str json = run_field(run, RUN_SESSION_NAME);
-        splice_view(splice, json.at && json.at[0] == '"' ? json : STR("\"default\""));
+    case SHOW_SESSION_NAME:
+        if (run->project_name.at)
+            add_text(splice, run->project_name);
+        else
+            add_json(splice, run->field[RUN_SESSION_NAME], STR("\"default\""));
         return;
-    }
     case SHOW_SESSION_ID:
-        add_sent(splice, run, RUN_SESSION_ID, STR("null"));
+        add_uuid_or_null(splice, run->project);
         return;
     case SHOW_REFERENCE_EXAMPLE_ID:
-        add_sent(splice, run, RUN_REFERENCE_EXAMPLE_ID, STR("null"));
+        add_json(splice, run->field[RUN_REFERENCE_EXAMPLE_ID], STR("null"));
+        return;
+    case SHOW_APP_PATH:
+        add_app_path(splice, run);
+        return;
+    case SHOW_PROMPT_TOKENS:
+        add_usage(splice, run, FACTS_PROMPT_TOKENS);
+        return;
+    case SHOW_COMPLETION_TOKENS:
+        add_usage(splice, run, FACTS_COMPLETION_TOKENS);
+        return;
+    case SHOW_TOTAL_TOKENS:
+        add_usage(splice, run, FACTS_TOTAL_TOKENS);
+        return;
+    case SHOW_PROMPT_TOKEN_DETAILS:
+        add_json(splice, facts->usage.prompt_token_details, STR("null"));
+        return;
+    case SHOW_COMPLETION_TOKEN_DETAILS:
+        add_json(splice, facts->usage.completion_token_details, STR("null"));
+        return;
+    case SHOW_PROMPT_COST:
+        add_usage(splice, run, FACTS_PROMPT_COST);
+        return;
+    case SHOW_COMPLETION_COST:
+        add_usage(splice, run, FACTS_COMPLETION_COST);
+        return;
+    case SHOW_TOTAL_COST:
+        add_usage(splice, run, FACTS_TOTAL_COST);
+        return;
+    case SHOW_PROMPT_COST_DETAILS:
+        add_json(splice, facts->usage.prompt_cost_details, STR("null"));
+        return;
+    case SHOW_COMPLETION_COST_DETAILS:
+        add_json(splice, facts->usage.completion_cost_details, STR("null"));
+        return;
+    case SHOW_FIRST_TOKEN_TIME:
+        add_time(splice, facts->has_first_token ? facts->first_token_us : RUN_RUNNING);
+        return;
+    case SHOW_THREAD_ID:
+        add_text(splice, facts->thread);
+        return;
+    case SHOW_INPUTS_PREVIEW:
+        add_text(splice, facts->inputs_preview);
+        return;
+    case SHOW_OUTPUTS_PREVIEW:
+        add_text(splice, facts->outputs_preview);
+        return;
+    case SHOW_FEEDBACK_STATS:
+        add_json(splice, run->feedback_stats, STR("null"));
+        return;
+    case SHOW_SHARE_TOKEN:
+        add_uuid_or_null(splice, run->share);
+        return;
+    case SHOW_CHILD_RUN_IDS: /* deprecated by LangSmith: its clients take null */
+    case SHOW_DIRECT_CHILD_RUN_IDS:
+    case SHOW_MANIFEST_ID:
+    case SHOW_IN_DATASET:
+    case SHOW_S3_URLS:
+        splice_add(splice, STR("null"));
         return;
     case SHOWS:
         break;
@@ -224,11 +393,11 @@ static void add_value(struct splice *splice, const struct run *run, enum show fi
     assert(field < SHOWS);
 }
 
-void render_run(struct splice *splice, const struct run *run, uint32_t fields)
+void render_run(struct splice *splice, const struct view *run, uint64_t fields)
 {
     char before = '{';
     for (unsigned f = 0; f < SHOWS; f++) {
-        if (!(fields & UINT32_C(1) << f))
+        if (!(fields & SHOW(f)))
             continue;
         splice_add(splice, (struct str){&before, 1});
         before = ',';

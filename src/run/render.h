@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 #include "base/str.h"
-#include "run/run.h"
 
 struct splice;
+struct view;
 
 enum show {
     SHOW_ID,
@@ -38,20 +38,51 @@ enum show {
     SHOW_SESSION_NAME,
     SHOW_SESSION_ID,
     SHOW_REFERENCE_EXAMPLE_ID,
+    /* Derived by us; LangSmith's names. */
+    SHOW_APP_PATH,
+    SHOW_PROMPT_TOKENS,
+    SHOW_COMPLETION_TOKENS,
+    SHOW_TOTAL_TOKENS,
+    SHOW_PROMPT_TOKEN_DETAILS,
+    SHOW_COMPLETION_TOKEN_DETAILS,
+    SHOW_PROMPT_COST,
+    SHOW_COMPLETION_COST,
+    SHOW_TOTAL_COST,
+    SHOW_PROMPT_COST_DETAILS,
+    SHOW_COMPLETION_COST_DETAILS,
+    SHOW_FIRST_TOKEN_TIME,
+    SHOW_THREAD_ID,
+    SHOW_INPUTS_PREVIEW,
+    SHOW_OUTPUTS_PREVIEW,
+    SHOW_FEEDBACK_STATS,
+    SHOW_SHARE_TOKEN,
+    SHOW_CHILD_RUN_IDS,
+    SHOW_DIRECT_CHILD_RUN_IDS,
+    SHOW_MANIFEST_ID,
+    SHOW_IN_DATASET,
+    SHOW_S3_URLS,
     SHOWS
 };
 
-#define SHOW_ALL ((UINT32_C(1) << SHOWS) - 1)
+#define SHOW(field) (UINT64_C(1) << (field))
+#define SHOW_ALL (SHOW(SHOWS) - 1)
+
+/* Which need the facts of the row, and which its entities. */
+#define SHOW_OF_FACTS ((SHOW(SHOW_THREAD_ID + 3) - SHOW(SHOW_PROMPT_TOKENS)) | SHOW(SHOW_S3_URLS))
+#define SHOW_OF_ENTITIES (SHOW(SHOW_FEEDBACK_STATS) | SHOW(SHOW_SHARE_TOKEN))
 
 /* Part of every entity tag: whoever changes what is rendered changes it too. */
-enum { RENDER_VERSION = 1 };
+enum { RENDER_VERSION = 2 };
+
+/* The tenant that paths of the web page name; there is one. */
+#define RENDER_TENANT "00000000-0000-4000-8000-000000000000"
 
 /* The field of that name; SHOWS for a name nobody knows. */
 enum show show_named(struct str name);
 
 /* {"id":...}: the fields whose bit is set in `fields`, in the order above. */
-void render_run(struct splice *splice, const struct run *run, uint32_t fields);
+void render_run(struct splice *splice, const struct view *run, uint64_t fields);
 
 /* One field's bytes, as sent, or what stands for it: SHOW_INPUTS, SHOW_OUTPUTS,
  * SHOW_METADATA. */
-struct str render_field(const struct run *run, enum show field);
+struct str render_field(const struct view *run, enum show field);

@@ -79,7 +79,8 @@ struct run {
     uint64_t hash[2];  /* XXH3-128 of the known fields as sent: low, high */
     uint32_t present;  /* bit f: the client sent field f */
     const char *spans; /* 8 bytes for each present field: offset, length in `raw`; little endian */
-    struct str raw;    /* the object as sent; of a multipart body all from its first part to its last */
+    struct str
+        raw; /* the object as sent; of a multipart body all from its first part to its last */
 };
 
 /* "inputs", ... and back; RUN_FIELDS for a name nobody knows. */

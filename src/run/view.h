@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/str.h"
@@ -21,8 +22,11 @@ struct view {
     enum run_type type;
     enum run_status status;
     uint64_t version;
+    bool whole;                   /* it came whole, and no layer was added to it */
     struct str field[RUN_FIELDS]; /* its JSON as sent; at == NULL: nobody said */
     const struct facts *facts;    /* NULL: they were not asked for */
+    struct str feedback_stats;    /* JSON; at == NULL: none, or not asked for */
+    struct uuid share;            /* its token; all zero: likewise */
 };
 
 /* Fill `field` from the holders and their runs, `runs[i]` being what holder i points to. */

@@ -34,8 +34,8 @@ static struct str key_of(struct serve_get *get)
     *p++ = 'r';
     memcpy(p, get->id.byte, sizeof get->id.byte);
     p += sizeof get->id.byte;
-    put_u32(p, get->fields);
-    p += 4;
+    put_u64(p, get->fields);
+    p += 8;
     *p++ = (char)get->only;
     *p++ = (char)get->coding;
     *p++ = RENDER_VERSION; /* nodes that share a cache may not be of one build */
@@ -46,7 +46,7 @@ static struct str key_of(struct serve_get *get)
  * choice of fields, another coding, another way to render. */
 static void make_etag(struct serve_get *get, uint64_t version)
 {
-    char of[40];
+    char of[48];
     struct str key = key_of(get);
     memcpy(of, key.at, key.len);
     put_u64(of + key.len, version);
@@ -102,6 +102,7 @@ static void cached(struct op *op)
         .op = {.loop = get->op.loop, .done = found},
         .ids = &get->id,
         .count = 1,
+        .facts = get->fields & SHOW_OF_FACTS,
         .arena = get->arena,
     };
     get->serve->index->ops->find(get->serve->index, &get->find);
@@ -165,7 +166,7 @@ static void recalled(struct op *op)
     /* The bytes read live in the arena, and count for as long as it does. */
     struct buf *charge = buf_new(0);
     struct budget *budget = get->serve->budget;
-    size_t size = row->size + (size_t)STORE_READ_COST;
+    size_t size = row->size + row->holder_count * (size_t)STORE_READ_COST;
     if (size > budget->limit / 2)
         size = budget->limit / 2; /* or it would never find enough free */
     if (!charge || !buf_charge(charge, budget, size)) {
@@ -176,21 +177,19 @@ static void recalled(struct op *op)
         return;
     }
     arena_keep(get->arena, charge);
-    get->place = row->place;
-    get->read = (struct store_read){
+    get->fetch = (struct fetch){
         .op = {.loop = get->op.loop, .done = got},
-        .places = &get->place,
+        .store = get->serve->store,
+        .rows = row,
         .count = 1,
         .arena = get->arena,
     };
-    store_read(get->serve->store, &get->read);
+    fetch_runs(&get->fetch);
 }
 
 static void got(struct op *op)
 {
-    struct serve_get *get = op_owner(op, struct serve_get, read.op);
-    if (op->err.code == ERR_NOT_FOUND)
-        op->err.code = ERR_CORRUPT; /* there is a row: that its bytes are missing is no 404 */
+    struct serve_get *get = op_owner(op, struct serve_get, fetch.op);
     if (op->err.code == ERR_CORRUPT) {
         char id[UUID_TEXT];
         uuid_write(get->id, id);
@@ -200,14 +199,7 @@ static void got(struct op *op)
         fail(get, &op->err);
         return;
     }
-    const struct run *run = &get->read.runs[0];
-    if (uuid_compare(run->id, get->id) != 0) {
-        metric_add(METRIC_STORE_CORRUPT, 1);
-        struct err err;
-        err_set(&err, ERR_CORRUPT, "another run is where the index says: run `rundlet verify`");
-        fail(get, &err);
-        return;
-    }
+    const struct view *run = &get->fetch.views[0];
     get->splice = (struct splice){.arena = get->arena};
     if (get->only == SHOWS)
         render_run(&get->splice, run, get->fields);

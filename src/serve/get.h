@@ -18,8 +18,8 @@
 #include "index/index.h"
 #include "loop/op.h"
 #include "run/render.h"
+#include "serve/fetch.h"
 #include "serve/serve.h"
-#include "store/store.h"
 #include "wire/splice.h"
 
 enum { SERVE_ETAG = 34 }; /* 32 hex digits in quotes */
@@ -28,7 +28,7 @@ struct serve_get {
     struct op op;
     const struct serve *serve;
     struct uuid id;
-    uint32_t fields;       /* in: which to show */
+    uint64_t fields;       /* in: which to show */
     enum show only;        /* in: SHOWS: the run; else this field's bytes alone */
     enum coding coding;    /* in: what the client takes best */
     struct str none_match; /* in: of If-None-Match; at == NULL: none */
@@ -44,9 +44,8 @@ struct serve_get {
     struct cache_get cached;
     struct index_find find;
     struct cache_recall recall;
-    struct store_read read;
-    struct place place;
-    char key[32];
+    struct fetch fetch;
+    char key[40];
 };
 
 void serve_get(struct serve_get *get);

@@ -48,9 +48,9 @@ static struct str key_of(struct serve_runs *runs)
     *p++ = 's';
     *p++ = (char)runs->coding;
     *p++ = (char)(q->by_trace | q->by_name << 1 | q->after << 2);
-    put_u32(p, runs->fields);
-    put_u32(p + 4, q->limit);
-    p += 8;
+    put_u64(p, runs->fields);
+    put_u32(p + 8, q->limit);
+    p += 12;
     if (q->by_trace) {
         memcpy(p, q->trace.byte, sizeof q->trace.byte);
         p += sizeof q->trace.byte;
@@ -72,6 +72,7 @@ static void ask_index(struct serve_runs *runs)
     runs->found = (struct index_search){
         .op = {.loop = runs->op.loop, .done = searched},
         .query = &runs->query,
+        .facts = runs->fields & SHOW_OF_FACTS,
         .arena = runs->arena,
     };
     runs->serve->index->ops->search(runs->serve->index, &runs->found);
@@ -172,6 +173,7 @@ void serve_batch(struct serve_runs *runs)
         .op = {.loop = runs->op.loop, .done = looked_up},
         .ids = runs->ids,
         .count = runs->id_count,
+        .facts = runs->fields & SHOW_OF_FACTS,
         .arena = runs->arena,
     };
     runs->serve->index->ops->find(runs->serve->index, &runs->find);
@@ -236,12 +238,16 @@ static int by_place(const void *a, const void *b)
 
 static size_t stretches(const struct serve_runs *runs, size_t next, size_t n)
 {
-    struct place *places = arena_make(runs->arena, struct place, n + 1);
-    size_t count = n > 0;
+    size_t total = 0, at = 0;
     for (size_t i = 0; i < n; i++)
-        places[i] = runs->rows[next + i].place;
-    qsort(places, n, sizeof *places, by_place);
-    for (size_t i = 1; i < n; i++)
+        total += runs->rows[next + i].holder_count;
+    struct place *places = arena_make(runs->arena, struct place, total + 1);
+    for (size_t i = 0; i < n; i++)
+        for (unsigned k = 0; k < runs->rows[next + i].holder_count; k++)
+            places[at++] = runs->rows[next + i].holders[k].place;
+    qsort(places, total, sizeof *places, by_place);
+    size_t count = total > 0;
+    for (size_t i = 1; i < total; i++)
         count += places[i].container != places[i - 1].container ||
                  places[i].ordinal > places[i - 1].ordinal + 1;
     return count;
@@ -282,19 +288,14 @@ static void step(struct serve_runs *runs)
     }
     size_t n = runs->step_count = step_of(runs, runs->next, &size);
     runs->step_arena = arena_new(4096);
-    runs->places = arena_make(runs->step_arena, struct place, n + 1);
-    for (size_t i = 0; i < n; i++)
-        runs->places[i] = runs->rows[runs->next + i].place;
-    runs->read = (struct store_read){
+    runs->fetch = (struct fetch){
         .op = {.loop = runs->op.loop, .done = stepped},
-        .places = runs->places,
+        .store = runs->serve->store,
+        .rows = runs->rows + runs->next,
         .count = n,
         .arena = runs->step_arena,
     };
-    if (n > 0)
-        store_read(runs->serve->store, &runs->read);
-    else
-        op_finish(&runs->read.op);
+    fetch_runs(&runs->fetch);
 }
 
 static void keep(struct serve_runs *runs)
@@ -311,24 +312,9 @@ static void keep(struct serve_runs *runs)
     runs->cached.key = (struct str){0};
 }
 
-/* Are these the runs that the rows are of? */
-static bool are_theirs(const struct serve_runs *runs)
-{
-    for (size_t i = 0; i < runs->step_count; i++)
-        if (uuid_compare(runs->read.runs[i].id, runs->rows[runs->next + i].id) != 0)
-            return false;
-    return true;
-}
-
 static void stepped(struct op *op)
 {
-    struct serve_runs *runs = op_owner(op, struct serve_runs, read.op);
-    if (op->err.code == ERR_NOT_FOUND)
-        op->err.code = ERR_CORRUPT; /* there is a row: that its bytes are missing is no 404 */
-    if (!op->err.code && !are_theirs(runs)) {
-        metric_add(METRIC_STORE_CORRUPT, 1);
-        err_set(&op->err, ERR_CORRUPT, "another run is where the index says: run `rundlet verify`");
-    }
+    struct serve_runs *runs = op_owner(op, struct serve_runs, fetch.op);
     if (op->err.code) {
         fail(runs, &op->err);
         return;
@@ -340,7 +326,7 @@ static void stepped(struct op *op)
     for (size_t i = 0; i < runs->step_count; i++) {
         if (runs->next + i > 0)
             splice_add(&splice, STR(","));
-        render_run(&splice, &runs->read.runs[i], runs->fields);
+        render_run(&splice, &runs->fetch.views[i], runs->fields);
     }
     runs->next += runs->step_count;
     runs->last = runs->next == runs->count;

@@ -29,9 +29,9 @@
 #include "index/index.h"
 #include "loop/op.h"
 #include "run/query.h"
+#include "serve/fetch.h"
 #include "serve/follow.h"
 #include "serve/serve.h"
-#include "store/store.h"
 
 struct arena;
 struct buf;
@@ -46,7 +46,7 @@ struct serve_runs {
     struct op op;
     const struct serve *serve;
     struct arena *arena;    /* in: lives until the answer was sent */
-    uint32_t fields;        /* in: which to show of each run */
+    uint64_t fields;        /* in: which to show of each run */
     enum coding coding;     /* in: for a page of one step */
     struct query query;     /* in, of serve_search() */
     bool strong;            /* in, likewise: what any node acknowledged before is found */
@@ -64,11 +64,10 @@ struct serve_runs {
     struct cache_get cached;
     struct index_search found;
     struct index_find find;
-    struct store_read read;
+    struct fetch fetch;
     struct index_row *rows; /* those of the page */
     size_t count, next, step_count;
     struct arena *step_arena;
-    struct place *places;
     struct buf *charge; /* empty: it only carries what was taken from the budget */
     struct str suffix;
     char key[CACHE_KEY_MAX];

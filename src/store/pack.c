@@ -41,7 +41,8 @@ int pack_read_summary(const char *bytes, bool foot, struct pack_summary *result,
         return err_set(err, ERR_CORRUPT, "no %s of a pack", what);
     if (crc32c(0, bytes, AT_CRC) != get_u32(bytes + AT_CRC))
         return err_set(err, ERR_CORRUPT, "the %s has a wrong checksum", what);
-    if (get_u32(bytes + AT_VERSION) != PACK_VERSION || get_u32(bytes + AT_SIZE) != PACK_FOOT)
+    uint32_t version = get_u32(bytes + AT_VERSION);
+    if (version < PACK_OLDEST || version > PACK_VERSION || get_u32(bytes + AT_SIZE) != PACK_FOOT)
         return err_set(err, ERR_UNAVAILABLE, "version %u needs a newer program",
                        get_u32(bytes + AT_VERSION));
     struct pack_summary s = {

@@ -11,7 +11,8 @@
 struct pack_input;
 
 enum {
-    PACK_VERSION = 1,
+    PACK_VERSION = 2, /* 1: all items are whole runs; is read too */
+    PACK_OLDEST = 1,
 
     /* Head and foot. */
     AT_VERSION = 8,

@@ -42,7 +42,8 @@
 #include "store/store.h"
 
 enum {
-    VERSION = 1,
+    VERSION = 2, /* 1: all entries are whole runs; is read too */
+    OLDEST = 1,
     ALIGN = 8,
     WINDOW = 256 << 10,
 
@@ -153,7 +154,8 @@ static int read_head(struct segment_file *file, bool *incomplete, struct err *er
         *incomplete = blank;
         return blank ? 0 : err_set(err, ERR_CORRUPT, "the head at 0 is damaged");
     }
-    if (get_u32(head + HEAD_VERSION) != VERSION || get_u32(head + HEAD_SIZE) != SEGMENT_HEAD)
+    if (get_u32(head + HEAD_VERSION) < OLDEST || get_u32(head + HEAD_VERSION) > VERSION ||
+        get_u32(head + HEAD_SIZE) != SEGMENT_HEAD)
         return err_set(err, ERR_CORRUPT, "version %u needs a newer program",
                        get_u32(head + HEAD_VERSION));
     if (get_u64(head + HEAD_NUMBER) != file->number)
@@ -504,7 +506,9 @@ const char *segment_parse(const char *bytes, uint64_t id, struct segment_record 
         return "a record's head with a wrong checksum";
     if (get_u64(bytes + REC_ID) != id)
         return "a record of another segment";
-    if (get_u32(bytes + REC_VERSION) != (VERSION | (uint32_t)SEGMENT_POST << 16)) {
+    uint32_t version = get_u32(bytes + REC_VERSION) & 0xffff;
+    if (version < OLDEST || version > VERSION ||
+        get_u32(bytes + REC_VERSION) >> 16 != (uint32_t)SEGMENT_POST) {
         *newer = true;
         return "a record that needs a newer program";
     }

@@ -215,7 +215,7 @@ static void check_all(struct bed *bed)
         struct index_row *row = NULL;
         CHECK(calls_find(&bed->calls, &id, 1, arena, &row) == 0);
         CHECK(row->found == (n < bed->runs));
-        CHECK(!row->found || (row->place.ordinal == n && row->start_us == start_of(n)));
+        CHECK(!row->found || (row->holders[0].place.ordinal == n && row->start_us == start_of(n)));
         arena_free(arena);
         if (failed(bed))
             return;

@@ -304,7 +304,7 @@ static bool is_there(struct node *n, const struct made_record *made, uint32_t i)
     bool there = l.find.op.err.code == ERR_OK && l.find.rows[0].found;
     if (there) {
         l.read = (struct store_read){.op = {.loop = n->loop, .done = has_got},
-                                     .places = &l.find.rows[0].place,
+                                     .places = &l.find.rows[0].holders[0].place,
                                      .count = 1,
                                      .arena = arena};
         store_read(n->store, &l.read);

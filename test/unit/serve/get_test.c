@@ -91,11 +91,14 @@ static void find(struct index *index, struct index_find *find)
     note('f');
     CHECK(find->count == 1);
     find->rows = arena_make(find->arena, struct index_row, 1);
+    struct holder *holder = arena_make(find->arena, struct holder, 1);
+    *holder = (struct holder){.place = {1, 2}, .fields = 1U << RUN_INPUTS};
     find->rows[0] = (struct index_row){.found = world.version > 0,
                                        .id = find->ids[0],
                                        .version = world.version,
-                                       .place = {1, 2},
-                                       .size = (uint32_t)world.inputs};
+                                       .holders = holder,
+                                       .holder_count = 1,
+                                       .size = world.inputs};
     op_finish(&find->op);
 }
 
