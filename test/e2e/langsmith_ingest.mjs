@@ -189,10 +189,7 @@ describe('what the SDKs trace', () => {
         const run = await client.readRun(done.answer.id);
         assert.equal(run.events.filter((event) => event.name === 'new_token').length, 3);
         assert.ok(run.first_token_time, 'the time of the first token');
-        assert.deepEqual(
-            [run.prompt_tokens, run.completion_tokens, run.total_tokens],
-            [11, 4, 15],
-        );
+        assert.deepEqual([run.prompt_tokens, run.completion_tokens, run.total_tokens], [11, 4, 15]);
     }
 
     it('straight to the server, nothing between', async () => {

@@ -23,9 +23,9 @@ const prompt = ChatPromptTemplate.fromMessages([
     ['system', 'Answer in {language}.'],
     ['human', '{question}'],
 ]);
-const chain = prompt.pipe(new FakeListChatModel({ responses: ['Paris', 'Rom'] })).pipe(
-    new StringOutputParser(),
-);
+const chain = prompt
+    .pipe(new FakeListChatModel({ responses: ['Paris', 'Rom'] }))
+    .pipe(new StringOutputParser());
 const streaming = prompt.pipe(
     new FakeStreamingChatModel({
         chunks: ['Be', 'r', 'lin'].map((content) => new AIMessageChunk({ content })),

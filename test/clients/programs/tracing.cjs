@@ -113,7 +113,7 @@ const boom = traced('boom', 'chain', async () => {
 });
 
 async function main() {
-    await agent({ question: 'how much is é?', nested: [[[{ a: [null, 1.5, -0.1, '']  }]]] });
+    await agent({ question: 'how much is é?', nested: [[[{ a: [null, 1.5, -0.1, ''] }]]] });
     await look({ what: 'a picture', picture });
     done.look.inputs = { what: 'a picture' };
     done.look.files = {

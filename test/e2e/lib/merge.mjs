@@ -18,7 +18,6 @@ const ONCE = ['trace_id', 'parent_run_id', 'session_name', 'session_id'];
 
 // ---- from requests to layers ----
 
-
 function layer(op, text, id) {
     const fields = rawMembers(text);
     return { op, id: id ?? JSON.parse(fields.get('id')), fields };
@@ -136,8 +135,9 @@ export class Runs {
 // Microseconds since 1970, of RFC 3339 (without a zone: UTC) or of milliseconds.
 export function instant(value) {
     if (typeof value === 'number') return Math.round(value * 1000);
-    const found =
-        /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|[+-]\d\d:?\d\d)?$/i.exec(value);
+    const found = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|[+-]\d\d:?\d\d)?$/i.exec(
+        value,
+    );
     assert.ok(found, `not a time: ${value}`);
     const zone = found[4]?.toUpperCase() ?? 'Z';
     const seconds = Date.parse(`${found[1]}T${found[2]}${zone.replace(/^(...)(\d\d)$/, '$1:$2')}`);
@@ -160,9 +160,11 @@ function wrapped(name, json) {
 
 // JSON has no NaN; what is sent with it is shown with null.
 const withoutNaN = (json) =>
-    !/NaN|Infinity/.test(json) ? json : json.replace(/"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g, (found) =>
-        found[0] === '"' ? found : 'null',
-    );
+    !/NaN|Infinity/.test(json)
+        ? json
+        : json.replace(/"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g, (found) =>
+              found[0] === '"' ? found : 'null',
+          );
 
 // `text`: a run as the server shows it.
 export function assertShown(text, runs, id) {
