@@ -8,8 +8,8 @@
 // The binary is $RUNDLET, or build/rundlet of this tree.  It gets a bare
 // environment, so that nobody's settings reach it.
 //
-// $RUNDLET_MODE says where it keeps what it has: embedded (the default), log+postgres,
-// bucket+sqlite or production.  Each server then has a database and a bucket of its own.
+// $RUNDLET_MODE says where it keeps what it has: embedded (the default), log+memory,
+// log+postgres, bucket+sqlite or production.  Each server then has a database and a bucket of its own.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -29,6 +29,7 @@ export const binary = resolve(process.env.RUNDLET ?? join(root, 'build/rundlet')
 export const mode = process.env.RUNDLET_MODE || 'embedded';
 const modes = {
     embedded: [],
+    'log+memory': ['memory'],
     'log+postgres': ['index'],
     'bucket+sqlite': ['objects'],
     production: ['objects', 'index', 'cache'],
@@ -94,6 +95,7 @@ async function newPlace() {
     const bucket = parts.includes('objects') ? await newBucket() : null;
     const flags = [];
     if (bucket) flags.push('--objects', bucket.url());
+    if (parts.includes('memory')) flags.push('--index', 'memory');
     if (database) flags.push('--index', database.url);
     if (parts.includes('cache')) flags.push('--cache', await sharedUrl('redis'));
     return {
