@@ -1,11 +1,11 @@
 /* get.c - see get.h.
  *
  *   serve_get()  ask the cache
- *   cached()     there, and nothing was committed since: answer.  Else find the row
- *   found()      unknown: answer.  What was in the cache is of this version of the row:
- *                confirm it, answer.  The client has this version already: answer.
- *                What was in the cache is old: ask again, for this version
- *   again()      somebody made it meanwhile: answer
+ *   cached()     there, and nothing was committed since: give it.  Else find the row
+ *   found()      unknown: say so.  The cache had this version of the row: confirm it, give
+ *                it.  The client has this version: say so.  What the cache had is old: ask
+ *                it again, for this version
+ *   again()      somebody made it meanwhile: give it
  *   recall()     ask the second level of the cache for this version
  *   recalled()   there: keep it near, answer.  Else read it
  *   got()        what was said of it ⇢ remarked()
@@ -112,7 +112,7 @@ static void abandon(struct serve_get *get)
 }
 
 /* What the cache gave is what there is. */
-static void answer(struct serve_get *get)
+static void give(struct serve_get *get)
 {
     get->hit = get->near = true;
     make_etag(get, get->cached.found);
@@ -132,7 +132,7 @@ static void cached(struct op *op)
     struct serve_get *get = op_owner(op, struct serve_get, cached.op);
     get->held = op->err.code == ERR_OK;
     if (counts(get)) {
-        answer(get);
+        give(get);
         return;
     }
     get->find = (struct index_find){
@@ -173,7 +173,7 @@ static void confirm(struct serve_get *get)
     get->serve->cache->ops->confirm(get->serve->cache, get->op.loop, get->cached.key,
                                     get->cached.found, get->cached.generation);
     metric_add(METRIC_CACHE_CONFIRMED, 1);
-    answer(get);
+    give(get);
 }
 
 static void found(struct op *op)
@@ -184,8 +184,7 @@ static void found(struct op *op)
         return;
     }
     const struct index_row *row = &get->find.rows[0];
-    bool elsewhere =
-        !uuid_is_zero(get->project) && uuid_compare(get->project, row->project) != 0;
+    bool elsewhere = !uuid_is_zero(get->project) && uuid_compare(get->project, row->project) != 0;
     if (!row->found || elsewhere) {
         fail(get, &(struct err){.code = ERR_NOT_FOUND, .text = "no such run"});
         return;
@@ -220,7 +219,7 @@ static void again(struct op *op)
     if (get->held && get->cached.found == version_of(&get->find.rows[0])) {
         confirm(get);
     } else if (counts(get)) {
-        answer(get);
+        give(get);
     } else {
         let_go(get);
         recall(get);
