@@ -129,6 +129,17 @@ void fail_element(struct http_request *request, const char *type, size_t i, cons
     reply_422(request, &body);
 }
 
+void fail_item(struct http_request *request, const char *type, const char *name, size_t i,
+               const char *message)
+{
+    struct text body = {0};
+    begin_fault(&body, type);
+    text_addf(&body, "\"body\",\"%s\",%zu", name, i);
+    end_fault(&body, message);
+    text_add(&body, STR("]}"));
+    reply_422(request, &body);
+}
+
 void fail_json(struct http_request *request, size_t offset, const char *what)
 {
     struct text body = {0};

@@ -19,11 +19,18 @@ static const struct http_route routes[] = {
     {"POST", "/runs/batch", &runs_batch},
     {"POST", "/runs/multipart", &post_parts},
     {"PATCH", "/runs/{}", &patch_run},
+    {"POST", "/runs/query", &query_runs},
     {"GET", "/runs/search", &search},
     {"GET", "/runs/{}", &get_run},
     {"GET", "/runs/{}/inputs", &get_run},
     {"GET", "/runs/{}/outputs", &get_run},
     {"GET", "/runs/{}/metadata", &get_run},
+    {"POST", "/sessions", &post_project},
+    {"GET", "/sessions", &list_projects},
+    {"GET", "/sessions/resolutions", &resolve_project},
+    {"GET", "/sessions/{}", &get_project},
+    {"PATCH", "/sessions/{}", &patch_project},
+    {"DELETE", "/sessions/{}", &delete_project},
 };
 
 /* Open to everybody: what tells nothing of the runs. */
