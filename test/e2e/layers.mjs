@@ -478,7 +478,7 @@ describe('limits of layers', () => {
 
 describe('layers with a key', () => {
     it('401 without it, but not for what is asked first', async () => {
-        const server = await Server.start({ flags: ['--api-key', 'the key of all'] });
+        const server = await Server.start({ flags: ['--api-key', 'the-key-of-all'] });
         const id = uuid();
         const { headers, body } = multipart([[`post.${id}`, post(id)]]);
         const send = (more) =>
@@ -486,11 +486,11 @@ describe('layers with a key', () => {
                 headers: { ...headers, ...more },
                 body,
             });
-        const basic = Buffer.from('pk:the key of all').toString('base64');
+        const basic = Buffer.from('pk:the-key-of-all').toString('base64');
         assert.equal((await send({})).status, 401);
         assert.equal((await send({ 'x-api-key': 'other' })).status, 401);
-        assert.equal((await send({ 'x-api-key': 'the key of all' })).status, 202);
-        assert.equal((await send({ authorization: 'Bearer the key of all' })).status, 202);
+        assert.equal((await send({ 'x-api-key': 'the-key-of-all' })).status, 202);
+        assert.equal((await send({ authorization: 'Bearer the-key-of-all' })).status, 202);
         assert.equal((await send({ authorization: `Basic ${basic}` })).status, 202);
         for (const path of ['/info', '/ok', '/health', '/api/v1/info', '/api/v1/info/health'])
             assert.equal((await server.get(path)).status, 200, path);
