@@ -238,8 +238,8 @@ static int names_by_gram(struct search *s, size_t most, struct err *err)
         struct key below = gram_key(grams[i], KEYS_NUMBER_MAX);
         scans[i].gram = grams[i];
         scans[i].name = KEYS_NUMBER_MAX;
-        r = keys_scan_start(&scans[i].keys, &s->reader->keys, s->reader->view, KEYS_GRAM, &below,
-                            KEYS_GRAM_PREFIX, err);
+        r = keys_scan_start(&scans[i].keys, &s->reader->keys, s->reader->view, KEYS_GRAM, KEYS_DOWN,
+                            &below, KEYS_GRAM_PREFIX, err);
     }
     for (uint64_t name = KEYS_NUMBER_MAX - 1; !r && s->name_count <= most; name--) {
         bool matches = false;
@@ -311,7 +311,8 @@ static int search_trace(struct search *s, struct err *err)
     key_add_id(&below, s->query->trace);
     add_cursor(&below, KEYS_TRACE, s->query);
     struct keys_scan scan;
-    int r = keys_scan_start(&scan, &s->reader->keys, s->reader->view, KEYS_TRACE, &below, 16, err);
+    int r = keys_scan_start(&scan, &s->reader->keys, s->reader->view, KEYS_TRACE,
+                            KEYS_DOWN, &below, 16, err);
     const unsigned char *key = NULL;
     while (!r && !page_full(&s->page) && !(r = keys_scan_next(&scan, &key, err)) && key) {
         struct hit hit;
@@ -338,7 +339,8 @@ static int walk(struct search *s, uint64_t most, bool *done, struct err *err)
     struct key below = {0};
     add_cursor(&below, KEYS_START, s->query);
     struct keys_scan scan;
-    int r = keys_scan_start(&scan, &s->reader->keys, s->reader->view, KEYS_START, &below, 0, err);
+    int r = keys_scan_start(&scan, &s->reader->keys, s->reader->view, KEYS_START,
+                            KEYS_DOWN, &below, 0, err);
     const unsigned char *key = NULL;
     s->page.count = 0;
     *done = false;
@@ -371,8 +373,8 @@ static int merge_names(struct search *s, struct err *err)
         key_add_number(&below, s->names[i]);
         add_cursor(&below, KEYS_NAME, s->query);
         struct keys_scan scan;
-        r = keys_scan_start(&scan, &s->reader->keys, s->reader->view, KEYS_NAME, &below,
-                            KEYS_NUMBER, err);
+        r = keys_scan_start(&scan, &s->reader->keys, s->reader->view, KEYS_NAME,
+                            KEYS_DOWN, &below, KEYS_NUMBER, err);
         const unsigned char *key = NULL;
         struct hit hit;
         while (!r && !(r = keys_scan_next(&scan, &key, err)) && key) {
