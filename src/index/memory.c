@@ -700,7 +700,7 @@ static void query(struct index *index, struct index_query *asked)
 
 static bool among(struct uuid id, const struct uuid *ids, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; ids && i < count; i++)
         if (uuid_compare(id, ids[i]) == 0)
             return true;
     return ids == NULL;
