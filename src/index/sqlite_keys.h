@@ -41,7 +41,7 @@ enum {
     KEYS_TEXT_PREFIX = 8,
     KEYS_GRAM_PREFIX = 8,
     KEYS_ATTRIBUTE_PREFIX = 8,
-    KEYS_SORT = 1, /* bytes of a run's sort: see key_sort() */
+    KEYS_SORT = 1,        /* bytes of a run's sort: see key_sort() */
     KEYS_GRAM_POINTS = 3, /* code points of a gram, of 21 bits each */
     KEYS_WIDTH_MAX = 16 + 8 + 16 + KEYS_NUMBER,
     KEYS_RUNS_MAX = 32 /* each is at least twice as long as the next */

@@ -14,15 +14,15 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "index/sqlite_keys.h"
-#include "run/filter.h"
 #include "run/merge.h"
 
-struct arena;
+struct staged;
 
 /* The columns of a SELECT for row_read(), and of an INSERT. */
 #define ROW_COLUMNS                                                                                \
     "row, superseded, id, trace, parent, start_us, end_us, project, name, type, status, flags,"    \
     " version, post_hash, holders"
+enum { ROW_COLUMN_COUNT = 15 };
 
 struct row {
     uint64_t number;
@@ -43,7 +43,7 @@ static inline bool row_is_live(const struct row *row, uint64_t rows)
 
 /* What has a key of its own.  The numbers are part of a hash that is stored: append only. */
 enum row_attribute {
-    ATTRIBUTE_PARENT = 1, /* of any project, like an example */
+    ATTRIBUTE_PARENT = 1, /* this and an example: of any project */
     ATTRIBUTE_EXAMPLE,
     ATTRIBUTE_METADATA, /* key and value */
     ATTRIBUTE_TAG,
@@ -51,11 +51,20 @@ enum row_attribute {
 };
 
 /* How it stands in a key.  `seed` is secret, since clients choose the texts. */
-uint64_t row_attribute_hash(uint64_t seed, enum row_attribute attribute, uint64_t project,
-                            struct str key, struct str value);
+uint64_t row_attribute(uint64_t seed, enum row_attribute attribute, uint64_t project,
+                       struct str key, struct str value);
 uint64_t row_attribute_uuid(uint64_t seed, enum row_attribute attribute, struct uuid id);
 
+/* The attributes of a run, ascending, each once. */
 struct row_attributes {
-    uint64_t at[FACTS_ATTRIBUTES]; /* ascending, distinct */
-    size_t count;
+    uint64_t *at;
+    size_t count, cap;
 };
+
+int row_attributes(const struct row *row, struct str facts, uint64_t seed,
+                   struct row_attributes *result, struct err *err);
+void row_attributes_free(struct row_attributes *attributes);
+
+/* Stage the row's keys, of each kind whose parts end before it. */
+int row_stage(struct staged *staged, const struct row *row, const struct row_attributes *attributes,
+              const uint64_t upto[KEYS_KINDS], struct err *err);
