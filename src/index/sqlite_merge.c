@@ -86,7 +86,7 @@ static int set_project(struct merger *m, const struct run *run, bool first, uint
     return catalog_project(&m->catalog, run, sequence, &m->row.project, &m->row.by_default, err);
 }
 
-/* The trace of a run that does not say it. */
+/* The trace of a run that does not say it: its parent's, the parent, or itself. */
 static int guess_trace(struct merger *m, struct err *err)
 {
     struct merged *run = &m->row.run;
@@ -94,7 +94,6 @@ static int guess_trace(struct merger *m, struct err *err)
         return 0;
     if (uuid_is_zero(run->parent)) {
         run->trace = run->id;
-        run->guessed = false;
         return 0;
     }
     struct row parent;
@@ -130,6 +129,8 @@ static int move_guessed(struct merger *m, const struct merged *to, uint64_t sequ
     const bool guessed = to->guessed;
     struct uuid next = {0};
     int r = 0;
+    if (guessed && uuid_compare(trace, id) == 0)
+        return 0; /* that is what they have */
     for (bool there = true; !r && m->guesses.count > 0;) {
         size_t touch;
         struct str facts;
