@@ -530,8 +530,11 @@ static void find(struct index *index, struct index_find *find)
     lock(m);
     for (size_t i = 0; i < find->count; i++) {
         const struct row *there = rows_find(&m->visible, find->ids[i]);
-        find->rows[i] = there && !is_hidden(m, there) ? show(m, there, find->facts, find->arena)
-                                                      : (struct index_row){.id = find->ids[i]};
+        if (there && !is_hidden(m, there))
+            find->rows[i] = show(m, there, find->facts, find->arena);
+        else
+            find->rows[i] = (struct index_row){.hidden = there && there->run.count > 0,
+                                               .id = find->ids[i]};
     }
     unlock(m);
     op_finish(&find->op);
