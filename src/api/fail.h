@@ -15,6 +15,9 @@
 /* An error of a journey. */
 void fail_err(struct http_request *request, const struct err *err);
 
+/* The same as the LangSmith SDKs know to read it. */
+void fail_layers(struct http_request *request, const struct err *err);
+
 /* A batch that was refused. */
 void fail_batch(struct http_request *request, enum batch_state state,
                 const struct batch_refusal *refusal);
