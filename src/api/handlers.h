@@ -21,3 +21,7 @@ extern const struct http_handler get_ready;   /* GET /ready */
 extern const struct http_handler get_metrics; /* GET /metrics */
 extern const struct http_handler get_openapi; /* GET /openapi.json */
 extern const struct http_handler get_docs;    /* GET /docs */
+
+/* Projects: /sessions, /sessions/{id}, /sessions/resolutions. */
+extern const struct http_handler post_project, list_projects, get_project, patch_project,
+    delete_project, resolve_project;

@@ -25,6 +25,12 @@ static const struct http_route routes[] = {
     {"GET", "/runs/{}/inputs", &get_run},
     {"GET", "/runs/{}/outputs", &get_run},
     {"GET", "/runs/{}/metadata", &get_run},
+    {"POST", "/sessions", &post_project},
+    {"GET", "/sessions", &list_projects},
+    {"GET", "/sessions/resolutions", &resolve_project},
+    {"GET", "/sessions/{}", &get_project},
+    {"PATCH", "/sessions/{}", &patch_project},
+    {"DELETE", "/sessions/{}", &delete_project},
 };
 
 /* Open to everybody: what tells nothing of the runs. */
