@@ -32,6 +32,17 @@ static const struct http_route routes[] = {
     {"GET", "/sessions/{}", &get_project},
     {"PATCH", "/sessions/{}", &patch_project},
     {"DELETE", "/sessions/{}", &delete_project},
+    {"POST", "/v2/runs/query", &v2_query_runs},
+    {"GET", "/v2/runs/{}", &v2_get_run},
+    {"GET", "/v2/runs/{}/url", &v2_run_url},
+    {"POST", "/v2/traces/query", &v2_query_traces},
+    {"GET", "/v2/traces/{}/runs", &v2_trace_runs},
+    {"POST", "/v2/threads/query", &v2_query_threads},
+    {"POST", "/v2/threads/stats", &v2_all_threads},
+    {"GET", "/v2/threads/{}/traces", &v2_thread_traces},
+    {"GET", "/v2/threads/{}/stats", &v2_thread_stats},
+    {"POST", "/v2/public/{}/runs/query", &v2_shared_runs},
+    {"GET", "/v2/public/{}/run/{}", &v2_shared_run},
 };
 
 /* Open to everybody: what tells nothing of the runs. */
