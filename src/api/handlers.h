@@ -25,3 +25,7 @@ extern const struct http_handler get_docs;    /* GET /docs */
 /* Projects: /sessions, /sessions/{id}, /sessions/resolutions. */
 extern const struct http_handler post_project, list_projects, get_project, patch_project,
     delete_project, resolve_project;
+
+/* Feedback: /feedback, /feedback/{id}; /feedback/tokens, and GET and POST of one of those. */
+extern const struct http_handler post_feedback, list_feedback, get_feedback, patch_feedback,
+    delete_feedback, post_tokens, list_tokens, get_token, use_token;

@@ -31,9 +31,23 @@ static const struct http_route routes[] = {
     {"GET", "/sessions/{}", &get_project},
     {"PATCH", "/sessions/{}", &patch_project},
     {"DELETE", "/sessions/{}", &delete_project},
+    {"POST", "/feedback", &post_feedback},
+    {"GET", "/feedback", &list_feedback},
+    {"POST", "/feedback/tokens", &post_tokens},
+    {"GET", "/feedback/tokens", &list_tokens},
+    {"GET", "/feedback/tokens/{}", &get_token},
+    {"POST", "/feedback/tokens/{}", &use_token},
+    {"GET", "/feedback/{}", &get_feedback},
+    {"PATCH", "/feedback/{}", &patch_feedback},
+    {"DELETE", "/feedback/{}", &delete_feedback},
 };
 
-/* Open to everybody: what tells nothing of the runs. */
+static bool starts(struct str path, struct str with)
+{
+    return path.len > with.len && memcmp(path.at, with.at, with.len) == 0;
+}
+
+/* Open to everybody: what tells nothing of the runs, or has a secret in its path. */
 static bool is_open(struct str path)
 {
     static const struct str open[] = {{"/", 1},     {"/health", 7},      {"/ready", 6},
@@ -42,7 +56,7 @@ static bool is_open(struct str path)
     for (size_t i = 0; i < sizeof open / sizeof open[0]; i++)
         if (str_eq(path, open[i]))
             return true;
-    return false;
+    return starts(path, STR("/public/")) || starts(path, STR("/feedback/tokens/"));
 }
 
 static bool before(struct http_request *request)
