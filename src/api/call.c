@@ -282,6 +282,7 @@ void call_fetch(struct call *call, const struct fetch *ask, call_step *next)
     call->fetch = *ask;
     call->fetch.op = op_of(call, fetched);
     call->fetch.store = call->api->serve.store;
+    call->fetch.links = &call->api->serve.links;
     call->fetch.arena = call->arena;
     fetch_runs(&call->fetch);
 }

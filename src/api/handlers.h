@@ -30,6 +30,11 @@ extern const struct http_handler post_project, list_projects, get_project, patch
 extern const struct http_handler post_feedback, list_feedback, get_feedback, patch_feedback,
     delete_feedback, post_tokens, list_tokens, get_token, use_token;
 
+extern const struct http_handler get_download; /* GET /public/download */
+
+/* DELETE /runs/{id}, DELETE /traces/{id}, POST /runs/delete */
+extern const struct http_handler delete_run, delete_trace, delete_runs;
+
 /* Shares: /runs/{id}/share, and what is shown of them below /public/{token}. */
-extern const struct http_handler put_share, get_share, delete_share, get_public_run,
-    get_public_one, get_public_runs, get_public_odd, query_public;
+extern const struct http_handler put_share, get_share, delete_share, get_public_run, get_public_one,
+    get_public_runs, get_public_odd, query_public;

@@ -129,8 +129,7 @@ static void found(struct op *op)
         return;
     }
     const struct index_row *row = &get->find.rows[0];
-    bool elsewhere =
-        !uuid_is_zero(get->project) && uuid_compare(get->project, row->project) != 0;
+    bool elsewhere = !uuid_is_zero(get->project) && uuid_compare(get->project, row->project) != 0;
     if (!row->found || elsewhere) {
         fail(get, &(struct err){.code = ERR_NOT_FOUND, .text = "no such run"});
         return;
@@ -191,6 +190,7 @@ static void recalled(struct op *op)
         .rows = row,
         .count = 1,
         .fields = get->only == SHOWS ? get->fields : SHOW(get->only),
+        .links = &get->serve->links,
         .arena = get->arena,
     };
     fetch_runs(&get->fetch);

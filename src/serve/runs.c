@@ -394,6 +394,7 @@ static void step(struct serve_runs *runs)
         .rows = runs->rows + runs->next,
         .count = n,
         .fields = runs->fields,
+        .links = &runs->serve->links,
         .arena = runs->step_arena,
     };
     fetch_runs(&runs->fetch);
@@ -501,8 +502,7 @@ static void render_step(struct serve_runs *runs)
     if (runs->last)
         splice_add(&splice, runs->suffix);
 
-    runs->whole =
-        first && runs->last && splice.size < CACHE_VALUE_MAX && !runs->style->one_line;
+    runs->whole = first && runs->last && splice.size < CACHE_VALUE_MAX && !runs->style->one_line;
     runs->step = runs->whole ? encode_answer(&splice, runs->coding) : splice_join(&splice);
     if (!runs->step) {
         struct err err;
