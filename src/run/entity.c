@@ -11,6 +11,17 @@
 #include "wire/json_scan.h"
 #include "wire/json_string.h"
 
+const char *entity_kind_name(enum entity_kind kind)
+{
+    static const char *const names[ENTITY_KINDS] = {
+        [ENTITY_PROJECT] = "project",      [ENTITY_FEEDBACK] = "feedback",
+        [ENTITY_SHARE] = "share",          [ENTITY_TOKEN] = "feedback token",
+        [ENTITY_DATASET] = "dataset",      [ENTITY_EXAMPLE] = "example",
+        [ENTITY_GONE_RUN] = "deleted run", [ENTITY_GONE_TRACE] = "deleted trace",
+    };
+    return names[kind];
+}
+
 struct uuid entity_project_id(struct str name, unsigned nth)
 {
     XXH128_hash_t hash = XXH3_128bits_withSeed(name.at, name.len, nth);

@@ -40,6 +40,9 @@ struct entity {
     struct str json;  /* the object as stored */
 };
 
+/* "project", ... */
+const char *entity_kind_name(enum entity_kind kind);
+
 /* Is a name of this kind taken by one only? */
 static inline bool entity_has_unique_name(enum entity_kind kind)
 {

@@ -280,7 +280,7 @@ static void add_usage(struct splice *splice, const struct view *run, enum facts_
     }
     struct str digits = usage->text[number];
     if (!digits.at || !cost) {
-        int len = snprintf(text, sizeof text, "%.15g", usage->value[number]);
+        int len = snprintf(text, sizeof text, cost ? "%.15g" : "%.0f", usage->value[number]);
         digits = (struct str){text, (size_t)len};
     }
     if (cost)

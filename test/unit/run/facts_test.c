@@ -217,13 +217,15 @@ TEST(usage_is_the_first_of_its_places)
     };
     enum { PLACES = sizeof places / sizeof places[0] };
 
-    /* All sets of them, each place behind the worse ones. */
-    for (unsigned set = 1; set < 1u << PLACES; set++) {
+    /* All sets of them, the best place first and last. */
+    for (unsigned set = 1; set < 2u << PLACES; set++) {
         struct text outputs = {0};
         text_add(&outputs, STR("{\"a\":\"usage\""));
-        for (unsigned p = PLACES; p-- > 0;)
+        for (unsigned i = 0; i < PLACES; i++) {
+            unsigned p = set >> PLACES & 1 ? i : PLACES - 1 - i;
             if (set >> p & 1 && places[p])
                 text_addf(&outputs, ",%s", places[p]);
+        }
         text_add(&outputs, STR(",\"z\":[1,{\"usage_metadata\":{\"input_tokens\":8}}]}"));
         struct taken t;
         take(&t, RUN_POST,
@@ -232,7 +234,8 @@ TEST(usage_is_the_first_of_its_places)
                         set >> 4 & 1
                             ? STR("{\"metadata\":{\"usage_metadata\":{\"input_tokens\":5}}}")
                             : STR("{\"metadata\":{}}")));
-        CHECK(number(&t.facts, FACTS_PROMPT_TOKENS) == __builtin_ctz(set) + 1);
+        unsigned first = (unsigned)__builtin_ctz(set);
+        CHECK(number(&t.facts, FACTS_PROMPT_TOKENS) == (first < PLACES ? first + 1 : -1.0));
         let_go(&t);
         text_free(&outputs);
     }
@@ -254,6 +257,10 @@ TEST(usage_by_other_names_and_what_is_none)
         {"{\"usage\":{\"prompt_tokens\":3,\"prompt_tokens\":4}}", 4, -1, 4},
         {"{\"usage\":{\"prompt_tokens\":1e2,\"completion_tokens\":2.0}}", 100, 2, 102},
         {"{\"usage\":{\"total_tokens\":9007199254740991}}", -1, -1, 9007199254740991.0},
+        {"{\"usage\":{\"total_tokens\":9007199254740992}}", -1, -1, -1},
+        {"{\"a\":{\"usage_metadata\":{\"input_tokens\":1}},\"b\":{\"usage_metadata\":"
+         "{\"input_tokens\":2}}}",
+         1, -1, 1},
         {"{\"usage\":{\"prompt_tokens\":9007199254740991,\"completion_tokens\":1}}",
          9007199254740991.0, 1, -1},
         {"{\"usage\":{\"prompt_tokens\":-1,\"completion_tokens\":1.5,\"total_tokens\":1e400}}", -1,
@@ -717,6 +724,49 @@ TEST(of_attachments_with_one_name_the_later_stays)
     CHECK(facts.attachment_count == 3 && !facts.inputs_preview.at);
     text_free(&left);
     text_free(&row);
+    arena_free(arena);
+}
+
+TEST(a_row_of_all_that_fits_is_within_its_bound)
+{
+    struct text name = repeated("n00", "x", FACTS_ATTACHMENT_TEXT - 3, "");
+    struct text type = repeated("", "y", FACTS_ATTACHMENT_TEXT, "");
+    struct text full = repeated("\"", "z", FACTS_SOURCE, "\"");
+    struct text tags = repeated("[\"\"", ",\"\"", FACTS_SOURCE, "]");
+    struct text usage =
+        repeated("{\"usage_metadata\":{\"total_tokens\":1,\"x\":\"", "z", FACTS_SOURCE - 25, "\"}");
+    struct text metadata = {0}, outputs = {0};
+    text_addf(&metadata, "%.*s,\"thread_id\":%.*s", STR_FMT(text_str(&usage)),
+              STR_FMT(text_str(&full)));
+    for (int i = 0; i < FACTS_PAIRS; i++)
+        text_addf(&metadata, ",\"k%02d\":\"%.*s\"", i, FACTS_SOURCE / FACTS_PAIRS - 7, full.at + 1);
+    text_add_char(&metadata, '}');
+    text_addf(&outputs, "%.*s}", STR_FMT(text_str(&usage)));
+    struct text row = facts_from(
+        RUN_WHOLE,
+        FIELDS([RUN_INPUTS] = text_str(&full), [RUN_OUTPUTS] = text_str(&outputs),
+               [RUN_METADATA] = text_str(&metadata), [RUN_ERROR_TEXT] = text_str(&full),
+               [RUN_TAGS] = text_str(&tags), [RUN_DOTTED_ORDER] = text_str(&full),
+               [RUN_EVENTS] = STR("[{\"name\":\"new_token\",\"time\":1}]"),
+               [RUN_REFERENCE_EXAMPLE_ID] = STR("\"01a20938cce6731098ac39dc2451cfb3\"")));
+    for (int i = 0; i <= FACTS_ATTACHMENTS; i++) {
+        char *copy = strndup(name.at, name.len), *kind = strndup(type.at, type.len);
+        copy[1] = (char)('0' + i / 10);
+        copy[2] = (char)('0' + i % 10);
+        attach(&row, copy, kind, (uint64_t)i);
+        free(copy);
+        free(kind);
+    }
+    struct arena *arena = arena_new(256);
+    struct facts facts;
+
+    CHECK(row.len <= FACTS_MAX && row.len > FACTS_MAX - 2048);
+    CHECK(facts_read(text_str(&row), arena, &facts, NULL) == 0);
+    CHECK(facts.attachment_count == FACTS_ATTACHMENTS && facts.metadata_count == FACTS_PAIRS);
+    CHECK(facts.thread.len == FACTS_SOURCE && number(&facts, FACTS_TOTAL_TOKENS) == 1);
+    struct text *texts[] = {&name, &type, &full, &tags, &usage, &metadata, &outputs, &row};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        text_free(texts[i]);
     arena_free(arena);
 }
 
