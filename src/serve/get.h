@@ -30,14 +30,14 @@ struct serve_get {
     struct op op;
     const struct serve *serve;
     struct uuid id;
-    uint64_t fields;       /* in: which to show; with a style, which are needed */
-    enum show only;        /* in: SHOWS: the run; else this field's bytes alone */
+    uint64_t fields;           /* in: which to show; with a style, which are needed */
+    enum show only;            /* in: SHOWS: the run; else this field's bytes alone */
     const struct style *style; /* in: NULL: that of the native API; else its `run` and ... */
     uint64_t shown;            /* ... what it makes of it */
     struct uuid project;       /* in: only in this one is it found; all zero: wherever it is */
-    enum coding coding;    /* in: what the client takes best */
-    struct str none_match; /* in: of If-None-Match; at == NULL: none */
-    struct arena *arena;   /* in: lives until the answer was sent */
+    enum coding coding;        /* in: what the client takes best */
+    struct str none_match;     /* in: of If-None-Match; at == NULL: none */
+    struct arena *arena;       /* in: lives until the answer was sent */
 
     char etag[SERVE_ETAG]; /* out */
     bool not_modified;     /* out: nothing else is filled then */
@@ -51,6 +51,8 @@ struct serve_get {
     struct cache_recall recall;
     struct fetch fetch;
     struct remarks remarks;
+    struct buf *kept; /* by the cache, of another generation: it may be old */
+    uint64_t mark;
     char key[56];
 };
 

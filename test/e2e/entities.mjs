@@ -484,7 +484,7 @@ describe('attachments', () => {
     let run;
     const bytes = Buffer.from([0, 1, 2, 253, 254, 255, 13, 10, 45, 45]);
     before(async () => {
-        server = await Server.start({ env: { RUNDLET_API_KEY: 'a key of ours' } });
+        server = await Server.start({ env: { RUNDLET_API_KEY: 'a-key-of-ours' } });
         run = makeRun();
         const { body, headers } = multipart([
             mainPart(run),
@@ -493,12 +493,12 @@ describe('attachments', () => {
         ]);
         const answer = await server.ask('POST', '/runs/multipart', {
             body,
-            headers: { ...headers, 'x-api-key': 'a key of ours' },
+            headers: { ...headers, 'x-api-key': 'a-key-of-ours' },
         });
         assert.equal(answer.status, 202, answer.text);
     });
     after(() => server.close());
-    const keyed = { 'x-api-key': 'a key of ours' };
+    const keyed = { 'x-api-key': 'a-key-of-ours' };
     const links = async () =>
         (await call(server, 'GET', `/runs/${run.id}`, undefined, 200, keyed)).s3_urls;
 
@@ -550,8 +550,8 @@ describe('attachments', () => {
 
 describe('without a key', () => {
     let server;
-    const keyed = { 'x-api-key': 'a key of ours' };
-    before(async () => (server = await Server.start({ env: { RUNDLET_API_KEY: 'a key of ours' } })));
+    const keyed = { 'x-api-key': 'a-key-of-ours' };
+    before(async () => (server = await Server.start({ env: { RUNDLET_API_KEY: 'a-key-of-ours' } })));
     after(() => server.close());
 
     it('shares and tokens are open, all else is not', async () => {
