@@ -266,6 +266,21 @@ void call_query(struct call *call, const struct run_query *query, call_step *nex
     index->ops->query(index, &call->query);
 }
 
+static void counted(struct op *op)
+{
+    resume(op_owner(op, struct call, stats.op), &op->err);
+}
+
+void call_stats(struct call *call, const struct serve_stats *ask, call_step *next)
+{
+    wait_for(call, next);
+    call->stats = *ask;
+    call->stats.op = op_of(call, counted);
+    call->stats.index = call->api->serve.index;
+    call->stats.arena = call->arena;
+    serve_stats(&call->stats);
+}
+
 static void fetched(struct op *op)
 {
     resume(op_owner(op, struct call, fetch.op), &op->err);

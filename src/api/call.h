@@ -24,6 +24,7 @@
 #include "http/http.h"
 #include "index/index.h"
 #include "serve/fetch.h"
+#include "serve/stats.h"
 #include "store/store.h"
 #include "wire/form.h"
 
@@ -54,6 +55,7 @@ struct call {
     struct commit_batch batch;
     struct index_find find;
     struct index_query query;
+    struct serve_stats stats;
     struct fetch fetch;
     struct store_read read;
 
@@ -86,6 +88,7 @@ void call_list(struct call *call, const struct listing *ask, call_step *next);
 void call_change(struct call *call, const struct change *ask, call_step *next);
 void call_find(struct call *call, const struct uuid *ids, size_t count, call_step *next);
 void call_query(struct call *call, const struct run_query *query, call_step *next);
+void call_stats(struct call *call, const struct serve_stats *ask, call_step *next);
 void call_fetch(struct call *call, const struct fetch *ask, call_step *next);
 void call_read(struct call *call, const struct place *place, call_step *next);
 /* Entities that are what they are from now on, whatever was there; all or none.  The

@@ -13,6 +13,7 @@ extern const struct http_handler post_run;    /* POST /runs of an object */
 extern const struct http_handler patch_run;   /* PATCH /runs/{id} */
 extern const struct http_handler post_parts;  /* POST /runs/multipart */
 extern const struct http_handler query_runs;  /* POST /runs/query */
+extern const struct http_handler query_stats; /* POST /runs/stats */
 extern const struct http_handler get_root;    /* GET / */
 extern const struct http_handler get_info;    /* GET /info */
 extern const struct http_handler get_ok;      /* GET /ok, /info/health */

@@ -20,6 +20,7 @@ static const struct http_route routes[] = {
     {"POST", "/runs/multipart", &post_parts},
     {"PATCH", "/runs/{}", &patch_run},
     {"POST", "/runs/query", &query_runs},
+    {"POST", "/runs/stats", &query_stats},
     {"GET", "/runs/search", &search},
     {"GET", "/runs/{}", &get_run},
     {"GET", "/runs/{}/inputs", &get_run},
@@ -120,7 +121,8 @@ void api_serve(struct http_config *config)
     config->prefixes = prefixes;
     config->prefix_count = sizeof prefixes / sizeof prefixes[0];
     config->not_found = "Not Found: of the LangSmith API there is what docs/langsmith.md lists: "
-                        "/runs, /runs/batch, /runs/multipart, /info";
+                        "/runs, /runs/batch, /runs/multipart, /runs/query, "
+                        "/runs/stats, /info";
     config->before = before;
     config->ended = ended;
 }
