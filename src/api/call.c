@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/budget.h"
 #include "base/buf.h"
+#include "wire/splice.h"
 
 enum { PAGE_MAX = 1000, OFFSET_MAX = 1000000000 };
 
@@ -312,6 +313,7 @@ void call_fetch(struct call *call, const struct fetch *ask, call_step *next)
     call->fetch = *ask;
     call->fetch.op = op_of(call, fetched);
     call->fetch.store = call->api->serve.store;
+    call->fetch.links = &call->api->serve.links;
     call->fetch.arena = call->arena;
     fetch_runs(&call->fetch);
 }
@@ -352,6 +354,15 @@ void call_bytes(struct call *call, int status, const struct http_field *fields, 
 {
     struct http_piece piece = {NULL, bytes};
     http_reply(leave(call), status, fields, count, &piece, bytes.len > 0);
+}
+
+void call_splice(struct call *call, int status, const struct http_field *fields, size_t count,
+                 const struct splice *splice)
+{
+    struct http_piece *pieces = arena_make(call->arena, struct http_piece, splice->count + 1);
+    for (size_t i = 0; i < splice->count; i++)
+        pieces[i] = (struct http_piece){NULL, splice->parts[i]};
+    http_reply(leave(call), status, fields, count, pieces, splice->count);
 }
 
 void call_fail(struct call *call, int status, const char *format, ...)

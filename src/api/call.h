@@ -32,6 +32,7 @@
 struct api;
 struct body;
 struct call;
+struct splice;
 
 enum {
     CALL_BODY = 4 << 20, /* bytes of a body that says what shall be */
@@ -105,6 +106,8 @@ void call_reply(struct call *call, int status, struct text *json); /* takes the 
 void call_reply_empty(struct call *call, int status);              /* {} */
 void call_bytes(struct call *call, int status, const struct http_field *fields, size_t count,
                 struct str bytes); /* in the arena */
+void call_splice(struct call *call, int status, const struct http_field *fields, size_t count,
+                 const struct splice *splice); /* likewise */
 void call_fail(struct call *call, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -27,6 +27,19 @@ extern const struct http_handler get_docs;    /* GET /docs */
 extern const struct http_handler post_project, list_projects, get_project, patch_project,
     delete_project, resolve_project;
 
+/* Feedback: /feedback, /feedback/{id}; /feedback/tokens, and GET and POST of one of those. */
+extern const struct http_handler post_feedback, list_feedback, get_feedback, patch_feedback,
+    delete_feedback, post_tokens, list_tokens, get_token, use_token;
+
+extern const struct http_handler get_download; /* GET /public/download */
+
+/* DELETE /runs/{id}, DELETE /traces/{id}, POST /runs/delete */
+extern const struct http_handler delete_run, delete_trace, delete_runs;
+
+/* Shares: /runs/{id}/share, and what is shown of them below /public/{token}. */
+extern const struct http_handler put_share, get_share, delete_share, get_public_run, get_public_one,
+    get_public_runs, get_public_odd, query_public;
+
 /* v2 of the LangSmith API: pages of runs (v2_runs.c), ... */
 extern const struct http_handler v2_query_runs, v2_query_traces, v2_trace_runs, v2_thread_traces,
     v2_get_run, v2_shared_runs, v2_shared_run;

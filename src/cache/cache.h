@@ -5,8 +5,9 @@
  * and the version, not in the clock:
  *
  *   - an entry carries the version it was made from; a get says which version
- *     it needs (a search: the generation read before; a run: any, since a
- *     changed run is dropped before its change is answered);
+ *     it needs (a search: the generation read before; a run: any);
+ *   - it carries the generation of its last put too: a run that is looked at in a later
+ *     one may have changed, so its row is asked, and if it has not it is put again;
  *   - a put with an older version than a drop of the same key is ignored.
  *
  * The first to miss a key leads; others who ask meanwhile wait for its put or
@@ -49,6 +50,7 @@ struct cache_get {
     bool lead;           /* out, on a miss */
     struct buf *value;   /* out, on a hit: one reference, the caller's */
     uint64_t found;      /* out, on a hit: the version it was made from */
+    uint64_t as_of;      /* out, on a hit: the generation that came with its last put */
 };
 
 /* From the second level.  err.code: ERR_OK, or ERR_NOT_FOUND whatever went wrong. */

@@ -62,8 +62,9 @@ struct entry {
     struct entry *newer, *older;
     struct buf *value;
     uint64_t hash, version;
-    int64_t expires_us; /* monotonic */
-    size_t cost;        /* bytes, all told */
+    uint64_t generation; /* of the last put */
+    int64_t expires_us;  /* monotonic */
+    size_t cost;         /* bytes, all told */
     unsigned short key_len;
     unsigned char hits;
     bool lasting; /* which queue it is in */
@@ -277,6 +278,7 @@ static void answer(struct flight *flight, struct buf *value, uint64_t version)
         if (value && get->version <= version) {
             get->value = buf_ref(value);
             get->found = version;
+            get->as_of = get->generation; /* a flight is of one */
             get->op.err.code = ERR_OK;
             op_finish(&get->op);
         } else {
@@ -328,6 +330,7 @@ static void get(struct cache *cache, struct cache_get *get)
             entry->hits++;
         get->value = buf_ref(entry->value);
         get->found = entry->version;
+        get->as_of = entry->generation;
     } else {
         waits = join_or_lead(shard, hash, get);
     }
@@ -368,6 +371,8 @@ static bool keep(struct shard *shard, struct entry *fresh, int64_t now_us)
         old->cost = fresh->cost;
         old->value = fresh->value;
         old->version = fresh->version;
+        if (fresh->generation > old->generation)
+            old->generation = fresh->generation;
         old->expires_us = fresh->expires_us;
         fresh->value = value;
         return true;
@@ -406,6 +411,7 @@ static void put(struct cache *cache, struct loop *loop, struct str key, uint64_t
             .value = buf_ref(value),
             .hash = hash,
             .version = version,
+            .generation = generation,
             .expires_us = now_us + 1000 * (int64_t)(ttl_ms < ttl_most ? ttl_ms : ttl_most),
             .cost = cost,
             .key_len = (unsigned short)key.len,

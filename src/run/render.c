@@ -412,8 +412,10 @@ void render_value(struct splice *splice, const struct view *run, enum show field
     case SHOW_DIRECT_CHILD_RUN_IDS:
     case SHOW_MANIFEST_ID:
     case SHOW_IN_DATASET:
-    case SHOW_S3_URLS:
         splice_add(splice, STR("null"));
+        return;
+    case SHOW_S3_URLS:
+        add_json(splice, run->s3_urls, STR("null"));
         return;
     case SHOWS:
         break;

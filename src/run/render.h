@@ -75,7 +75,7 @@ enum show {
 uint32_t render_reads(uint64_t fields);
 
 /* Part of every entity tag: whoever changes what is rendered changes it too. */
-enum { RENDER_VERSION = 2 };
+enum { RENDER_VERSION = 3 };
 
 /* The tenant that paths of the web page name; there is one. */
 #define RENDER_TENANT "00000000-0000-4000-8000-000000000000"

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "run/facts.h"
 #include "run/render.h"
+#include "serve/links.h"
 #include "wire/json_string.h"
 
 static void got(struct op *op);
@@ -166,6 +167,16 @@ static void fill_from_facts(struct view *view, struct arena *arena)
     }
 }
 
+static void add_links(struct fetch *fetch, struct view *view)
+{
+    if (!(fetch->fields & SHOW(SHOW_S3_URLS)) || !view->facts || view->facts->attachment_count == 0)
+        return;
+    struct text text = {0};
+    links_show(fetch->links, view->id, view->facts, &text);
+    view->s3_urls = arena_copy(fetch->arena, text_str(&text));
+    text_free(&text);
+}
+
 static void got(struct op *op)
 {
     struct fetch *fetch = op_owner(op, struct fetch, read.op);
@@ -181,6 +192,7 @@ static void got(struct op *op)
         } else {
             fill_from_facts(&fetch->views[i], fetch->arena);
         }
+        add_links(fetch, &fetch->views[i]);
     }
     op_finish(&fetch->op);
 }

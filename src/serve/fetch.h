@@ -18,12 +18,15 @@
 #include "run/view.h"
 #include "store/store.h"
 
+struct links;
+
 struct fetch {
     struct op op;
     struct store *store;
     const struct index_row *rows; /* in: borrowed until done; all of them found */
     size_t count;
-    uint64_t fields; /* in: what will be shown of them (run/render.h) */
+    uint64_t fields;           /* in: what will be shown of them (run/render.h) */
+    const struct links *links; /* in: of attachments */
     struct arena *arena;
     struct view *views; /* out: `count` */
 

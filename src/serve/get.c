@@ -1,9 +1,10 @@
 /* get.c - see get.h.
  *
  *   serve_get()  ask the cache
- *   cached()     there: answer.  Else find the row
- *   found()      unknown, or the client has it already: answer.  Else ask the second
- *                level of the cache for this version of the row
+ *   cached()     there, and nothing was committed since: answer.  Else find the row
+ *   found()      unknown, or the client has it already: answer.  The cache has it of this
+ *                version: it is good again.  Else ask the second level of the cache for
+ *                this version of the row
  *   recalled()   there: keep it near, answer.  Else read it
  *   got()        what was said of it ⇢ remarked()
  *   answer()     splice it, keep it, share it
@@ -23,6 +24,7 @@
 #include "base/bytes.h"
 #include "base/metric.h"
 #include "serve/encode.h"
+#include "serve/follow.h"
 
 static void cached(struct op *op);
 static void found(struct op *op);
@@ -44,15 +46,16 @@ static struct str key_of(struct serve_get *get)
     return (struct str){get->key, (size_t)(p - get->key)};
 }
 
-/* A tag differs whenever the bytes may: another version of the row, another
+/* A tag differs whenever the bytes may: another version of the row, another mark, another
  * choice of fields, another coding, another way to render. */
-static void make_etag(struct serve_get *get, uint64_t version)
+static void make_etag(struct serve_get *get, uint64_t version, uint64_t mark)
 {
-    char of[48];
+    char of[80];
     struct str key = key_of(get);
     memcpy(of, key.at, key.len);
     put_u64(of + key.len, version);
-    XXH128_hash_t h = XXH3_128bits(of, key.len + 8);
+    put_u64(of + key.len + 8, mark);
+    XXH128_hash_t h = XXH3_128bits(of, key.len + 16);
     char text[SERVE_ETAG + 1];
     snprintf(text, sizeof text, "\"%016llx%016llx\"", (unsigned long long)h.high64,
              (unsigned long long)h.low64);
@@ -88,16 +91,25 @@ static void abandon(struct serve_get *get)
                                         get->cached.generation);
 }
 
+static void use_kept(struct serve_get *get)
+{
+    metric_add(METRIC_CACHE_HITS_RUN, 1);
+    get->not_modified = client_has_it(get);
+    get->whole = get->not_modified ? buf_unref(get->kept) : get->kept;
+    op_finish(&get->op);
+}
+
 static void cached(struct op *op)
 {
     struct serve_get *get = op_owner(op, struct serve_get, cached.op);
     get->hit = op->err.code == ERR_OK;
-    metric_add(get->hit ? METRIC_CACHE_HITS_RUN : METRIC_CACHE_MISSES_RUN, 1);
-    if (get->hit) {
-        make_etag(get, get->cached.found);
-        get->not_modified = client_has_it(get);
-        get->whole = get->not_modified ? buf_unref(get->cached.value) : get->cached.value;
-        op_finish(&get->op);
+    if (!get->hit)
+        metric_add(METRIC_CACHE_MISSES_RUN, 1);
+    get->kept = get->hit ? get->cached.value : NULL;
+    if (get->hit && get->cached.as_of >= get->cached.generation &&
+        follow_is_fresh(get->serve->follow)) {
+        make_etag(get, get->cached.found, encoded_mark(get->kept));
+        use_kept(get);
         return;
     }
     get->find = (struct index_find){
@@ -113,8 +125,17 @@ static void cached(struct op *op)
 static void fail(struct serve_get *get, const struct err *err)
 {
     abandon(get);
+    get->kept = buf_unref(get->kept);
     get->op.err = *err;
     op_finish(&get->op);
+}
+
+/* Near, for whoever asks next; this ends the flight too. */
+static void keep(struct serve_get *get, struct buf *answer)
+{
+    get->serve->cache->ops->put(get->serve->cache, get->op.loop, get->cached.key,
+                                get->find.rows[0].version, get->cached.generation, answer,
+                                get->serve->run_ttl_ms);
 }
 
 static void found(struct op *op)
@@ -129,7 +150,19 @@ static void found(struct op *op)
         fail(get, &(struct err){.code = ERR_NOT_FOUND, .text = "no such run"});
         return;
     }
-    make_etag(get, row->version);
+    /* The name of its project is no part of a row, and may change. */
+    struct str project = row->project_name;
+    get->mark = project.len ? XXH3_64bits(project.at, project.len) : 0;
+    make_etag(get, row->version, get->mark);
+    if (get->kept && get->cached.found == row->version && encoded_mark(get->kept) == get->mark) {
+        keep(get, get->kept);
+        use_kept(get);
+        return;
+    }
+    if (get->kept)
+        metric_add(METRIC_CACHE_MISSES_RUN, 1);
+    get->kept = buf_unref(get->kept);
+    get->hit = false;
     if (client_has_it(get)) {
         abandon(get);
         get->not_modified = true;
@@ -144,22 +177,14 @@ static void found(struct op *op)
     get->serve->cache->ops->recall(get->serve->cache, &get->recall);
 }
 
-/* Near, for whoever asks next; this ends the flight too. */
-static void keep(struct serve_get *get)
-{
-    get->serve->cache->ops->put(get->serve->cache, get->op.loop, get->cached.key,
-                                get->find.rows[0].version, get->cached.generation, get->whole,
-                                get->serve->run_ttl_ms);
-}
-
 static void recalled(struct op *op)
 {
     struct serve_get *get = op_owner(op, struct serve_get, recall.op);
     const struct index_row *row = &get->find.rows[0];
-    if (op->err.code == ERR_OK && encoded_is(get->recall.value, get->coding)) {
+    if (op->err.code == ERR_OK && encoded_is(get->recall.value, get->coding, get->mark)) {
         get->whole = get->recall.value;
         get->hit = true;
-        keep(get);
+        keep(get, get->whole);
         op_finish(&get->op);
         return;
     }
@@ -185,6 +210,7 @@ static void recalled(struct op *op)
         .rows = row,
         .count = 1,
         .fields = get->only == SHOWS ? get->fields : SHOW(get->only),
+        .links = &get->serve->links,
         .arena = get->arena,
     };
     fetch_runs(&get->fetch);
@@ -240,14 +266,14 @@ static void answer(struct serve_get *get)
     else
         splice_view(&get->splice, render_field(run, get->only));
     if (get->splice.size < CACHE_VALUE_MAX) {
-        get->whole = encode_answer(&get->splice, get->coding);
+        get->whole = encode_answer(&get->splice, get->coding, get->mark);
         if (!get->whole) {
             struct err err;
             err_set(&err, ERR_BUSY, "no memory for an answer of %zu bytes", get->splice.size);
             fail(get, &err);
             return;
         }
-        keep(get);
+        keep(get, get->whole);
         get->serve->cache->ops->share(get->serve->cache, get->op.loop, get->cached.key,
                                       get->find.rows[0].version, get->whole,
                                       get->serve->run_ttl_ms);

@@ -47,6 +47,8 @@ struct serve_get {
     struct cache_recall recall;
     struct fetch fetch;
     struct remarks remarks;
+    struct buf *kept; /* by the cache, of another generation: it may be old */
+    uint64_t mark;
     char key[40];
 };
 

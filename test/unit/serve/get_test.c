@@ -15,7 +15,10 @@
  *   g get  p put  a abandon  r recall  h share  f find  s read from the store */
 struct world {
     char story[16];
-    struct buf *near;   /* what get finds; NULL: nothing */
+    struct buf *near; /* what get finds; NULL: nothing */
+    uint64_t age;     /* of that: generations since it was put */
+    uint64_t made_of; /* of that: the version; 0: the row's */
+    const char *project;
     struct buf *far;    /* what recall finds for `version` */
     uint64_t version;   /* of the row; 0: there is none */
     size_t inputs;      /* bytes of the run's inputs in the store */
@@ -36,7 +39,8 @@ static void cache_get(struct cache *cache, struct cache_get *get)
     (void)cache;
     note('g');
     get->value = world.near;
-    get->found = world.version;
+    get->found = world.made_of ? world.made_of : world.version;
+    get->as_of = get->generation - world.age;
     get->lead = !world.near;
     if (world.near)
         op_finish(&get->op);
@@ -93,12 +97,14 @@ static void find(struct index *index, struct index_find *find)
     find->rows = arena_make(find->arena, struct index_row, 1);
     struct holder *holder = arena_make(find->arena, struct holder, 1);
     *holder = (struct holder){.place = {1, 2}, .fields = 1U << RUN_INPUTS};
-    find->rows[0] = (struct index_row){.found = world.version > 0,
-                                       .id = find->ids[0],
-                                       .version = world.version,
-                                       .holders = holder,
-                                       .holder_count = 1,
-                                       .size = world.inputs};
+    find->rows[0] = (struct index_row){
+        .found = world.version > 0,
+        .id = find->ids[0],
+        .project_name = {world.project, world.project ? strlen(world.project) : 0},
+        .version = world.version,
+        .holders = holder,
+        .holder_count = 1,
+        .size = world.inputs};
     op_finish(&find->op);
 }
 
@@ -176,12 +182,13 @@ static void let_go(struct asked *asked)
 
 static struct buf *answer_of(char coding, const char *text)
 {
-    struct buf *buf = buf_new(1 + strlen(text));
+    struct buf *buf = buf_new(9 + strlen(text));
     if (!buf)
         exit(1);
     buf->at[0] = coding;
-    memcpy(buf->at + 1, text, strlen(text));
-    buf->len = 1 + strlen(text);
+    put_u64(buf->at + 1, 0);
+    memcpy(buf->at + 9, text, strlen(text));
+    buf->len = 9 + strlen(text);
     return buf;
 }
 
@@ -204,6 +211,43 @@ TEST(what_is_near_needs_nothing_else)
     ask(&asked, CODING_IDENTITY, (struct str){0});
     CHECK(strcmp(world.story, "g") == 0);
     CHECK(asked.get.hit && asked.get.whole == world.near);
+    let_go(&asked);
+}
+
+TEST(what_is_near_since_before_a_commit_is_good_again_if_its_row_is_the_same)
+{
+    struct asked asked;
+    world = (struct world){.version = 9, .near = answer_of(CODING_IDENTITY, "near"), .age = 1};
+    ask(&asked, CODING_IDENTITY, (struct str){0});
+    CHECK(strcmp(world.story, "gfp") == 0);
+    CHECK(asked.get.hit && asked.get.whole == world.near && world.put == world.near);
+    let_go(&asked);
+}
+
+TEST(what_is_near_and_old_is_made_again)
+{
+    const struct world old[] = {
+        {.version = 9, .inputs = 3, .age = 1, .made_of = 8},    /* the run changed */
+        {.version = 9, .inputs = 3, .age = 1, .project = "new"} /* its project was renamed */
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct asked asked;
+        world = old[i];
+        world.near = answer_of(CODING_IDENTITY, "near");
+        ask(&asked, CODING_IDENTITY, (struct str){0});
+        CHECK(strcmp(world.story, "gfrsph") == 0);
+        CHECK(!asked.get.hit && str_eq(encoded_body(asked.get.whole), STR("777")));
+        let_go(&asked);
+    }
+}
+
+TEST(what_is_near_and_was_deleted_is_not_found)
+{
+    struct asked asked;
+    world = (struct world){.near = answer_of(CODING_IDENTITY, "near"), .age = 1, .made_of = 9};
+    ask(&asked, CODING_IDENTITY, (struct str){0});
+    CHECK(strcmp(world.story, "gf") == 0);
+    CHECK(asked.get.op.err.code == ERR_NOT_FOUND);
     let_go(&asked);
 }
 
