@@ -71,7 +71,11 @@ class Sayings {
     text() {
         const { random } = this;
         if (random.chance(0.03)) return `"${'long '.repeat(random.below(8_000))}"`;
-        return random.one([
+        return this.word();
+    }
+
+    word() {
+        return this.random.one([
             '""',
             '"a"',
             '"NaN"',
@@ -116,7 +120,7 @@ class Sayings {
             fields.set('parent_run_id', `"${run.parent.id}"`);
         }
         if (project) fields.set('session_name', JSON.stringify(project));
-        say(0.6, 'name', () => this.text());
+        say(0.6, 'name', () => this.word());
         say(0.5, 'run_type', () => `"${random.one(['llm', 'chain', 'tool', 'parser'])}"`);
         say(0.7, 'start_time', () => this.time(run.start + random.below(3)));
         say(0.4, 'end_time', () => this.time(run.start + 1000 + random.below(9000)));
