@@ -206,7 +206,8 @@ static void set_project(struct memory *m, struct row *row, const struct run *run
     text_free(&name);
 }
 
-/* The trace of a run that does not say it. */
+/* The trace of a run that does not say it: its parent's, the parent, or itself.  Of a
+ * parent that said its own it is known from then on. */
 static void guess_trace(const struct memory *m, struct row *row)
 {
     if (!row->run.guessed)
@@ -214,7 +215,6 @@ static void guess_trace(const struct memory *m, struct row *row)
     const struct row *parent = find_row(m, row->run.parent);
     if (uuid_is_zero(row->run.parent)) {
         row->run.trace = row->run.id;
-        row->run.guessed = false;
     } else if (parent && parent->run.count > 0) {
         row->run.trace = parent->run.trace;
         row->run.guessed = parent->run.guessed;

@@ -171,16 +171,26 @@ void pg_read_free(struct pg_read *read)
     free(read);
 }
 
+/* The others are what nodes ask for themselves, some of them ten times a second: no metric
+ * of reads has them, or it would tell of little else. */
+static bool is_read(const struct question *q)
+{
+    return q->find || q->search;
+}
+
 static void end(struct question *q, const struct err *err)
 {
     struct op *asked = q->asked;
-    metric_add(METRIC_INDEX_QUEUE_DEPTH, -1);
-    metric_time(METRIC_INDEX_READ_SECONDS, (uint64_t)(clock_mono_us() - q->began_us));
-    if (err->code == ERR_TIMEOUT)
-        metric_add(METRIC_INDEX_READS_TIMEOUT, 1);
+    bool read = is_read(q);
+    if (read) {
+        metric_add(METRIC_INDEX_QUEUE_DEPTH, -1);
+        metric_time(METRIC_INDEX_READ_SECONDS, (uint64_t)(clock_mono_us() - q->began_us));
+        if (err->code == ERR_TIMEOUT)
+            metric_add(METRIC_INDEX_READS_TIMEOUT, 1);
+    }
     asked->err = *err; /* which may lie in `q` */
-    if (!q->find && !q->search)
-        free(q);
+    if (!read)
+        free(q); /* the arena of who asked has the others */
     op_finish(asked);
 }
 
@@ -191,7 +201,8 @@ static void ask(struct question *q)
     q->call.deadline_us = q->began_us + deadline_ms * 1000;
     if (pg_pool_ask(q->read->pool, &q->call))
         return;
-    metric_add(METRIC_INDEX_READS_REFUSED, 1);
+    if (is_read(q))
+        metric_add(METRIC_INDEX_READS_REFUSED, 1);
     err_set(&err, ERR_BUSY, "too many reads are waiting for the index");
     end(q, &err);
 }
@@ -200,8 +211,10 @@ static void begin(struct question *q, struct pg_read *read)
 {
     q->read = read;
     q->began_us = clock_mono_us();
-    metric_add(METRIC_INDEX_READS, 1);
-    metric_add(METRIC_INDEX_QUEUE_DEPTH, 1);
+    if (is_read(q)) {
+        metric_add(METRIC_INDEX_READS, 1);
+        metric_add(METRIC_INDEX_QUEUE_DEPTH, 1);
+    }
     ask(q);
 }
 

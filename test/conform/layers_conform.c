@@ -212,6 +212,22 @@ EACH(the_trace_of_a_child_is_guessed_until_it_is_known)
     arena_free(arena);
 }
 
+EACH(a_trace_that_is_said_later_is_the_trace)
+{
+    struct make_layer patch = {.kind = RUN_PATCH, .id = make_id(1)};
+    patch.field[RUN_TAGS] = "[\"t\"]";
+    const struct make_layer child = {.kind = RUN_POST, .id = make_id(2), .parent = make_id(1)};
+    const struct make_layer post = {.kind = RUN_POST, .id = make_id(1), .trace = make_id(9)};
+    struct arena *arena = arena_new(1024);
+    CHECK(add(bed, &patch, 1) == INDEX_ADDED && add(bed, &child, 1) == INDEX_ADDED);
+    CHECK(uuid_compare(find(bed, 1, arena)->trace, make_id(1)) == 0);
+    CHECK(uuid_compare(find(bed, 2, arena)->trace, make_id(1)) == 0);
+    CHECK(add(bed, &post, 1) == INDEX_ADDED);
+    CHECK(uuid_compare(find(bed, 1, arena)->trace, make_id(9)) == 0);
+    CHECK(uuid_compare(find(bed, 2, arena)->trace, make_id(9)) == 0);
+    arena_free(arena);
+}
+
 EACH(an_attachment_waits_for_its_run)
 {
     const struct make_layer attachment = {

@@ -68,14 +68,10 @@ class Sayings {
         ])();
     }
 
-    text() {
+    text(longest = 8_000) {
         const { random } = this;
-        if (random.chance(0.03)) return `"${'long '.repeat(random.below(8_000))}"`;
-        return this.word();
-    }
-
-    word() {
-        return this.random.one([
+        if (random.chance(0.03)) return `"${'long '.repeat(random.below(longest))}"`;
+        return random.one([
             '""',
             '"a"',
             '"NaN"',
@@ -120,7 +116,7 @@ class Sayings {
             fields.set('parent_run_id', `"${run.parent.id}"`);
         }
         if (project) fields.set('session_name', JSON.stringify(project));
-        say(0.6, 'name', () => this.word());
+        say(0.6, 'name', () => this.text(1_600)); // at most 8 KiB
         say(0.5, 'run_type', () => `"${random.one(['llm', 'chain', 'tool', 'parser'])}"`);
         say(0.7, 'start_time', () => this.time(run.start + random.below(3)));
         say(0.4, 'end_time', () => this.time(run.start + 1000 + random.below(9000)));

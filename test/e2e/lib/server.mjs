@@ -36,6 +36,8 @@ const modes = {
 };
 // What the directory holds: a log of segments and packs, an index of SQLite.
 export const hasLog = !modes[mode]?.includes('objects');
+// Other nodes may be there, so each looks what the others did.
+export const shared = mode === 'production';
 // ofFiles(it)(...): for what only a directory with both can show.
 export const ofFiles = (suite) => (mode === 'embedded' ? suite : () => {});
 assert.ok(modes[mode], `RUNDLET_MODE=${mode}: none of ${Object.keys(modes)}`);
