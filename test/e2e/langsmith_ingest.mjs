@@ -292,7 +292,7 @@ describe('what the SDKs trace', () => {
                 url: server.url,
                 node,
                 project: 'large',
-                args: [sdk, '2', String(size)],
+                args: [sdk, '1', String(size)],
                 env: { LANGSMITH_RUN_COMPRESSION_WINDOW_LOG: '27' }, // the largest there is
             });
             for (const [n, { id, hash: wanted }] of runs.entries()) {
