@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/budget.h"
 #include "base/buf.h"
+#include "wire/splice.h"
 
 enum { PAGE_MAX = 1000, OFFSET_MAX = 1000000000 };
 
@@ -265,6 +266,37 @@ void call_query(struct call *call, const struct run_query *query, call_step *nex
     index->ops->query(index, &call->query);
 }
 
+static void counted(struct op *op)
+{
+    resume(op_owner(op, struct call, stats.op), &op->err);
+}
+
+void call_stats(struct call *call, const struct serve_stats *ask, call_step *next)
+{
+    wait_for(call, next);
+    call->stats = *ask;
+    call->stats.op = op_of(call, counted);
+    call->stats.index = call->api->serve.index;
+    call->stats.arena = call->arena;
+    serve_stats(&call->stats);
+}
+
+static void threaded(struct op *op)
+{
+    resume(op_owner(op, struct call, threads.op), &op->err);
+}
+
+void call_threads(struct call *call, const struct serve_threads *ask, call_step *next)
+{
+    wait_for(call, next);
+    call->threads = *ask;
+    call->threads.op = op_of(call, threaded);
+    call->threads.index = call->api->serve.index;
+    call->threads.budget = call->api->serve.budget;
+    call->threads.arena = call->arena;
+    serve_threads(&call->threads);
+}
+
 static void fetched(struct op *op)
 {
     resume(op_owner(op, struct call, fetch.op), &op->err);
@@ -281,6 +313,7 @@ void call_fetch(struct call *call, const struct fetch *ask, call_step *next)
     call->fetch = *ask;
     call->fetch.op = op_of(call, fetched);
     call->fetch.store = call->api->serve.store;
+    call->fetch.links = &call->api->serve.links;
     call->fetch.arena = call->arena;
     fetch_runs(&call->fetch);
 }
@@ -321,6 +354,15 @@ void call_bytes(struct call *call, int status, const struct http_field *fields, 
 {
     struct http_piece piece = {NULL, bytes};
     http_reply(leave(call), status, fields, count, &piece, bytes.len > 0);
+}
+
+void call_splice(struct call *call, int status, const struct http_field *fields, size_t count,
+                 const struct splice *splice)
+{
+    struct http_piece *pieces = arena_make(call->arena, struct http_piece, splice->count + 1);
+    for (size_t i = 0; i < splice->count; i++)
+        pieces[i] = (struct http_piece){NULL, splice->parts[i]};
+    http_reply(leave(call), status, fields, count, pieces, splice->count);
 }
 
 void call_fail(struct call *call, int status, const char *format, ...)

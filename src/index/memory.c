@@ -234,6 +234,8 @@ static void move_guessed(struct memory *m, const struct row *to, uint64_t sequen
     const struct uuid id = to->run.id, trace = to->run.trace;
     const bool guessed = to->run.guessed;
     const struct rows *both[] = {&m->staged, &m->visible};
+    if (guessed && uuid_compare(trace, id) == 0)
+        return; /* that is what they have */
     for (int k = 0; k < 2; k++) {
         size_t count = both[k]->count;
         for (size_t i = 0; i < count; i++) {
