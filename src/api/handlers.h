@@ -33,8 +33,8 @@ extern const struct http_handler post_feedback, list_feedback, get_feedback, pat
 
 extern const struct http_handler get_download; /* GET /public/download */
 
-/* DELETE /runs/{id}, DELETE /traces/{id}, POST /runs/delete */
-extern const struct http_handler delete_run, delete_trace, delete_runs;
+/* DELETE /runs/{id}, DELETE /runs?trace_id=, POST /runs/delete */
+extern const struct http_handler delete_run, delete_runs_of, delete_runs;
 
 /* Datasets: /datasets, /datasets/{id}. */
 extern const struct http_handler post_dataset, list_datasets, get_dataset, patch_dataset,

@@ -33,7 +33,7 @@ static const struct http_route routes[] = {
     {"PATCH", "/sessions/{}", &patch_project},
     {"DELETE", "/sessions/{}", &delete_project},
     {"DELETE", "/runs/{}", &delete_run},
-    {"DELETE", "/traces/{}", &delete_trace},
+    {"DELETE", "/runs", &delete_runs_of},
     {"POST", "/datasets", &post_dataset},
     {"GET", "/datasets", &list_datasets},
     {"GET", "/datasets/{}", &get_dataset},
