@@ -64,7 +64,8 @@ void asked_cursor(struct body *body, struct run_query *query)
     struct str cursor = body_text(body, "cursor");
     query->after = cursor.len > 0;
     if (query->after && !query_cursor_parse(cursor, &query->cursor))
-        body_fault(body, "cursor", "value_error", "Input should be the cursor of an earlier answer");
+        body_fault(body, "cursor", "value_error",
+                   "Input should be the cursor of an earlier answer");
 }
 
 /* The search that is not part of the filter. */

@@ -296,6 +296,22 @@ void call_stats(struct call *call, const struct serve_stats *ask, call_step *nex
     serve_stats(&call->stats);
 }
 
+static void threaded(struct op *op)
+{
+    resume(op_owner(op, struct call, threads.op), &op->err);
+}
+
+void call_threads(struct call *call, const struct serve_threads *ask, call_step *next)
+{
+    wait_for(call, next);
+    call->threads = *ask;
+    call->threads.op = op_of(call, threaded);
+    call->threads.index = call->api->serve.index;
+    call->threads.budget = call->api->serve.budget;
+    call->threads.arena = call->arena;
+    serve_threads(&call->threads);
+}
+
 static void fetched(struct op *op)
 {
     resume(op_owner(op, struct call, fetch.op), &op->err);

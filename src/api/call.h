@@ -25,6 +25,7 @@
 #include "index/index.h"
 #include "serve/fetch.h"
 #include "serve/stats.h"
+#include "serve/threads.h"
 #include "store/store.h"
 #include "wire/form.h"
 
@@ -58,6 +59,7 @@ struct call {
     struct index_find find;
     struct index_query query;
     struct serve_stats stats;
+    struct serve_threads threads;
     struct fetch fetch;
     struct store_read read;
 
@@ -91,6 +93,7 @@ void call_change(struct call *call, const struct change *ask, call_step *next);
 void call_find(struct call *call, const struct uuid *ids, size_t count, call_step *next);
 void call_query(struct call *call, const struct run_query *query, call_step *next);
 void call_stats(struct call *call, const struct serve_stats *ask, call_step *next);
+void call_threads(struct call *call, const struct serve_threads *ask, call_step *next);
 void call_fetch(struct call *call, const struct fetch *ask, call_step *next);
 void call_read(struct call *call, const struct place *place, call_step *next);
 /* Entities that are what they are from now on, whatever was there; all or none.  The

@@ -49,3 +49,10 @@ extern const struct http_handler post_example, post_examples, list_examples, get
 /* Shares: /runs/{id}/share, and what is shown of them below /public/{token}. */
 extern const struct http_handler put_share, get_share, delete_share, get_public_run, get_public_one,
     get_public_runs, get_public_odd, query_public;
+
+/* v2 of the LangSmith API: pages of runs (v2_runs.c), ... */
+extern const struct http_handler v2_query_runs, v2_query_traces, v2_trace_runs, v2_thread_traces,
+    v2_get_run, v2_shared_runs, v2_shared_run;
+/* ... and the rest: POST /v2/threads/query, /v2/threads/stats, GET /v2/threads/{id}/stats,
+ * /v2/runs/{id}/url. */
+extern const struct http_handler v2_query_threads, v2_all_threads, v2_thread_stats, v2_run_url;

@@ -69,6 +69,17 @@ static const struct http_route routes[] = {
     {"GET", "/feedback/{}", &get_feedback},
     {"PATCH", "/feedback/{}", &patch_feedback},
     {"DELETE", "/feedback/{}", &delete_feedback},
+    {"POST", "/v2/runs/query", &v2_query_runs},
+    {"GET", "/v2/runs/{}", &v2_get_run},
+    {"GET", "/v2/runs/{}/url", &v2_run_url},
+    {"POST", "/v2/traces/query", &v2_query_traces},
+    {"GET", "/v2/traces/{}/runs", &v2_trace_runs},
+    {"POST", "/v2/threads/query", &v2_query_threads},
+    {"POST", "/v2/threads/stats", &v2_all_threads},
+    {"GET", "/v2/threads/{}/traces", &v2_thread_traces},
+    {"GET", "/v2/threads/{}/stats", &v2_thread_stats},
+    {"POST", "/v2/public/{}/runs/query", &v2_shared_runs},
+    {"GET", "/v2/public/{}/run/{}", &v2_shared_run},
 };
 
 static bool starts(struct str path, struct str with)
@@ -137,8 +148,7 @@ void api_serve(struct http_config *config)
     config->prefixes = prefixes;
     config->prefix_count = sizeof prefixes / sizeof prefixes[0];
     config->not_found = "Not Found: of the LangSmith API there is what docs/langsmith.md lists: "
-                        "/runs, /runs/batch, /runs/multipart, /runs/query, "
-                        "/runs/stats, /info";
+                        "runs, projects, /info";
     config->before = before;
     config->ended = ended;
 }

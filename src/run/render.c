@@ -289,7 +289,7 @@ static void add_usage(struct splice *splice, const struct view *run, enum facts_
         splice_add(splice, digits);
 }
 
-static void add_value(struct splice *splice, const struct view *run, enum show field)
+void render_value(struct splice *splice, const struct view *run, enum show field)
 {
     const struct facts *facts = facts_of_view(run);
     switch (field) {
@@ -433,7 +433,7 @@ void render_run(struct splice *splice, const struct view *run, uint64_t fields)
         before = ',';
         add_word(splice, names[f]);
         splice_add(splice, STR(":"));
-        add_value(splice, run, (enum show)f);
+        render_value(splice, run, (enum show)f);
     }
     splice_add(splice, STR("}"));
 }

@@ -86,6 +86,9 @@ enum show show_named(struct str name);
 /* {"id":...}: the fields whose bit is set in `fields`, in the order above. */
 void render_run(struct splice *splice, const struct view *run, uint64_t fields);
 
+/* One member's value. */
+void render_value(struct splice *splice, const struct view *run, enum show field);
+
 /* One field's bytes, as sent, or what stands for it: SHOW_INPUTS, SHOW_OUTPUTS,
  * SHOW_METADATA. */
 struct str render_field(const struct view *run, enum show field);

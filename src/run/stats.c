@@ -139,6 +139,8 @@ void stats_add(struct stats *stats, const struct view *run, bool usage, struct a
         stats->last_end_us = run->end_us > stats->last_end_us ? run->end_us : stats->last_end_us;
     }
     if (run->facts && run->facts->has_first_token) {
+        if (stats->streamed == 0 || run->facts->first_token_us < stats->first_token_us)
+            stats->first_token_us = run->facts->first_token_us;
         stats->streamed++;
         sample_add(&stats->first_token, seconds(run->start_us, run->facts->first_token_us), arena);
     }
@@ -169,8 +171,8 @@ static void write_percentile(struct text *text, const char *name, const struct s
 /* Tokens of none are none, their cost is not known. */
 static void write_sums(const struct stats *stats, struct text *text)
 {
-    static const char *const names[FACTS_NUMBERS] = {"prompt_tokens", "completion_tokens",
-                                                     "total_tokens",  "prompt_cost",
+    static const char *const names[FACTS_NUMBERS] = {"prompt_tokens",   "completion_tokens",
+                                                     "total_tokens",    "prompt_cost",
                                                      "completion_cost", "total_cost"};
     for (unsigned i = 0; i < FACTS_NUMBERS; i++) {
         stats_write_number(text, names[i], i < FACTS_PROMPT_COST || stats->has[i], stats->sum[i]);

@@ -43,6 +43,7 @@ struct stats {
     uint64_t runs, errors, streamed;
     int64_t first_start_us, last_start_us; /* of any runs */
     int64_t last_end_us;                   /* 0: none ended */
+    int64_t first_token_us;                /* the earliest, of those that streamed */
     bool has[FACTS_NUMBERS];
     double sum[FACTS_NUMBERS];
     struct stats_details *prompt_tokens, *completion_tokens, *prompt_cost, *completion_cost;

@@ -41,5 +41,4 @@ void fetch_runs(struct fetch *fetch);
 uint64_t fetch_size(const struct index_row *row, uint64_t fields);
 
 /* What a row says without its layers.  The facts are in the arena; ERR_CORRUPT. */
-int fetch_row(const struct index_row *row, struct arena *arena, struct view *view,
-              struct err *err);
+int fetch_row(const struct index_row *row, struct arena *arena, struct view *view, struct err *err);
