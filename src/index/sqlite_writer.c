@@ -23,6 +23,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/arena.h"
 #include "index/sqlite_db.h"
 #include "index/sqlite_merge.h"
 #include "index/sqlite_parts.h"
@@ -31,7 +32,8 @@
 
 enum {
     INTERNED_MAX = 16384, /* names remembered between transactions, ... */
-    INTERNED_BYTES_MAX = 4 << 20
+    INTERNED_BYTES_MAX = 4 << 20,
+    SCRATCH = 2048
 };
 
 struct writer {
@@ -132,8 +134,10 @@ static int recover_rows(struct writer *w, const uint64_t upto[KEYS_KINDS], struc
         struct str facts = {sqlite3_column_blob(s, ROW_COLUMN_COUNT),
                             (size_t)sqlite3_column_bytes(s, ROW_COLUMN_COUNT)};
         r = row_read(s, &row, err);
+        struct arena *scratch = arena_new(SCRATCH);
         if (!r)
-            r = row_attributes(&row, facts, w->seed, &attributes, err);
+            r = row_attributes(&row, facts, w->seed, scratch, &attributes, err);
+        arena_free(scratch);
         if (!r)
             r = row_stage(&w->staged, &row, &attributes, upto, err);
     }
