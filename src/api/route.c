@@ -56,6 +56,8 @@ static const struct http_route routes[] = {
     {"POST", "/v2/runs/query", &v2_query_runs},
     {"GET", "/v2/runs/{}", &v2_get_run},
     {"GET", "/v2/runs/{}/url", &v2_run_url},
+    {"POST", "/v2/runs/{}/share", &v2_post_share},
+    {"DELETE", "/v2/runs/{}/share", &v2_delete_share},
     {"POST", "/v2/traces/query", &v2_query_traces},
     {"GET", "/v2/traces/{}/runs", &v2_trace_runs},
     {"POST", "/v2/threads/query", &v2_query_threads},
@@ -80,7 +82,8 @@ static bool is_open(struct str path)
     for (size_t i = 0; i < sizeof open / sizeof open[0]; i++)
         if (str_eq(path, open[i]))
             return true;
-    return starts(path, STR("/public/")) || starts(path, STR("/feedback/tokens/"));
+    return starts(path, STR("/public/")) || starts(path, STR("/v2/public/")) ||
+           starts(path, STR("/feedback/tokens/"));
 }
 
 static bool before(struct http_request *request)
