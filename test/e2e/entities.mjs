@@ -181,6 +181,32 @@ describe('projects', () => {
             'List A',
         ]);
     });
+    it('counts the runs of each, if asked to', async () => {
+        const of = { session_name: 'counted' };
+        const { id } = await storeRun(server, {
+            ...of,
+            end_time: '2026-11-23T16:00:02.000000Z',
+            run_type: 'llm',
+            outputs: { usage_metadata: { input_tokens: 3, output_tokens: 4 } },
+        });
+        await storeRun(server, { ...of, error: 'no', end_time: '2026-11-23T16:00:02.000000Z' });
+        await call(server, 'POST', '/feedback', { run_id: id, key: 'good', score: 0.5 });
+        const [plain] = await call(server, 'GET', '/sessions?name=counted');
+        assert.ok(!('run_count' in plain));
+        const [shown] = await call(server, 'GET', '/sessions?name=counted&include_stats=True');
+        assert.equal(shown.run_count, 2);
+        assert.equal(shown.error_rate, 0.5);
+        assert.equal(shown.latency_p50, 2);
+        assert.equal(shown.total_tokens, 7);
+        assert.equal(shown.feedback_stats.good.avg, 0.5);
+        assert.match(shown.last_run_start_time, /^2026-11-23T16:00:00/);
+        assert.deepEqual(
+            await call(server, 'GET', `/sessions/${shown.id}?include_stats=true`),
+            shown,
+        );
+        const all = await call(server, 'GET', '/sessions?include_stats=true');
+        assert.ok(all.every((one) => 'run_count' in one));
+    });
     it('says what is wrong', async () => {
         assertFault(await server.post('/sessions', {}), 'missing', ['body', 'name']);
         assertFault(await server.post('/sessions', { name: 3 }), 'string_type', ['body', 'name']);
