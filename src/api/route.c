@@ -135,8 +135,7 @@ void api_serve(struct http_config *config)
     config->prefixes = prefixes;
     config->prefix_count = sizeof prefixes / sizeof prefixes[0];
     config->not_found = "Not Found: of the LangSmith API there is what docs/langsmith.md lists: "
-                        "/runs, /runs/batch, /runs/multipart, /runs/query, "
-                        "/runs/stats, /info";
+                        "runs, queries, projects, feedback, shares, v2, /info";
     config->before = before;
     config->ended = ended;
 }

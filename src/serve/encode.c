@@ -2,24 +2,14 @@
 #include "serve/encode.h"
 
 #include "base/buf.h"
-#include "base/bytes.h"
 #include "wire/splice.h"
 
-enum { HEAD = 9 };
-
-static void begin(struct buf *answer, enum coding coding, uint64_t mark)
+static struct buf *plain(const struct splice *splice)
 {
-    answer->at[0] = (char)coding;
-    put_u64(answer->at + 1, mark);
-    answer->len = HEAD;
-}
-
-static struct buf *plain(const struct splice *splice, uint64_t mark)
-{
-    struct buf *answer = buf_new(HEAD + splice->size);
+    struct buf *answer = buf_new(1 + splice->size);
     if (!answer)
         return NULL;
-    begin(answer, CODING_IDENTITY, mark);
+    answer->at[answer->len++] = CODING_IDENTITY;
     for (size_t i = 0; i < splice->count; i++) {
         memcpy(answer->at + answer->len, splice->parts[i].at, splice->parts[i].len);
         answer->len += splice->parts[i].len;
@@ -27,19 +17,19 @@ static struct buf *plain(const struct splice *splice, uint64_t mark)
     return answer;
 }
 
-struct buf *encode_answer(const struct splice *splice, enum coding coding, uint64_t mark)
+struct buf *encode_answer(const struct splice *splice, enum coding coding)
 {
-    struct buf *answer = plain(splice, mark);
+    struct buf *answer = plain(splice);
     if (!answer || coding == CODING_IDENTITY || splice->size <= ENCODE_ABOVE)
         return answer;
     struct encoder *encoder = encoder_new(coding);
     struct buf *coded = encoder_step(encoder, encoded_body(answer), true);
     encoder_free(encoder);
-    struct buf *result = coded && coded->len < splice->size ? buf_new(HEAD + coded->len) : NULL;
+    struct buf *result = coded && coded->len < splice->size ? buf_new(1 + coded->len) : NULL;
     if (result) {
-        begin(result, coding, mark);
-        memcpy(result->at + HEAD, coded->at, coded->len);
-        result->len += coded->len;
+        result->at[0] = (char)coding;
+        memcpy(result->at + 1, coded->at, coded->len);
+        result->len = 1 + coded->len;
         buf_unref(answer);
         answer = result;
     }
@@ -47,11 +37,9 @@ struct buf *encode_answer(const struct splice *splice, enum coding coding, uint6
     return answer;
 }
 
-bool encoded_is(const struct buf *answer, enum coding coding, uint64_t mark)
+bool encoded_is(const struct buf *answer, enum coding coding)
 {
-    return answer->len >= HEAD &&
-           (answer->at[0] == (char)coding || answer->at[0] == CODING_IDENTITY) &&
-           encoded_mark(answer) == mark;
+    return answer->len > 0 && (answer->at[0] == (char)coding || answer->at[0] == CODING_IDENTITY);
 }
 
 enum coding encoded_coding(const struct buf *answer)
@@ -59,12 +47,7 @@ enum coding encoded_coding(const struct buf *answer)
     return (enum coding)answer->at[0];
 }
 
-uint64_t encoded_mark(const struct buf *answer)
-{
-    return get_u64(answer->at + 1);
-}
-
 struct str encoded_body(const struct buf *answer)
 {
-    return (struct str){answer->at + HEAD, answer->len - HEAD};
+    return (struct str){answer->at + 1, answer->len - 1};
 }

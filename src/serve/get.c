@@ -1,13 +1,18 @@
 /* get.c - see get.h.
  *
  *   serve_get()  ask the cache
- *   cached()     there, and nothing was committed since: answer.  Else find the row
- *   found()      unknown, or the client has it already: answer.  The cache has it of this
- *                version: it is good again.  Else ask the second level of the cache for
- *                this version of the row
+ *   cached()     there, and nothing was committed since: give it.  Else find the row
+ *   found()      unknown: say so.  The cache had this version of the row: confirm it, give
+ *                it.  The client has this version: say so.  What the cache had is old: ask
+ *                it again, for this version
+ *   again()      somebody made it meanwhile: give it
+ *   recall()     ask the second level of the cache for this version
  *   recalled()   there: keep it near, answer.  Else read it
  *   got()        what was said of it ⇢ remarked()
  *   answer()     splice it, keep it, share it
+ *
+ * Whatever is put or confirmed is so for the generation that was read at first: any
+ * change that it counts had been made when the row was found.
  *
  * An answer over CACHE_VALUE_MAX is not copied together: its parts are views
  * of what was read, and its size is charged to the budget until it was sent.
@@ -28,6 +33,8 @@
 
 static void cached(struct op *op);
 static void found(struct op *op);
+static void again(struct op *op);
+static void recall(struct serve_get *get);
 static void recalled(struct op *op);
 static void got(struct op *op);
 static void remarked(struct op *op);
@@ -46,16 +53,15 @@ static struct str key_of(struct serve_get *get)
     return (struct str){get->key, (size_t)(p - get->key)};
 }
 
-/* A tag differs whenever the bytes may: another version of the row, another mark, another
+/* A tag differs whenever the bytes may: another version of the row, another
  * choice of fields, another coding, another way to render. */
-static void make_etag(struct serve_get *get, uint64_t version, uint64_t mark)
+static void make_etag(struct serve_get *get, uint64_t version)
 {
-    char of[80];
+    char of[48];
     struct str key = key_of(get);
     memcpy(of, key.at, key.len);
     put_u64(of + key.len, version);
-    put_u64(of + key.len + 8, mark);
-    XXH128_hash_t h = XXH3_128bits(of, key.len + 16);
+    XXH128_hash_t h = XXH3_128bits(of, key.len + 8);
     char text[SERVE_ETAG + 1];
     snprintf(text, sizeof text, "\"%016llx%016llx\"", (unsigned long long)h.high64,
              (unsigned long long)h.low64);
@@ -73,8 +79,18 @@ static bool client_has_it(const struct serve_get *get)
     return memmem(list.at, list.len, get->etag, SERVE_ETAG) != NULL;
 }
 
+/* Every answer and every failure. */
+static void end(struct serve_get *get)
+{
+    metric_add(get->near ? METRIC_CACHE_HITS_RUN : METRIC_CACHE_MISSES_RUN, 1);
+    op_finish(&get->op);
+}
+
 void serve_get(struct serve_get *get)
 {
+    /* Before the generation is read, which then counts all that this is told of. */
+    const struct follow *follow = get->serve->follow;
+    get->followed = follow_is_fresh(follow) && !(get->strong && follow);
     get->cached = (struct cache_get){
         .op = {.loop = get->op.loop, .done = cached},
         .key = key_of(get),
@@ -91,25 +107,28 @@ static void abandon(struct serve_get *get)
                                         get->cached.generation);
 }
 
-static void use_kept(struct serve_get *get)
+/* What the cache gave is what there is. */
+static void give(struct serve_get *get)
 {
-    metric_add(METRIC_CACHE_HITS_RUN, 1);
+    get->hit = get->near = true;
+    make_etag(get, get->cached.found);
     get->not_modified = client_has_it(get);
-    get->whole = get->not_modified ? buf_unref(get->kept) : get->kept;
-    op_finish(&get->op);
+    get->whole = get->not_modified ? buf_unref(get->cached.value) : get->cached.value;
+    end(get);
+}
+
+/* Has the cache given what may be answered without asking the index? */
+static bool counts(const struct serve_get *get)
+{
+    return get->held && get->followed && get->cached.checked >= get->cached.generation;
 }
 
 static void cached(struct op *op)
 {
     struct serve_get *get = op_owner(op, struct serve_get, cached.op);
-    get->hit = op->err.code == ERR_OK;
-    if (!get->hit)
-        metric_add(METRIC_CACHE_MISSES_RUN, 1);
-    get->kept = get->hit ? get->cached.value : NULL;
-    if (get->hit && get->cached.as_of >= get->cached.generation &&
-        follow_is_fresh(get->serve->follow)) {
-        make_etag(get, get->cached.found, encoded_mark(get->kept));
-        use_kept(get);
+    get->held = op->err.code == ERR_OK;
+    if (counts(get)) {
+        give(get);
         return;
     }
     get->find = (struct index_find){
@@ -122,20 +141,35 @@ static void cached(struct op *op)
     get->serve->index->ops->find(get->serve->index, &get->find);
 }
 
-static void fail(struct serve_get *get, const struct err *err)
+/* It will not be the answer. */
+static void let_go(struct serve_get *get)
 {
-    abandon(get);
-    get->kept = buf_unref(get->kept);
-    get->op.err = *err;
-    op_finish(&get->op);
+    if (get->held)
+        buf_unref(get->cached.value);
+    get->held = false;
 }
 
-/* Near, for whoever asks next; this ends the flight too. */
-static void keep(struct serve_get *get, struct buf *answer)
+static void fail(struct serve_get *get, const struct err *err)
 {
-    get->serve->cache->ops->put(get->serve->cache, get->op.loop, get->cached.key,
-                                get->find.rows[0].version, get->cached.generation, answer,
-                                get->serve->run_ttl_ms);
+    let_go(get);
+    abandon(get);
+    get->op.err = *err;
+    end(get);
+}
+
+/* The name of its project is shown with a run. */
+static uint64_t version_of(const struct index_row *row)
+{
+    return row->version > row->project_version ? row->version : row->project_version;
+}
+
+/* What the cache gave is of the row's version, so nothing has changed it. */
+static void confirm(struct serve_get *get)
+{
+    get->serve->cache->ops->confirm(get->serve->cache, get->op.loop, get->cached.key,
+                                    get->cached.found, get->cached.generation);
+    metric_add(METRIC_CACHE_CONFIRMED, 1);
+    give(get);
 }
 
 static void found(struct op *op)
@@ -150,42 +184,70 @@ static void found(struct op *op)
         fail(get, &(struct err){.code = ERR_NOT_FOUND, .text = "no such run"});
         return;
     }
-    /* The name of its project is no part of a row, and may change. */
-    struct str project = row->project_name;
-    get->mark = project.len ? XXH3_64bits(project.at, project.len) : 0;
-    make_etag(get, row->version, get->mark);
-    if (get->kept && get->cached.found == row->version && encoded_mark(get->kept) == get->mark) {
-        keep(get, get->kept);
-        use_kept(get);
+    uint64_t version = version_of(row);
+    if (get->held && get->cached.found == version) {
+        confirm(get);
         return;
     }
-    if (get->kept)
-        metric_add(METRIC_CACHE_MISSES_RUN, 1);
-    get->kept = buf_unref(get->kept);
-    get->hit = false;
+    bool was_old = get->held;
+    let_go(get);
+    make_etag(get, version);
     if (client_has_it(get)) {
         abandon(get);
         get->not_modified = true;
-        op_finish(&get->op);
-        return;
+        end(get);
+    } else if (was_old) {
+        get->cached.op = (struct op){.loop = get->op.loop, .done = again};
+        get->cached.version = version;
+        get->serve->cache->ops->get(get->serve->cache, &get->cached);
+    } else {
+        recall(get);
     }
+}
+
+/* A greater version than that of the row was made of a later row, if it was made now: an
+ * older entry may have one after a fail-over to a copy of the index that was behind. */
+static void again(struct op *op)
+{
+    struct serve_get *get = op_owner(op, struct serve_get, cached.op);
+    get->held = op->err.code == ERR_OK;
+    if (get->held && get->cached.found == version_of(&get->find.rows[0])) {
+        confirm(get);
+    } else if (counts(get)) {
+        give(get);
+    } else {
+        let_go(get);
+        recall(get);
+    }
+}
+
+static void recall(struct serve_get *get)
+{
     get->recall = (struct cache_recall){
         .op = {.loop = get->op.loop, .done = recalled},
         .key = get->cached.key,
-        .version = row->version,
+        .version = version_of(&get->find.rows[0]),
     };
     get->serve->cache->ops->recall(get->serve->cache, &get->recall);
+}
+
+/* Near, for whoever asks next; this ends the flight too. */
+static void keep(struct serve_get *get)
+{
+    get->serve->cache->ops->put(get->serve->cache, get->op.loop, get->cached.key,
+                                version_of(&get->find.rows[0]), get->cached.generation, get->whole,
+                                get->serve->run_ttl_ms);
 }
 
 static void recalled(struct op *op)
 {
     struct serve_get *get = op_owner(op, struct serve_get, recall.op);
     const struct index_row *row = &get->find.rows[0];
-    if (op->err.code == ERR_OK && encoded_is(get->recall.value, get->coding, get->mark)) {
+    if (op->err.code == ERR_OK && encoded_is(get->recall.value, get->coding)) {
         get->whole = get->recall.value;
         get->hit = true;
-        keep(get, get->whole);
-        op_finish(&get->op);
+        keep(get);
+        end(get);
         return;
     }
     if (op->err.code == ERR_OK)
@@ -266,19 +328,19 @@ static void answer(struct serve_get *get)
     else
         splice_view(&get->splice, render_field(run, get->only));
     if (get->splice.size < CACHE_VALUE_MAX) {
-        get->whole = encode_answer(&get->splice, get->coding, get->mark);
+        get->whole = encode_answer(&get->splice, get->coding);
         if (!get->whole) {
             struct err err;
             err_set(&err, ERR_BUSY, "no memory for an answer of %zu bytes", get->splice.size);
             fail(get, &err);
             return;
         }
-        keep(get, get->whole);
+        keep(get);
         get->serve->cache->ops->share(get->serve->cache, get->op.loop, get->cached.key,
-                                      get->find.rows[0].version, get->whole,
+                                      version_of(&get->find.rows[0]), get->whole,
                                       get->serve->run_ttl_ms);
     } else {
         abandon(get);
     }
-    op_finish(&get->op);
+    end(get);
 }

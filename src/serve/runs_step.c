@@ -253,7 +253,7 @@ static void render_step(struct serve_runs *runs)
         splice_add(&splice, runs->suffix);
 
     runs->whole = first && runs->last && splice.size < CACHE_VALUE_MAX && !runs->style->one_line;
-    runs->step = runs->whole ? encode_answer(&splice, runs->coding, 0) : splice_join(&splice);
+    runs->step = runs->whole ? encode_answer(&splice, runs->coding) : splice_join(&splice);
     if (!runs->step) {
         struct err err;
         err_set(&err, ERR_BUSY, "no memory for a page of %zu bytes", splice.size);
