@@ -292,7 +292,7 @@ static void got(struct op *op)
         fail(get, &op->err);
         return;
     }
-    if (get->only != SHOWS || !(get->fields & SHOW_OF_ENTITIES)) {
+    if (get->only != SHOWS || !(get->fields & SHOW_OF_ENTITIES) || get->find.rows[0].silent) {
         answer(get);
         return;
     }
