@@ -45,15 +45,11 @@ static struct str key_of(struct serve_get *get)
     *p++ = 'r';
     memcpy(p, get->id.byte, sizeof get->id.byte);
     p += sizeof get->id.byte;
-    put_u64(p, get->style ? get->shown : get->fields);
+    put_u64(p, get->fields);
     p += 8;
     *p++ = (char)get->only;
     *p++ = (char)get->coding;
     *p++ = RENDER_VERSION; /* nodes that share a cache may not be of one build */
-    if (get->style) {
-        memcpy(p, get->project.byte, sizeof get->project.byte);
-        p += sizeof get->project.byte;
-    }
     return (struct str){get->key, (size_t)(p - get->key)};
 }
 
@@ -276,6 +272,7 @@ static void recalled(struct op *op)
         .rows = row,
         .count = 1,
         .fields = get->only == SHOWS ? get->fields : SHOW(get->only),
+        .links = &get->serve->links,
         .arena = get->arena,
     };
     fetch_runs(&get->fetch);
@@ -326,9 +323,7 @@ static void answer(struct serve_get *get)
 {
     const struct view *run = &get->fetch.views[0];
     get->splice = (struct splice){.arena = get->arena};
-    if (get->style)
-        get->style->run(&get->splice, run, get->shown);
-    else if (get->only == SHOWS)
+    if (get->only == SHOWS)
         render_run(&get->splice, run, get->fields);
     else
         splice_view(&get->splice, render_field(run, get->only));

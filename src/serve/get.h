@@ -25,7 +25,6 @@
 #include "serve/fetch.h"
 #include "serve/remarks.h"
 #include "serve/serve.h"
-#include "serve/style.h"
 #include "wire/splice.h"
 
 enum { SERVE_ETAG = 34 }; /* 32 hex digits in quotes */
