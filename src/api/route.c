@@ -64,6 +64,7 @@ static const struct http_route routes[] = {
     {"POST", "/v2/threads/stats", &v2_all_threads},
     {"GET", "/v2/threads/{}/traces", &v2_thread_traces},
     {"GET", "/v2/threads/{}/stats", &v2_thread_stats},
+    {"GET", "/v2/sessions", &v2_list_projects},
     {"POST", "/v2/public/{}/runs/query", &v2_shared_runs},
     {"GET", "/v2/public/{}/run/{}", &v2_shared_run},
 };

@@ -400,6 +400,39 @@ describe('v2', () => {
         });
     });
 
+    describe('GET /v2/sessions', () => {
+        it('lists projects, in pages', async () => {
+            const word = uuid();
+            for (let i = 0; i < 5; i++)
+                await post('/sessions', {
+                    name: `${word} ${i}`,
+                    ...(i === 0 && { reference_dataset_id: word }),
+                });
+            const found = [];
+            let cursor = '';
+            do {
+                const page = await get(
+                    `/api/v2/sessions?name_contains=${word}&page_size=2&cursor=${cursor}`,
+                );
+                assert.ok(page.items.length <= 2);
+                found.push(...page.items);
+                cursor = page.next_cursor;
+            } while (cursor);
+            assert.equal(found.length, 5);
+            assert.deepEqual(
+                found.map(({ name, type }) => [name, type]).sort(),
+                Array.from({ length: 5 }, (_, i) => [
+                    `${word} ${i}`,
+                    i === 0 ? 'EXPERIMENT' : 'PROJECT',
+                ]),
+            );
+            const of = await get(`/v2/sessions?reference_dataset_id=${word}`);
+            assert.deepEqual(of.items.map((p) => p.name), [`${word} 0`]);
+            await get('/v2/sessions?page_size=0', 422);
+            await get('/v2/sessions?cursor=x', 422);
+        });
+    });
+
     describe('what is shared', () => {
         it('is the trace, for whoever has the token, until it is not', async () => {
             const root = uuid();
