@@ -72,12 +72,15 @@ static const struct http_route routes[] = {
     {"POST", "/v2/runs/query", &v2_query_runs},
     {"GET", "/v2/runs/{}", &v2_get_run},
     {"GET", "/v2/runs/{}/url", &v2_run_url},
+    {"POST", "/v2/runs/{}/share", &v2_post_share},
+    {"DELETE", "/v2/runs/{}/share", &v2_delete_share},
     {"POST", "/v2/traces/query", &v2_query_traces},
     {"GET", "/v2/traces/{}/runs", &v2_trace_runs},
     {"POST", "/v2/threads/query", &v2_query_threads},
     {"POST", "/v2/threads/stats", &v2_all_threads},
     {"GET", "/v2/threads/{}/traces", &v2_thread_traces},
     {"GET", "/v2/threads/{}/stats", &v2_thread_stats},
+    {"GET", "/v2/sessions", &v2_list_projects},
     {"POST", "/v2/public/{}/runs/query", &v2_shared_runs},
     {"GET", "/v2/public/{}/run/{}", &v2_shared_run},
 };
@@ -96,7 +99,8 @@ static bool is_open(struct str path)
     for (size_t i = 0; i < sizeof open / sizeof open[0]; i++)
         if (str_eq(path, open[i]))
             return true;
-    return starts(path, STR("/public/")) || starts(path, STR("/feedback/tokens/"));
+    return starts(path, STR("/public/")) || starts(path, STR("/v2/public/")) ||
+           starts(path, STR("/feedback/tokens/"));
 }
 
 static bool before(struct http_request *request)
@@ -148,7 +152,7 @@ void api_serve(struct http_config *config)
     config->prefixes = prefixes;
     config->prefix_count = sizeof prefixes / sizeof prefixes[0];
     config->not_found = "Not Found: of the LangSmith API there is what docs/langsmith.md lists: "
-                        "runs, projects, /info";
+                        "runs, queries, projects, feedback, shares, v2, /info";
     config->before = before;
     config->ended = ended;
 }

@@ -1,4 +1,5 @@
-/* shares.c - /runs/{id}/share: whether a run, with its trace, is shown without a key.
+/* shares.c - /runs/{id}/share: whether a run, with its trace, is shown without a key; and
+ * /v2/runs/{id}/share, which is about the top of the run's trace.
  *
  *   put     the row ⇢ a token that is there ⇢ else a new one, or the one that is asked for
  *   delete  every token of the run is removed; two may be there if two asked at once
@@ -14,6 +15,7 @@ enum { TOKENS_MAX = 100 };
 
 struct share {
     struct uuid run, token;
+    bool v2;
 };
 
 static void reply(struct call *call, struct uuid run, struct uuid token)
@@ -114,6 +116,26 @@ static void put(struct call *call)
 
 CALL(put_share, put, CALL_BODY)
 
+static void v2_run_found(struct call *call)
+{
+    struct share *share = call->own;
+    if (call->find.rows[0].found)
+        share->run = call->find.rows[0].trace;
+    call_find(call, &share->run, 1, run_found);
+}
+
+/* What the body says of the run is what its row says. */
+static void v2_post(struct call *call)
+{
+    if (!begin(call))
+        return;
+    struct share *share = call->own;
+    share->token = uuid_v4();
+    call_find(call, &share->run, 1, v2_run_found);
+}
+
+CALL(v2_post_share, v2_post, CALL_BODY)
+
 /* --- GET ------------------------------------------------------------------------------ */
 
 static void got(struct call *call)
@@ -140,7 +162,8 @@ CALL(get_share, get, 0)
 
 static void removed(struct call *call)
 {
-    call_reply_empty(call, 200);
+    const struct share *share = call->own;
+    call_reply_empty(call, share->v2 ? 204 : 200);
 }
 
 static void remove_found(struct call *call)
@@ -166,3 +189,14 @@ static void remove_share(struct call *call)
 }
 
 CALL(delete_share, remove_share, 0)
+
+static void v2_remove(struct call *call)
+{
+    if (!begin(call))
+        return;
+    struct share *share = call->own;
+    share->v2 = true;
+    look_for_tokens(call, remove_found);
+}
+
+CALL(v2_delete_share, v2_remove, CALL_BODY)

@@ -298,6 +298,13 @@ const struct http_handler v2_get_run = {
 
 /* --- what is shared --------------------------------------------------------------------------- */
 
+/* By which tokens else it is shared is nobody's concern. */
+static void hide(struct serve_runs *runs)
+{
+    runs->shown &= ~SELECT(SELECT_SHARE_URL);
+    runs->fields = select_needs(runs->shown);
+}
+
 static void shared_run_begun(struct http_request *request)
 {
     struct form form;
@@ -308,8 +315,10 @@ static void shared_run_begun(struct http_request *request)
         !ask_part(request, 1, "run_id", id))
         return;
     struct page *page = page_of(request, &form, &query, &v2_run);
-    page_runs(page)->by_token = true;
-    page_runs(page)->token = token;
+    struct serve_runs *runs = page_runs(page);
+    runs->by_token = true;
+    runs->token = token;
+    hide(runs);
     page_query(page);
 }
 
@@ -330,7 +339,7 @@ static bool ask_shared(struct http_request *request, struct page *page)
     runs->most = RUNS_ROWS;
     runs->full = true;
     runs->shown = v2_selects(&body, "selects");
-    runs->fields = select_needs(runs->shown);
+    hide(runs);
     runs->origin = v2_origin(request);
     return body_good(request, &body);
 }

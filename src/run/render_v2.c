@@ -11,6 +11,7 @@
 #include "run/stats.h"
 #include "run/view.h"
 #include "wire/json_string.h"
+#include "wire/json_walk.h"
 #include "wire/rfc3339.h"
 #include "wire/splice.h"
 
@@ -186,6 +187,37 @@ static void add_preview(struct splice *splice, struct str json)
     text_free(&plain);
 }
 
+/* Of `s3_urls` the names and the addresses. */
+static void add_attachments(struct splice *splice, const struct view *run)
+{
+    static const char prefix[] = "attachment.";
+    const size_t len = sizeof prefix - 1;
+    struct json_walk walk = json_walk(run->s3_urls);
+    struct str name, key;
+    char before = '{';
+    if (!run->s3_urls.at || !json_walk_object(&walk)) {
+        splice_add(splice, STR("{}"));
+        return;
+    }
+    while (json_walk_member(&walk, &name)) {
+        if (!json_walk_object(&walk))
+            break;
+        while (json_walk_member(&walk, &key)) {
+            struct str url = json_walk_value(&walk);
+            if (!json_key_is(key, STR("presigned_url")) || url.len < 2 || name.len < len)
+                continue;
+            splice_add(splice, (struct str){&before, 1});
+            before = ',';
+            splice_add(splice, STR("\""));
+            splice_add(splice, (struct str){name.at + len, name.len - len});
+            splice_add(splice, STR("\":\""));
+            splice_add(splice, run->origin);
+            splice_add(splice, (struct str){url.at + 1, url.len - 1});
+        }
+    }
+    splice_add(splice, before == '{' ? STR("{}") : STR("}"));
+}
+
 static void add_share_url(struct splice *splice, const struct view *run)
 {
     char token[UUID_TEXT];
@@ -248,6 +280,9 @@ static void add_other(struct splice *splice, const struct view *run, enum select
         return;
     case SELECT_COMPLETION_COST_DETAILS:
         add_raw(splice, usage_of(run)->completion_cost_details);
+        return;
+    case SELECT_ATTACHMENTS:
+        add_attachments(splice, run);
         return;
     case SELECT_SHARE_URL:
         add_share_url(splice, run);

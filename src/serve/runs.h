@@ -83,6 +83,7 @@ struct serve_runs {
     struct serve_query query_rows;
     struct fetch fetch;
     struct remarks remarks;
+    struct view **said; /* whose those are */
     struct totals totaled;
     struct index_row *rows; /* those of the page */
     size_t count, next, step_count;

@@ -136,6 +136,7 @@ static void keep(struct serve_runs *runs)
     runs->cached.key = (struct str){0};
 }
 
+static void ask_remarks(struct serve_runs *runs);
 static void ask_totals(struct serve_runs *runs);
 static void render_step(struct serve_runs *runs);
 
@@ -148,18 +149,33 @@ static void fetched(struct op *op)
     }
     for (size_t i = 0; i < runs->step_count; i++)
         runs->fetch.views[i].origin = runs->origin;
-    if (!(runs->fields & SHOW_OF_ENTITIES) || runs->step_count == 0) {
+    if (runs->fields & SHOW_OF_ENTITIES)
+        ask_remarks(runs);
+    else
+        ask_totals(runs);
+}
+
+/* Of those of which there may be any. */
+static void ask_remarks(struct serve_runs *runs)
+{
+    const struct index_row *rows = runs->rows + runs->next;
+    struct uuid *ids = arena_make(runs->step_arena, struct uuid, runs->step_count + 1);
+    size_t count = 0;
+    runs->said = arena_make(runs->step_arena, struct view *, runs->step_count + 1);
+    for (size_t i = 0; i < runs->step_count; i++)
+        if (!rows[i].silent) {
+            ids[count] = rows[i].id;
+            runs->said[count++] = &runs->fetch.views[i];
+        }
+    if (count == 0) {
         ask_totals(runs);
         return;
     }
-    struct uuid *ids = arena_make(runs->step_arena, struct uuid, runs->step_count);
-    for (size_t i = 0; i < runs->step_count; i++)
-        ids[i] = runs->fetch.views[i].id;
     runs->remarks = (struct remarks){
         .op = {.loop = runs->op.loop, .done = remarked},
         .index = runs->serve->index,
         .ids = ids,
-        .count = runs->step_count,
+        .count = count,
         .feedback = runs->fields & SHOW(SHOW_FEEDBACK_STATS),
         .shares = runs->fields & SHOW(SHOW_SHARE_TOKEN),
         .arena = runs->step_arena,
@@ -174,8 +190,8 @@ static void remarked(struct op *op)
         runs_fail(runs, &op->err);
         return;
     }
-    for (size_t i = 0; i < runs->step_count; i++)
-        remarks_show(&runs->remarks, i, &runs->fetch.views[i]);
+    for (size_t i = 0; i < runs->remarks.count; i++)
+        remarks_show(&runs->remarks, i, runs->said[i]);
     ask_totals(runs);
 }
 

@@ -63,7 +63,7 @@ static void counted(struct op *op)
         end(stats, &op->err);
         return;
     }
-    size_t count = stats->rows.count;
+    size_t count = stats->rows.count, said = 0;
     struct uuid *ids = arena_make(stats->page, struct uuid, count + 1);
     for (size_t i = 0; i < count; i++) {
         struct view view;
@@ -72,10 +72,11 @@ static void counted(struct op *op)
             end(stats, &err);
             return;
         }
-        ids[i] = view.id;
+        if (!stats->rows.rows[i].silent)
+            ids[said++] = view.id;
         stats_add(&stats->stats, &view, stats->usage, stats->arena);
     }
-    if (!stats->feedback || count == 0) {
+    if (!stats->feedback || said == 0) {
         go_on(stats);
         return;
     }
@@ -83,7 +84,7 @@ static void counted(struct op *op)
         .op = {.loop = stats->op.loop, .done = heard},
         .index = stats->index,
         .ids = ids,
-        .count = count,
+        .count = said,
         .feedback = true,
         .sum = &stats->tally,
         .sum_arena = stats->arena,
