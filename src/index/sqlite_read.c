@@ -39,7 +39,7 @@ int reader_open(const char *path, uint64_t seed, struct reader **result, struct 
         {&reader->facts, "SELECT bytes FROM facts WHERE row = ?1"},
         {&reader->name, "SELECT folded FROM name WHERE name = ?1"},
         {&reader->names, "SELECT name, folded FROM name"},
-        {&reader->project, "SELECT id, name, removed FROM entity WHERE number = ?1"},
+        {&reader->project, "SELECT id, name, removed, version FROM entity WHERE number = ?1"},
         {&reader->has, "SELECT 1 FROM entity WHERE kind = ?1 AND id = ?2 AND removed = 0"},
         {&reader->feedback, "SELECT name, json FROM entity WHERE kind = 1 AND parent = ?1"
                             " AND removed = 0"},
@@ -174,6 +174,7 @@ static void take_project(sqlite3_stmt *s, struct reader_project *project)
     if (sqlite3_column_bytes(s, 0) == sizeof project->id.byte)
         memcpy(project->id.byte, sqlite3_column_blob(s, 0), sizeof project->id.byte);
     project->name = (struct str){copy, name.len};
+    project->version = (uint64_t)sqlite3_column_int64(s, 3);
     project->removed = sqlite3_column_int(s, 2) != 0;
 }
 
@@ -314,6 +315,7 @@ int reader_outline(struct reader *reader, const struct row *row, struct index_ro
         .parent = run->parent,
         .project = project->id,
         .project_name = project->name,
+        .project_version = project->version,
         .start_us = run->start_us,
         .end_us = run->end_us,
         .type = run->type,
@@ -351,6 +353,8 @@ int reader_find(struct reader *reader, struct index_find *find, struct err *err)
             r = reader_is_shown(reader, &row, &shown, err);
         if (!r && shown)
             r = reader_show(reader, &row, find->facts, find->arena, &find->rows[i], err);
+        else if (!r && found)
+            find->rows[i].hidden = row.run.count > 0;
         if (r)
             return r;
     }

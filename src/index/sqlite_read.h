@@ -16,6 +16,7 @@
 struct reader_project {
     uint64_t number; /* 0: empty */
     struct uuid id;
+    uint64_t version;
     bool removed;
     struct str name; /* from malloc */
 };

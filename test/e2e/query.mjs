@@ -267,4 +267,50 @@ describe('POST /runs/query', () => {
             }
         });
     });
+
+    describe('in numbers: POST /runs/stats', () => {
+        const stats = async (body) => {
+            const answer = await server.post('/runs/stats', JSON.stringify(body));
+            assert.equal(answer.status, 200, answer.text);
+            return answer.json;
+        };
+        it('has them of all runs that are asked for, and reads none', async () => {
+            const usage_metadata = { input_tokens: 10, output_tokens: 5, total_cost: 0.1 };
+            const outputs = { usage_metadata };
+            const list = Array.from({ length: 1500 }, (_, i) => ({
+                run_type: i % 3 ? 'chain' : 'llm',
+                outputs,
+                start_time: at(i),
+                end_time: at(i + (i % 5)),
+                ...(i % 4 === 0 && { error: 'no' }),
+            }));
+            const { session } = await project(list);
+            const before_ = await reads();
+            const all = await stats({ session });
+            assert.equal(await reads(), before_);
+            assert.equal(all.run_count, 1500);
+            assert.equal(all.latency_p50, 2);
+            assert.equal(all.latency_p99, 4);
+            assert.equal(all.error_rate, 0.25);
+            assert.equal(all.streaming_rate, 0);
+            assert.equal(all.total_tokens, 500 * 15);
+            assert.equal(all.prompt_tokens, 500 * 10);
+            assert.equal(all.median_tokens, 15);
+            assert.ok(Math.abs(all.total_cost - 50) < 1e-6);
+            assert.equal(all.prompt_cost, null);
+            assert.equal(Date.parse(all.last_run_start_time), Date.parse(at(1499)));
+            assert.deepEqual(all.feedback_stats, {});
+            assert.deepEqual(all.run_facets, []);
+            const some = await stats({ session, filter: 'eq(run_type, "llm")', error: true });
+            assert.equal(some.run_count, 125);
+        });
+        it('of none are none, and of what makes no sense what is wrong', async () => {
+            const none = await stats({ session: [uuid()] });
+            assert.equal(none.run_count, 0);
+            assert.equal(none.latency_p50, null);
+            assert.equal((await server.post('/runs/stats', '{}')).status, 400);
+            const bad = await server.post('/runs/stats', '{"session":["x"]}');
+            assertFault(bad, 'uuid_parsing', ['body', 'session', 0]);
+        });
+    });
 });
