@@ -194,7 +194,8 @@ uint64_t backends_index_mark(const struct config *config)
     struct index *index = NULL;
     struct loop *loop = NULL;
     struct index_mark mark = {.op = {.done = marked}};
-    if (path_of(config, "index.db", path, sizeof path, NULL) || access(path, F_OK) != 0)
+    if (strcmp(config->index, "memory") == 0 ||
+        path_of(config, "index.db", path, sizeof path, NULL) || access(path, F_OK) != 0)
         return 0;
     struct index_sqlite_config old = {
         .path = {path, strlen(path)},
@@ -279,6 +280,8 @@ static int open_postgres(struct app *app, struct err *err)
 
 int backends_open_index(struct app *app, struct err *err)
 {
+    if (strcmp(app->config->index, "memory") == 0)
+        return index_memory_open(&app->index, err);
     return config_is_url(app->config->index) ? open_postgres(app, err) : open_sqlite(app, err);
 }
 

@@ -1,7 +1,10 @@
 /* allow.c - see allow.h. */
 #include "api/allow.h"
 
+#include <string.h>
 #include <strings.h>
+
+#include "base/arena.h"
 
 /* In a time that tells nothing of how much of it is right. */
 static bool same_secret(struct str given, struct str secret)
@@ -17,15 +20,59 @@ static bool starts(struct str s, const char *word, size_t len)
     return s.len >= len && strncasecmp(s.at, word, len) == 0;
 }
 
+static int base64_digit(char c)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c ? strchr(digits, c) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+/* RFC 4648; false when it is no base64.  `out` has room for 3 bytes of every 4. */
+static bool base64(struct str text, char *out, size_t *len)
+{
+    unsigned bits = 0, have = 0;
+    while (text.len > 0 && text.at[text.len - 1] == '=')
+        text.len--;
+    *len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        int digit = base64_digit(text.at[i]);
+        if (digit < 0)
+            return false;
+        bits = bits << 6 | (unsigned)digit;
+        have += 6;
+        if (have < 8)
+            continue;
+        have -= 8;
+        out[(*len)++] = (char)(bits >> have);
+        bits &= (1u << have) - 1;
+    }
+    return true;
+}
+
+/* What follows the colon of Basic credentials; at == NULL: they are none. */
+static struct str password(struct http_request *request, struct str coded)
+{
+    char *plain = arena_alloc(http_arena(request), coded.len + 1);
+    size_t len;
+    if (!base64(coded, plain, &len))
+        return (struct str){0};
+    const char *colon = memchr(plain, ':', len);
+    return colon ? (struct str){colon + 1, len - (size_t)(colon + 1 - plain)} : (struct str){0};
+}
+
 bool allow_key(struct http_request *request, struct str key)
 {
     struct str given = http_header(request, STR("x-api-key"));
     if (given.at && same_secret(given, key))
         return true;
-    struct str bearer = http_header(request, STR("authorization"));
-    const size_t len = sizeof "Bearer " - 1;
-    return bearer.at && starts(bearer, "Bearer ", len) &&
-           same_secret((struct str){bearer.at + len, bearer.len - len}, key);
+    struct str header = http_header(request, STR("authorization"));
+    const size_t bearer = sizeof "Bearer " - 1, basic = sizeof "Basic " - 1;
+    if (header.at && starts(header, "Bearer ", bearer))
+        return same_secret((struct str){header.at + bearer, header.len - bearer}, key);
+    if (!header.at || !starts(header, "Basic ", basic))
+        return false;
+    given = password(request, (struct str){header.at + basic, header.len - basic});
+    return given.at && same_secret(given, key);
 }
 
 /* The host of "scheme://host:port". */

@@ -6,7 +6,7 @@
 #include "base/str.h"
 #include "http/http.h"
 
-/* Is the key there, in x-api-key or as a Bearer token? */
+/* Is the key there, in x-api-key, as a Bearer token, or as the password of Basic? */
 bool allow_key(struct http_request *request, struct str key);
 
 /* Could this write come from a page of another site in the user's browser? */

@@ -27,8 +27,5 @@ struct api {
     atomic_bool draining;
 };
 
-const struct http_route *api_routes(size_t *count);
-
-/* For http_config: who may, and what is said afterwards. */
-bool api_before(struct http_request *request);
-void api_ended(void *context, const struct http_outcome *outcome);
+/* Which paths there are, who may, and what is said afterwards. */
+void api_serve(struct http_config *config);

@@ -1,4 +1,8 @@
-/* batch_get.c - POST /runs/batch: the runs of a list of ids, in its order. */
+/* batch_get.c - POST /runs/batch: the runs of a list of ids, in its order.
+ *
+ * The SDKs send what they have to store to the same path, as an object; the first byte that
+ * is not blank tells.
+ */
 #include <string.h>
 
 #include "api/ask.h"
@@ -40,12 +44,6 @@ static struct uuid *read_ids(struct http_request *request, struct str body, size
         first = body.at[blank];
     if (blank == body.len) {
         fail_value(request, "missing", "body", NULL, "Field required");
-        return NULL;
-    }
-    if (first == '{') {
-        http_fail(request, 501,
-                  "Batch ingest with a JSON object is not supported yet: to read runs, send an "
-                  "array of ids; to store runs, POST an array to /runs");
         return NULL;
     }
     *count = 0;
@@ -113,3 +111,27 @@ static void body(struct http_request *request, struct str piece, bool last)
 
 const struct http_handler batch_get = {
     .begin = begun, .body = body, .drained = page_drained, .gone = page_gone};
+
+/* Nothing is known before the body is. */
+static void either_begun(struct http_request *request)
+{
+    *http_slot(request) = NULL;
+}
+
+static void either_body(struct http_request *request, struct str piece, bool last)
+{
+    size_t blank = 0;
+    while (blank < piece.len && piece.at[blank] && strchr(" \t\r\n", piece.at[blank]))
+        blank++;
+    bool object = blank < piece.len && piece.at[blank] == '{';
+    if (blank < piece.len || last)
+        http_hand_over(request, object ? &post_lists : &batch_get, piece, last);
+}
+
+static void either_gone(struct http_request *request)
+{
+    http_release(request);
+}
+
+const struct http_handler runs_batch = {
+    .begin = either_begun, .body = either_body, .gone = either_gone};

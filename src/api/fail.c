@@ -69,6 +69,20 @@ void fail_err(struct http_request *request, const struct err *err)
         http_fail(request, status, "%s", err->text);
 }
 
+void fail_layers(struct http_request *request, const struct err *err)
+{
+    if (err->code == ERR_INVALID) {
+        http_fail(request, 422, "%s", err->text);
+        return;
+    }
+    if (err->code == ERR_TOO_BIG)
+        metric_add(METRIC_HTTP_REFUSED_LIMIT, 1);
+    if (err->code == ERR_FULL) /* SDKs try again after a 503, and know no 507 */
+        http_fail(request, 503, "%s", err->text);
+    else
+        fail_err(request, err);
+}
+
 static void reply_422(struct http_request *request, struct text *body)
 {
     struct http_field type = {STR("Content-Type"), STR("application/json")};
@@ -115,6 +129,17 @@ void fail_element(struct http_request *request, const char *type, size_t i, cons
     reply_422(request, &body);
 }
 
+void fail_item(struct http_request *request, const char *type, const char *name, size_t i,
+               const char *message)
+{
+    struct text body = {0};
+    begin_fault(&body, type);
+    text_addf(&body, "\"body\",\"%s\",%zu", name, i);
+    end_fault(&body, message);
+    text_add(&body, STR("]}"));
+    reply_422(request, &body);
+}
+
 void fail_json(struct http_request *request, size_t offset, const char *what)
 {
     struct text body = {0};
@@ -155,12 +180,6 @@ void fail_batch(struct http_request *request, enum batch_state state,
     case BATCH_NOT_A_LIST:
         fail_value(request, "list_type", "body", NULL, "Input should be a valid list");
         return;
-    case BATCH_AN_OBJECT:
-        http_fail(
-            request, 501,
-            "A single run as a JSON object is not supported yet: send an array, [{...}], or a "
-            "run a line with -H 'Content-Type: application/x-ndjson'");
-        return;
     case BATCH_EMPTY:
         http_fail(request, 400, "No runs provided");
         return;
@@ -176,6 +195,7 @@ void fail_batch(struct http_request *request, enum batch_state state,
         http_fail(request, 429, "Too many bytes are in flight; try again in a moment");
         return;
     case BATCH_READING:
+    case BATCH_AN_OBJECT:
     case BATCH_READY:
         break;
     }

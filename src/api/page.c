@@ -1,6 +1,6 @@
 /* page.c - see page.h.
  *
- *   page_search() or page_batch()
+ *   page_search(), page_batch() or page_query()
  *   stepped()   the first step is all there is: answer whole.  Else start the
  *               answer, write the step (through a stream when it is encoded),
  *               and ask for the next one
@@ -30,6 +30,7 @@ struct page {
     struct str step;      /* being encoded */
     struct text question;
     bool started, encoded, asking, gone;
+    bool events; /* the answer is a stream of events */
 };
 
 static void stepped(struct op *op);
@@ -78,6 +79,19 @@ void page_batch(struct page *page)
 {
     page->asking = true;
     serve_batch(&page->runs);
+}
+
+void page_query(struct page *page)
+{
+    page->asking = true;
+    serve_page(&page->runs);
+}
+
+void page_query_events(struct page *page)
+{
+    page->events = true;
+    page->runs.coding = CODING_IDENTITY; /* each event is to be seen when it comes */
+    page_query(page);
 }
 
 void page_free(struct page *page)
@@ -130,6 +144,8 @@ static void start(struct page *page)
 {
     struct answer_head head;
     answer_head(&head, page->runs.hit, page->runs.coding, (struct str){0});
+    if (page->events)
+        head.fields[0].value = STR("text/event-stream");
     http_start(page->request, 200, head.fields, head.count);
     page->started = true;
     page->encoded = page->runs.coding != CODING_IDENTITY;

@@ -13,8 +13,8 @@
 
 struct page;
 
-/* A page for `request`; the caller fills page_runs(), then calls page_search()
- * or page_batch().  The handler's drained and gone are the two below. */
+/* A page for `request`; the caller fills page_runs(), then calls page_search(),
+ * page_batch() or page_query().  The handler's drained and gone are the two below. */
 struct page *page_new(struct http_request *request, uint64_t fields);
 struct serve_runs *page_runs(struct page *page);
 /* Gather the body, counted against the budget: false when that is used up. */
@@ -22,6 +22,8 @@ bool page_hear(struct page *page, struct str piece);
 struct str page_question(const struct page *page);
 void page_search(struct page *page);
 void page_batch(struct page *page);
+void page_query(struct page *page);
+void page_query_events(struct page *page); /* as text/event-stream */
 void page_free(struct page *page); /* instead of asking: the request was answered otherwise */
 
 void page_drained(struct http_request *request);

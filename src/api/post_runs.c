@@ -13,6 +13,7 @@
 #include "api/fail.h"
 #include "api/handlers.h"
 #include "api/media.h"
+#include "api/tally.h"
 #include "base/budget.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -63,26 +64,20 @@ static void post_free(struct post *post)
     free(post);
 }
 
-/* Every run that was seen is counted once more as what became of it. */
-static void count(const struct post *post, size_t stored, size_t duplicate, enum metric result)
-{
-    size_t runs = batch_count(post->batch);
-    metric_add(METRIC_RUNS_RECEIVED, (int64_t)runs);
-    metric_add(METRIC_RUNS_STORED, (int64_t)stored);
-    metric_add(METRIC_RUNS_DUPLICATE, (int64_t)duplicate);
-    metric_add(METRIC_RUNS_REFUSED, (int64_t)(runs - stored - duplicate));
-    metric_add(result, 1);
-}
-
 static void body(struct http_request *request, struct str piece, bool last)
 {
     struct post *post = *http_slot(request);
-    metric_add(METRIC_INGEST_BYTES, (int64_t)piece.len);
     enum batch_state state = batch_feed(post->batch, piece, last);
+    if (state == BATCH_AN_OBJECT) { /* only blanks came before this piece */
+        post_free(post);
+        http_hand_over(request, &post_run, piece, last);
+        return;
+    }
+    metric_add(METRIC_INGEST_BYTES, (int64_t)piece.len);
     if (state == BATCH_READING)
         return;
     if (state != BATCH_READY) {
-        count(post, 0, 0, METRIC_BATCHES_REFUSED);
+        tally(batch_count(post->batch), 0, 0, METRIC_BATCHES_REFUSED);
         *http_slot(request) = NULL; /* once answered, the request may be gone */
         fail_batch(request, state, batch_refusal(post->batch));
         post_free(post);
@@ -141,18 +136,18 @@ static void committed(struct op *op)
     size_t runs = batch_count(post->batch);
     *http_slot(request) = NULL;
     if (op->err.code) {
-        count(post, 0, 0, METRIC_BATCHES_REFUSED);
+        tally(batch_count(post->batch), 0, 0, METRIC_BATCHES_REFUSED);
         if (op->err.code == ERR_FULL)
             metric_add(METRIC_DISK_FULL, 1);
         if (!gone)
             fail_err(request, &op->err);
     } else if (post->commit.verdict == INDEX_CONFLICT) {
-        count(post, 0, 0, METRIC_BATCHES_CONFLICT);
+        tally(batch_count(post->batch), 0, 0, METRIC_BATCHES_CONFLICT);
         if (!gone)
             reply_conflict(post);
     } else {
         size_t added = post->commit.verdict == INDEX_ADDED ? post->commit.added : 0;
-        count(post, added, runs - added, added ? METRIC_BATCHES_STORED : METRIC_BATCHES_DUPLICATE);
+        tally(runs, added, runs - added, added ? METRIC_BATCHES_STORED : METRIC_BATCHES_DUPLICATE);
         if (!gone)
             reply_created(post);
     }

@@ -12,29 +12,40 @@ static const struct http_route routes[] = {
     {"GET", "/metrics", &get_metrics},
     {"GET", "/openapi.json", &get_openapi},
     {"GET", "/docs", &get_docs},
+    {"GET", "/info", &get_info},
+    {"GET", "/info/health", &get_ok},
+    {"GET", "/ok", &get_ok},
     {"POST", "/runs", &post_runs},
-    {"POST", "/runs/batch", &batch_get},
+    {"POST", "/runs/batch", &runs_batch},
+    {"POST", "/runs/multipart", &post_parts},
+    {"PATCH", "/runs/{}", &patch_run},
+    {"POST", "/runs/query", &query_runs},
     {"GET", "/runs/search", &search},
     {"GET", "/runs/{}", &get_run},
     {"GET", "/runs/{}/inputs", &get_run},
     {"GET", "/runs/{}/outputs", &get_run},
     {"GET", "/runs/{}/metadata", &get_run},
+    {"POST", "/sessions", &post_project},
+    {"GET", "/sessions", &list_projects},
+    {"GET", "/sessions/resolutions", &resolve_project},
+    {"GET", "/sessions/{}", &get_project},
+    {"PATCH", "/sessions/{}", &patch_project},
+    {"DELETE", "/sessions/{}", &delete_project},
 };
-
-const struct http_route *api_routes(size_t *count)
-{
-    *count = sizeof routes / sizeof routes[0];
-    return routes;
-}
 
 /* Open to everybody: what tells nothing of the runs. */
 static bool is_open(struct str path)
 {
-    return str_eq(path, STR("/")) || str_eq(path, STR("/health")) || str_eq(path, STR("/ready")) ||
-           str_eq(path, STR("/docs")) || str_eq(path, STR("/openapi.json"));
+    static const struct str open[] = {{"/", 1},     {"/health", 7},      {"/ready", 6},
+                                      {"/docs", 5}, {"/info", 5},        {"/openapi.json", 13},
+                                      {"/ok", 3},   {"/info/health", 12}};
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++)
+        if (str_eq(path, open[i]))
+            return true;
+    return false;
 }
 
-bool api_before(struct http_request *request)
+static bool before(struct http_request *request)
 {
     struct api *api = http_context(request);
     struct str method = http_method(request);
@@ -58,7 +69,7 @@ bool api_before(struct http_request *request)
     return true;
 }
 
-void api_ended(void *context, const struct http_outcome *outcome)
+static void ended(void *context, const struct http_outcome *outcome)
 {
     (void)context;
     if (outcome->status)
@@ -71,4 +82,19 @@ void api_ended(void *context, const struct http_outcome *outcome)
                   LOG_S("method", outcome->method), LOG_S("path", outcome->path),
                   LOG_N("status", outcome->status), LOG_N("us", outcome->duration_us),
                   LOG_N("bytes_in", outcome->bytes_in), LOG_N("bytes_out", outcome->bytes_out));
+}
+
+/* SDKs put one of these in front of a path, or none. */
+static const struct str prefixes[] = {{"/api/v1", 7}, {"/api", 4}, {"/v1", 3}};
+
+void api_serve(struct http_config *config)
+{
+    config->routes = routes;
+    config->route_count = sizeof routes / sizeof routes[0];
+    config->prefixes = prefixes;
+    config->prefix_count = sizeof prefixes / sizeof prefixes[0];
+    config->not_found = "Not Found: of the LangSmith API there is what docs/langsmith.md lists: "
+                        "/runs, /runs/batch, /runs/multipart, /info";
+    config->before = before;
+    config->ended = ended;
 }

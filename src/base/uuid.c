@@ -121,3 +121,12 @@ struct uuid uuid_v7(struct uuid_source *source, int64_t now_us)
     id.byte[8] = (uint8_t)(0x80 | (id.byte[8] & 0x3f));
     return id;
 }
+
+struct uuid uuid_v4(void)
+{
+    struct uuid id;
+    random_bytes(id.byte, sizeof id.byte);
+    id.byte[6] = (uint8_t)(0x40 | (id.byte[6] & 0x0f));
+    id.byte[8] = (uint8_t)(0x80 | (id.byte[8] & 0x3f));
+    return id;
+}

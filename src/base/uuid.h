@@ -30,6 +30,9 @@ struct uuid_source {
 };
 struct uuid uuid_v7(struct uuid_source *source, int64_t now_us);
 
+/* UUIDv4: nothing of it can be guessed. */
+struct uuid uuid_v4(void);
+
 static inline int uuid_compare(struct uuid a, struct uuid b)
 {
     return memcmp(a.byte, b.byte, sizeof a.byte);

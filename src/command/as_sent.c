@@ -3,8 +3,14 @@
 
 #include <string.h>
 
+#include "base/text.h"
+#include "run/entity.h"
+#include "run/render.h"
 #include "run/run.h"
+#include "run/view.h"
+#include "wire/json_string.h"
 #include "wire/rfc3339.h"
+#include "wire/splice.h"
 
 static void add(struct as_sent *to, struct str json)
 {
@@ -54,4 +60,85 @@ void as_sent_print(struct as_sent *to, const struct run *run)
         add(to, (struct str){id.at + id.len, raw.len - before - id.len});
     }
     out_add(&to->out, STR("\n"));
+}
+
+/* All that a client can say of a run. */
+static const uint64_t sayable =
+    SHOW(SHOW_ID) | SHOW(SHOW_TRACE_ID) | SHOW(SHOW_NAME) | SHOW(SHOW_INPUTS) | SHOW(SHOW_OUTPUTS) |
+    SHOW(SHOW_RUN_TYPE) | SHOW(SHOW_START_TIME) | SHOW(SHOW_END_TIME) | SHOW(SHOW_ERROR) |
+    SHOW(SHOW_EXTRA) | SHOW(SHOW_EVENTS) | SHOW(SHOW_TAGS) | SHOW(SHOW_SERIALIZED) |
+    SHOW(SHOW_PARENT_RUN_ID) | SHOW(SHOW_DOTTED_ORDER) | SHOW(SHOW_SESSION_NAME) |
+    SHOW(SHOW_REFERENCE_EXAMPLE_ID);
+
+void as_sent_together(struct as_sent *to, const struct view *run, struct arena *arena)
+{
+    struct splice splice = {.arena = arena};
+    uint64_t fields = sayable;
+    if (!run->field[RUN_OUTPUTS].at) /* a native run's may not be null */
+        fields &= ~SHOW(SHOW_OUTPUTS);
+    render_run(&splice, run, fields);
+    if (to->lines)
+        out_splice_one_line(&to->out, &splice);
+    else
+        out_splice(&to->out, &splice);
+    out_add(&to->out, STR("\n"));
+}
+
+static void add_id(struct text *text, const struct run *run)
+{
+    char id[UUID_TEXT];
+    uuid_write(run->id, id);
+    text_addf(text, ",\"id\":\"%.*s\"", UUID_TEXT, id);
+}
+
+static void add_attachment(struct as_sent *to, const struct run *run, struct text *head)
+{
+    text_add(head, STR(",\"name\":"));
+    json_string_write(head, run_field(run, RUN_NAME));
+    text_add(head, STR(",\"type\":"));
+    json_string_write(head, run_field(run, RUN_RUN_TYPE));
+    text_addf(head, ",\"size\":%zu}\n", run_field(run, RUN_INPUTS).len);
+    out_add(&to->out, text_str(head));
+}
+
+static void add_fields(struct as_sent *to, const struct run *run, struct text *head)
+{
+    const char *before = "";
+    text_add(head, STR(",\"fields\":{"));
+    out_add(&to->out, text_str(head));
+    for (unsigned f = 0; f < RUN_FIELDS; f++) {
+        struct str json = run_field(run, (enum run_field)f);
+        if (!json.at)
+            continue;
+        head->len = 0;
+        text_addf(head, "%s\"%.*s\":", before, STR_FMT(run_field_name((enum run_field)f)));
+        out_add(&to->out, text_str(head));
+        add(to, json);
+        before = ",";
+    }
+    out_add(&to->out, STR("}}\n"));
+}
+
+void as_sent_entry(struct as_sent *to, const struct run *run)
+{
+    static const char *const ops[RUN_KINDS] = {"whole", "post", "patch", "attachment", "entity"};
+    struct text head = {0};
+    if (run->kind == RUN_WHOLE) {
+        as_sent_print(to, run);
+        return;
+    }
+    text_addf(&head, "{\"op\":\"%s\"", ops[run->kind]);
+    add_id(&head, run);
+    if (run->kind == RUN_ATTACHMENT) {
+        add_attachment(to, run, &head);
+    } else if (run->kind == RUN_ENTITY) {
+        text_addf(&head,
+                  ",\"kind\":\"%s\",\"object\":", entity_kind_name((enum entity_kind)run->entity));
+        out_add(&to->out, text_str(&head));
+        add(to, run->raw.len ? run->raw : STR("null"));
+        out_add(&to->out, STR("}\n"));
+    } else {
+        add_fields(to, run, &head);
+    }
+    text_free(&head);
 }

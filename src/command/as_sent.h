@@ -8,7 +8,9 @@
 
 #include "command/talk.h"
 
+struct arena;
 struct run;
+struct view;
 
 struct as_sent {
     struct out out;
@@ -19,3 +21,10 @@ struct as_sent {
 /* The object as sent, and a newline; with the id in front when none was sent, or
  * in the place of a null. */
 void as_sent_print(struct as_sent *to, const struct run *run);
+
+/* A run that came in layers, put together, as it could have been sent at once. */
+void as_sent_together(struct as_sent *to, const struct view *run, struct arena *arena);
+
+/* Any entry as it lies there: {"op":"patch","id":...,"fields":{...}}, of an attachment
+ * its name, type and size, of an entity its kind and object. */
+void as_sent_entry(struct as_sent *to, const struct run *run);

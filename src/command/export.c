@@ -1,12 +1,15 @@
 /* export.c - rundlet export: every stored run, as it was sent.
  *
  * The log is walked, oldest first.  It may hold a run more than once: a batch
- * that was sent again with others in it is stored whole.  The index knows
- * which copy is the run, so the others are left out; a run that the index does
+ * that was sent again with others in it is stored whole; and a run may have come in
+ * layers.  The index knows what holds a run: it is printed where the first of its
+ * holders lies, as it was sent, or put together from them.  One that the index does
  * not know yet is printed - unless nodes share it: what that does not know was
- * never acknowledged.  Without an index, as in a backup or where damage
- * forbids to make one, all copies are printed: importing them is no harm.
+ * never acknowledged.  What was deleted is not.  Without an index, as in a backup or
+ * where damage forbids to make one, all copies are printed (importing them is no harm),
+ * and layers cannot be.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +23,7 @@
 #include "config.h"
 #include "index/index.h"
 #include "loop/loop.h"
+#include "serve/fetch.h"
 #include "store/containers.h"
 #include "store/store.h"
 #include "wire/rfc3339.h"
@@ -35,6 +39,8 @@ struct export
     struct uuid trace;
     int64_t since_us, until_us;
     uint64_t damaged;
+    uint64_t apart;  /* layers that nothing puts together */
+    uint64_t beside; /* attachments and entities, which are no runs */
 };
 
 /* A time, or a day: its first moment in UTC. */
@@ -72,10 +78,10 @@ static bool read_args(const struct command_args *args, struct export *export)
            (!until || read_time("--until", until, &export->until_us));
 }
 
-static bool wanted(const struct export *export, const struct run *run)
+static bool wanted(const struct export *export, int64_t start_us, struct uuid trace)
 {
-    return run->start_us >= export->since_us && run->start_us < export->until_us &&
-           (!export->by_trace || uuid_compare(run->trace, export->trace) == 0);
+    return start_us >= export->since_us && start_us < export->until_us &&
+           (!export->by_trace || uuid_compare(trace, export->trace) == 0);
 }
 
 static void damaged(void *context, struct str file, uint64_t offset, const char *why, bool lost)
@@ -98,6 +104,66 @@ static void leave_out(const struct record *record, struct place first, uint32_t 
          known ? UUID_TEXT : 0, text, why);
 }
 
+/* As it lies there; nobody knows more of it. */
+static void print_alone(struct export *export, const struct run *run)
+{
+    if (run->kind != RUN_WHOLE)
+        export->apart++;
+    else if (wanted(export, run->start_us, run->trace))
+        as_sent_print(&export->to, run);
+}
+
+static int print_together(struct export *export, const struct index_row *row, struct err *err)
+{
+    struct arena *arena = arena_new(64 << 10);
+    struct fetch fetch = {
+        .op = {.loop = local_loop(export->app), .done = loop_wake},
+        .store = export->store,
+        .rows = row,
+        .count = 1,
+        .arena = arena,
+    };
+    fetch_runs(&fetch);
+    int r = loop_wait(&fetch.op, err);
+    if (r == 0) {
+        as_sent_together(&export->to, &fetch.views[0], arena);
+    } else if (r == ERR_CORRUPT) { /* the walk has told of the layer */
+        export->damaged++;
+        r = 0;
+    }
+    arena_free(arena);
+    return r;
+}
+
+/* Does the first of what holds the run lie here? */
+static bool begins_here(const struct index_row *row, struct place here)
+{
+    struct place first = row->holders[0].place;
+    for (unsigned i = 1; i < row->holder_count; i++) {
+        struct place at = row->holders[i].place;
+        if (at.container < first.container ||
+            (at.container == first.container && at.ordinal < first.ordinal))
+            first = at;
+    }
+    return first.container == here.container && first.ordinal == here.ordinal;
+}
+
+static int print_known(struct export *export, const struct index_row *row, const struct run *run,
+                       struct place place, struct err *err)
+{
+    if (!row->found) {
+        if (!row->hidden && !export->app->index->shared) /* else it is no run */
+            print_alone(export, run);
+        return 0;
+    }
+    if (!begins_here(row, place) || !wanted(export, row->start_us, row->trace))
+        return 0;
+    if (row->holder_count > 1 || run->kind != RUN_WHOLE)
+        return print_together(export, row, err);
+    as_sent_print(&export->to, run);
+    return 0;
+}
+
 /* Runs [from, from + count) of a record. */
 static int print_some(struct export *export, const struct record *record, struct place first,
                       uint32_t from, uint32_t count, struct err *err)
@@ -112,14 +178,16 @@ static int print_some(struct export *export, const struct record *record, struct
         if (record_run(record, i, &runs[n], &bad)) {
             leave_out(record, first, i, bad.text);
             export->damaged++;
-        } else if (wanted(export, &runs[n])) {
+        } else if (runs[n].kind > RUN_PATCH) {
+            export->beside++;
+        } else {
             ids[n] = runs[n].id;
             places[n++] = (struct place){first.container, first.ordinal + i};
         }
     }
     int r = 0;
     for (size_t i = 0; i < n && !export->app; i++)
-        as_sent_print(&export->to, &runs[i]);
+        print_alone(export, &runs[i]);
     if (n > 0 && export->app) {
         struct index_find find = {
             .op = {.loop = local_loop(export->app), .done = loop_wake},
@@ -129,14 +197,8 @@ static int print_some(struct export *export, const struct record *record, struct
         };
         export->app->index->ops->find(export->app->index, &find);
         r = loop_wait(&find.op, err);
-        for (size_t i = 0; i < n && !r; i++) {
-            const struct index_row *row = &find.rows[i];
-            bool unknown = !row->found && !export->app->index->shared; /* else it is no run */
-            struct place at = row->found ? row->holders[0].place : (struct place){0};
-            if (unknown || (row->found && at.container == places[i].container &&
-                            at.ordinal == places[i].ordinal))
-                as_sent_print(&export->to, &runs[i]);
-        }
+        for (size_t i = 0; i < n && !r; i++)
+            r = print_known(export, &find.rows[i], &runs[i], places[i], err);
     }
     arena_free(arena);
     return r;
@@ -181,5 +243,13 @@ int command_export(const struct config *config, const struct command_args *args)
     app_close(export.app);
     if (r > 0)
         talk("%s", err.text);
+    if (export.apart > 0)
+        talk("%" PRIu64 " posts and patches are left out: without the index nothing says which "
+             "belong together",
+             export.apart);
+    if (export.beside > 0)
+        talk("%" PRIu64 " attachments, projects, feedback and the like are left out, which are no "
+             "runs: `rundlet backup` and `rundlet move` take them along",
+             export.beside);
     return out_end(&export.to.out, r ? COMMAND_FAILED : export.damaged ? COMMAND_NO : COMMAND_OK);
 }

@@ -1,7 +1,7 @@
 /* move.c - rundlet move: every run of one deployment into another.
  *
- * The records are walked as they lie here and committed there, each as a batch
- * with the times it had; several are on their way at once.  For each:
+ * The records are walked as they lie here and committed there, layers, attachments and
+ * entities included, each as a batch with the times it had; several are on their way at once.  For each:
  *
  *   visit()      decode what is sound ⇢ commit there
  *   committed()  one is in conflict: again without it.  Else ⇢ where is each now?
@@ -53,6 +53,8 @@ struct carried {
     struct run *runs; /* here */
     struct uuid *ids;
     struct place *places;
+    uint32_t *compared; /* whole runs, whose bytes are read there */
+    uint32_t compared_count;
     size_t bytes;
     struct commit_batch batch;
     struct index_find find;
@@ -115,6 +117,7 @@ static void carry(struct carried *c, const struct run *runs, uint32_t count, int
     c->runs = arena_make(arena, struct run, count);
     c->ids = arena_make(arena, struct uuid, count);
     c->places = arena_make(arena, struct place, count);
+    c->compared = arena_make(arena, uint32_t, count);
     for (uint32_t i = 0; i < count; i++) {
         (void)record_run(&c->record, i, &c->runs[i], NULL); /* it was just made */
         c->ids[i] = c->runs[i].id;
@@ -175,22 +178,32 @@ static void found(struct op *op)
         end(c, &op->err);
         return;
     }
+    c->compared_count = 0;
     for (uint32_t i = 0; i < c->record.count; i++) {
-        if (!c->find.rows[i].found) {
+        const struct index_row *row = &c->find.rows[i];
+        if (c->runs[i].kind > RUN_PATCH || row->hidden)
+            continue;
+        if (!row->found) {
             struct err err;
             err_set(&err, ERR_CORRUPT, "a run that was stored there is not found");
             end(c, &err);
             return;
         }
-        c->places[i] = c->find.rows[i].holders[0].place;
+        if (c->runs[i].kind != RUN_WHOLE || row->holder_count > 1)
+            continue; /* it was taken, and others may hold what it said */
+        c->places[c->compared_count] = row->holders[0].place;
+        c->compared[c->compared_count++] = i;
     }
     c->read = (struct store_read){
         .op = {.loop = op->loop, .done = compare},
         .places = c->places,
-        .count = c->record.count,
+        .count = c->compared_count,
         .arena = c->arena,
     };
-    store_read(c->move->to->store, &c->read);
+    if (c->compared_count > 0)
+        store_read(c->move->to->store, &c->read);
+    else
+        op_finish(&c->read.op);
 }
 
 static void compare(struct op *op)
@@ -200,9 +213,10 @@ static void compare(struct op *op)
         end(c, &op->err);
         return;
     }
-    uint64_t same = 0;
-    for (uint32_t i = 0; i < c->record.count; i++) {
-        const struct run *here = &c->runs[i], *there = &c->read.runs[i];
+    uint64_t same = c->record.count - c->compared_count;
+    for (uint32_t k = 0; k < c->compared_count; k++) {
+        uint32_t i = c->compared[k];
+        const struct run *here = &c->runs[i], *there = &c->read.runs[k];
         if (uuid_compare(here->id, there->id) == 0 && here->hash[0] == there->hash[0] &&
             here->hash[1] == there->hash[1])
             same++;

@@ -192,7 +192,7 @@ static void print(struct cat *cat, const struct pack_run *wanted, const char *by
     if (r)
         leave_out(cat, wanted->ordinal, bad.text);
     else
-        as_sent_print(&cat->to, &run);
+        as_sent_entry(&cat->to, &run);
 }
 
 /* Those of `wanted` that begin in the block of the first. */

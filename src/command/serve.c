@@ -131,8 +131,6 @@ static int listen_and_serve(struct server *server, const struct config *config,
     struct str hosts[HOSTS_MAX];
     struct http_config http = {
         .context = &server->api,
-        .before = api_before,
-        .ended = api_ended,
         .hosts = hosts,
         .host_count = hosts_of(config, hosts),
         .wire_max = config->wire_max,
@@ -151,7 +149,7 @@ static int listen_and_serve(struct server *server, const struct config *config,
     };
     struct app *app = server->app;
     char url[128];
-    http.routes = api_routes(&http.route_count);
+    api_serve(&http);
     struct str host = {config->listen.host, strlen(config->listen.host)};
     if (http_open(&http, app->loops, app->loop_count, host, config->listen.port, &server->http,
                   err))

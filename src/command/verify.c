@@ -39,7 +39,7 @@ struct verify {
     uint64_t mark;   /* up to here the log is in the index */
     struct out out;
     struct progress progress;
-    uint64_t records, runs, bytes, copies, behind, damage;
+    uint64_t records, runs, layers, bytes, copies, behind, damage;
 };
 
 static void report(struct verify *verify, struct str file, const char *place, uint64_t at,
@@ -93,13 +93,17 @@ static int find(struct verify *verify, const struct uuid *ids, size_t count, str
     return r;
 }
 
-static void compare(struct verify *verify, const struct uuid *id, struct place place,
+static void compare(struct verify *verify, const struct uuid *id, struct place place, bool whole,
                     const struct index_row *row)
 {
     const struct place at = row->found ? row->holders[0].place : (struct place){0};
     bool elsewhere = at.container != place.container || at.ordinal != place.ordinal;
     bool behind = at.container > place.container ||
                   (at.container == place.container && at.ordinal > place.ordinal);
+    if (row->hidden) /* it was deleted */
+        return;
+    if (row->found && (!whole || row->holder_count > 1))
+        return; /* others may hold what it said */
     if (!row->found && verify->app->index->shared)
         verify->behind++; /* it was put, and never acknowledged */
     else if (!row->found)
@@ -117,6 +121,7 @@ static int check_some(struct verify *verify, const struct record *record, struct
     struct arena *arena = arena_new(64 << 10);
     struct uuid *ids = arena_make(arena, struct uuid, count);
     struct place *places = arena_make(arena, struct place, count);
+    bool *whole = arena_make(arena, bool, count);
     struct index_row *rows = NULL;
     size_t n = 0;
     int r = 0;
@@ -130,15 +135,18 @@ static int check_some(struct verify *verify, const struct record *record, struct
             report_run(verify, place, uuid_is_zero(id) ? NULL : &id, bad.text);
             continue;
         }
-        verify->runs++;
         verify->bytes += run.raw.len;
+        *(run.kind == RUN_WHOLE ? &verify->runs : &verify->layers) += 1;
+        if (run.kind > RUN_PATCH)
+            continue; /* it has no row of its own */
+        whole[n] = run.kind == RUN_WHOLE;
         ids[n] = run.id;
         places[n++] = place;
     }
     if (find_each && n > 0)
         r = find(verify, ids, n, arena, &rows, err);
     for (size_t i = 0; i < n && rows && !r; i++)
-        compare(verify, &ids[i], places[i], &rows[i]);
+        compare(verify, &ids[i], places[i], whole[i], &rows[i]);
     arena_free(arena);
     return r;
 }
@@ -214,7 +222,7 @@ static int check_objects(struct verify *verify, struct err *err)
 static void compare_counts(struct verify *verify)
 {
     uint64_t rows = verify->app->index->ops->runs(verify->app->index);
-    uint64_t runs = verify->runs - verify->copies;
+    uint64_t runs = verify->runs - verify->copies + verify->layers;
     bool newer = verify->served || verify->app->index->shared;
     if (newer || verify->damage || rows <= runs)
         return;
@@ -294,9 +302,9 @@ static void print_sums(struct verify *verify)
 {
     struct text text = {0};
     text_addf(&text,
-              "{\"records\":%" PRIu64 ",\"runs\":%" PRIu64 ",\"bytes\":%" PRIu64
-              ",\"not_indexed\":",
-              verify->records, verify->runs, verify->bytes);
+              "{\"records\":%" PRIu64 ",\"runs\":%" PRIu64 ",\"layers\":%" PRIu64
+              ",\"bytes\":%" PRIu64 ",\"not_indexed\":",
+              verify->records, verify->runs, verify->layers, verify->bytes);
     if (verify->app)
         text_addf(&text, "%" PRIu64, verify->behind);
     else

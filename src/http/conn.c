@@ -347,7 +347,8 @@ static void start_request(struct conn *c, struct str bytes)
         refuse(c, &why);
         return;
     }
-    route_find(c->hub->server->routes, r->head.method, r->head.path, &r->match);
+    r->path = route_strip(r->head.path, f->prefixes, f->prefix_count);
+    route_find(c->hub->server->routes, r->head.method, r->path, &r->match);
     const struct http_handler *handler = r->match.handler;
     if (!handler) {
         struct str allow = {r->match.allow, strlen(r->match.allow)};
@@ -355,7 +356,7 @@ static void start_request(struct conn *c, struct str bytes)
         if (allow.len)
             reply_refusal(r, 405, "Method Not Allowed", &field, 1);
         else
-            reply_refusal(r, 404, "Not Found", NULL, 0);
+            reply_refusal(r, 404, f->not_found ? f->not_found : "Not Found", NULL, 0);
         return;
     }
     if (f->before && !f->before(r)) {

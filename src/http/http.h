@@ -69,6 +69,11 @@ struct http_outcome {        /* of one request, for logs and metrics */
 struct http_config {
     const struct http_route *routes; /* a literal path wins over one with {} */
     size_t route_count;
+    /* What a path may begin with, "/api": one of these, the first that fits, is left out
+     * before it is routed. */
+    const struct str *prefixes;
+    size_t prefix_count;
+    const char *not_found; /* what an unknown path is told; NULL: "Not Found" */
     void *context;
     /* Called before routing's begin(); replies itself and returns false to refuse. NULL: all pass. */
     bool (*before)(struct http_request *request);
@@ -103,7 +108,7 @@ struct arena *http_arena(struct http_request *request);
 void *http_context(const struct http_request *request); /* http_config.context */
 void **http_slot(struct http_request *request);         /* the handler's own pointer; starts NULL */
 struct str http_method(const struct http_request *request); /* "HEAD" stays "HEAD" */
-struct str http_path(const struct http_request *request);   /* without the query; as sent */
+struct str http_path(const struct http_request *request);   /* without prefix and query */
 struct str http_query(const struct http_request *request);  /* after the `?`, as sent */
 struct str http_part(const struct http_request *request,
                      unsigned n); /* what the n-th {} matched, as sent */
@@ -118,6 +123,12 @@ enum coding http_accepts(struct http_request *request, unsigned offered);
 
 /* A smaller limit for this body than the server's: beyond it 413. */
 void http_limit_body(struct http_request *request, size_t max);
+
+/* Another handler serves this request from now on: its begin(), and, unless that answered,
+ * its body() with `piece`, which may be the first with anything in it.  The slot is the
+ * new one's, NULL.  For a handler that learns only from the body whose request it is. */
+void http_hand_over(struct http_request *request, const struct http_handler *handler,
+                    struct str piece, bool last);
 
 /* Stop and resume reading this request's body.  body() may still come once
  * more after http_pause() with what was already decoded. */

@@ -16,6 +16,7 @@ struct http_request *request_new(struct str head, size_t fields, char **copy)
         memcpy(*copy, head.at, head.len);
     r->started_us = clock_mono_us();
     r->head = (struct head){.method = STR(""), .path = STR(""), .query = STR(""), .host = STR("")};
+    r->path = r->head.path;
     return r;
 }
 
@@ -57,7 +58,7 @@ struct str http_method(const struct http_request *request)
 
 struct str http_path(const struct http_request *request)
 {
-    return request->head.path;
+    return request->path;
 }
 
 struct str http_query(const struct http_request *request)
@@ -171,6 +172,16 @@ void http_limit_body(struct http_request *request, size_t max)
 {
     if (max < request->body.limits.body_max)
         request->body.limits.body_max = max;
+}
+
+void http_hand_over(struct http_request *request, const struct http_handler *handler,
+                    struct str piece, bool last)
+{
+    request->slot = NULL;
+    request->handler = handler;
+    handler->begin(request);
+    if (!request->replied && !request->gone)
+        handler->body(request, piece, last);
 }
 
 void http_pause(struct http_request *request)

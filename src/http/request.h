@@ -43,6 +43,7 @@ struct http_request {
     bool continued; /* 100 Continue was sent */
     bool gone;      /* the handler was told; what it still calls does nothing */
     bool released;
+    struct str path; /* what was routed */
     struct route_match match;
     struct head head;
     struct body body;

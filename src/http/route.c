@@ -117,6 +117,20 @@ static void allow(struct route_match *match, struct str method)
              STR_FMT(method), get ? ", HEAD" : "");
 }
 
+struct str route_strip(struct str path, const struct str *prefixes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t len = prefixes[i].len;
+        if (path.len < len || memcmp(path.at, prefixes[i].at, len) != 0)
+            continue;
+        if (path.len == len)
+            return STR("/");
+        if (path.at[len] == '/')
+            return (struct str){path.at + len, path.len - len};
+    }
+    return path;
+}
+
 void route_find(const struct routes *routes, struct str method, struct str path,
                 struct route_match *match)
 {

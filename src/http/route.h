@@ -26,5 +26,9 @@ struct route_match {
 struct routes *routes_new(const struct http_route *list, size_t count); /* borrowed */
 void routes_free(struct routes *routes);                                /* NULL is fine */
 
+/* The path without the first of the prefixes that it begins with, as whole segments; "/" when
+ * nothing else is there. */
+struct str route_strip(struct str path, const struct str *prefixes, size_t count);
+
 void route_find(const struct routes *routes, struct str method, struct str path,
                 struct route_match *match);

@@ -143,6 +143,7 @@ struct index_lose {
 /* What is known of a run.  One that was deleted, or whose project was, is not found. */
 struct index_row {
     bool found;
+    bool hidden; /* not found, since it was deleted */
     struct uuid id, trace, parent, project;
     struct str project_name; /* as text */
     int64_t start_us, end_us;

@@ -206,7 +206,8 @@ static void set_project(struct memory *m, struct row *row, const struct run *run
     text_free(&name);
 }
 
-/* The trace of a run that does not say it. */
+/* The trace of a run that does not say it: its parent's, the parent, or itself.  Of a
+ * parent that said its own it is known from then on. */
 static void guess_trace(const struct memory *m, struct row *row)
 {
     if (!row->run.guessed)
@@ -214,7 +215,6 @@ static void guess_trace(const struct memory *m, struct row *row)
     const struct row *parent = find_row(m, row->run.parent);
     if (uuid_is_zero(row->run.parent)) {
         row->run.trace = row->run.id;
-        row->run.guessed = false;
     } else if (parent && parent->run.count > 0) {
         row->run.trace = parent->run.trace;
         row->run.guessed = parent->run.guessed;
@@ -233,6 +233,8 @@ static void move_guessed(struct memory *m, const struct row *to, uint64_t sequen
 {
     const struct uuid id = to->run.id, trace = to->run.trace;
     const bool guessed = to->run.guessed;
+    if (guessed && uuid_compare(id, trace) == 0)
+        return; /* it knows no more than they */
     const struct rows *both[] = {&m->staged, &m->visible};
     for (int k = 0; k < 2; k++) {
         size_t count = both[k]->count;
@@ -530,8 +532,11 @@ static void find(struct index *index, struct index_find *find)
     lock(m);
     for (size_t i = 0; i < find->count; i++) {
         const struct row *there = rows_find(&m->visible, find->ids[i]);
-        find->rows[i] = there && !is_hidden(m, there) ? show(m, there, find->facts, find->arena)
-                                                      : (struct index_row){.id = find->ids[i]};
+        if (there && !is_hidden(m, there))
+            find->rows[i] = show(m, there, find->facts, find->arena);
+        else
+            find->rows[i] = (struct index_row){.hidden = there && there->run.count > 0,
+                                               .id = find->ids[i]};
     }
     unlock(m);
     op_finish(&find->op);
@@ -700,7 +705,7 @@ static void query(struct index *index, struct index_query *asked)
 
 static bool among(struct uuid id, const struct uuid *ids, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; ids && i < count; i++)
         if (uuid_compare(id, ids[i]) == 0)
             return true;
     return ids == NULL;

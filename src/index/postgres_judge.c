@@ -90,7 +90,6 @@ static void guess_trace(struct pg_ledger *l, struct pg_row *row)
         return;
     if (uuid_is_zero(row->run.parent)) {
         row->run.trace = row->run.id;
-        row->run.guessed = false;
         return;
     }
     const struct pg_row *parent = pg_ledger_row(l, row->run.parent);
@@ -108,6 +107,8 @@ static void guess_trace(struct pg_ledger *l, struct pg_row *row)
 static void move_waiters(struct pg_ledger *l, const struct pg_slot *to, uint64_t sequence)
 {
     struct pg_waiter *at = NULL;
+    if (uuid_compare(to->now->run.trace, to->id) == 0 && to->now->run.guessed)
+        return; /* it knows no more than they */
     for (struct pg_slot *slot; (slot = pg_ledger_next_waiter(to, &at));) {
         struct pg_row moved = *slot->now;
         moved.run.trace = to->now->run.trace;

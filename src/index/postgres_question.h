@@ -25,7 +25,9 @@ struct pg_question {
     struct pg_read *read;
     struct op *asked;
     int64_t began_us, deadline_us;
-    bool own; /* from malloc: it goes at the end */
+    /* From malloc, and goes at the end.  Those are what nodes ask for themselves, some of them
+     * ten times a second: no metric of reads has them, or it would tell of little else. */
+    bool own;
 };
 
 static inline struct pg_question *pg_question_of(struct pg_call *call)

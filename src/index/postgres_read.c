@@ -80,13 +80,15 @@ void *pg_question_new(size_t size)
 void pg_question_end(struct pg_question *q, const struct err *err)
 {
     struct op *asked = q->asked;
-    metric_add(METRIC_INDEX_QUEUE_DEPTH, -1);
-    metric_time(METRIC_INDEX_READ_SECONDS, (uint64_t)(clock_mono_us() - q->began_us));
-    if (err->code == ERR_TIMEOUT)
-        metric_add(METRIC_INDEX_READS_TIMEOUT, 1);
+    if (!q->own) {
+        metric_add(METRIC_INDEX_QUEUE_DEPTH, -1);
+        metric_time(METRIC_INDEX_READ_SECONDS, (uint64_t)(clock_mono_us() - q->began_us));
+        if (err->code == ERR_TIMEOUT)
+            metric_add(METRIC_INDEX_READS_TIMEOUT, 1);
+    }
     asked->err = *err; /* which may lie in `q` */
     if (q->own)
-        free(q);
+        free(q); /* the arena of who asked has the others */
     op_finish(asked);
 }
 
@@ -101,7 +103,8 @@ void pg_question_ask(struct pg_question *q)
     q->call.deadline_us = q->deadline_us;
     if (pg_pool_ask(q->read->pool, &q->call))
         return;
-    metric_add(METRIC_INDEX_READS_REFUSED, 1);
+    if (!q->own)
+        metric_add(METRIC_INDEX_READS_REFUSED, 1);
     err_set(&q->call.err, ERR_BUSY, "too many reads are waiting for the index");
     q->call.done(&q->call);
 }
@@ -113,8 +116,10 @@ void pg_question_begin(struct pg_question *q, struct pg_read *read, struct op *a
     q->began_us = clock_mono_us();
     if (!q->deadline_us)
         q->deadline_us = q->began_us + (int64_t)read->config.deadline_ms * 1000;
-    metric_add(METRIC_INDEX_READS, 1);
-    metric_add(METRIC_INDEX_QUEUE_DEPTH, 1);
+    if (!q->own) {
+        metric_add(METRIC_INDEX_READS, 1);
+        metric_add(METRIC_INDEX_QUEUE_DEPTH, 1);
+    }
     pg_question_ask(q);
 }
 

@@ -40,6 +40,9 @@ struct entity {
     struct str json;  /* the object as stored */
 };
 
+/* "project", ... */
+const char *entity_kind_name(enum entity_kind kind);
+
 /* Is a name of this kind taken by one only? */
 static inline bool entity_has_unique_name(enum entity_kind kind)
 {
@@ -47,6 +50,14 @@ static inline bool entity_has_unique_name(enum entity_kind kind)
 }
 
 struct filter_cell;
+struct run;
+
+enum { ENTITY_SPANS = 8 /* bytes of the spans of an entity's run */ };
+
+/* The entity as it is stored.  `name` is its name's JSON, a view into entity->json, or
+ * at == NULL (entity->name says nothing here); without json it is removed.  The run views
+ * the entity's JSON and `spans`. */
+struct run entity_run(const struct entity *entity, struct str name, char spans[ENTITY_SPANS]);
 
 /* The score of a feedback, as filters compare it: a number, or of true and false 1 and 0. */
 void entity_score(const struct entity *feedback, struct filter_cell *score);

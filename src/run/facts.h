@@ -10,10 +10,15 @@
  *     name, error, tags, dotted_order, reference_example_id    themselves
  *     events            the time of the first `new_token`
  *
- * Usage is looked for in the order of the contract (tokens may be at eight paths of
+ * Usage is looked for in the order of the contract (tokens may be at seven paths of
  * outputs, and one of metadata stands between them), so each has its rank and the least
- * counts.  A source gives at most FACTS_SOURCE bytes and FACTS_PAIRS pairs; what is over
- * is left out, and the section says that it is cut.
+ * counts.  Each of these has at most FACTS_SOURCE bytes, and there are at most FACTS_PAIRS
+ * pairs.  Of a preview, an error and a dotted order the beginning is kept; of the others
+ * what does not fit is left out whole.  The facts say of which fields something is cut.
+ *
+ * A preview is the JSON without white space, its strings decoded, quotes around them; of a
+ * string its text.  Null, and an error that is "", have no facts.  Of the members of
+ * metadata with one key the last counts.  A thread is no empty text.
  *
  * Threads  pure
  * Memory   texts are decoded: UTF-8, NUL and lone surrogates as U+FFFD
@@ -38,7 +43,11 @@ enum {
     FACTS_SOURCE = 4096,
     FACTS_PAIRS = 64,
     FACTS_PREVIEW = 160,
-    FACTS_ATTACHMENTS = 64 /* of a run; further ones are stored and cannot be listed */
+    FACTS_ATTACHMENTS = 64,      /* of a run: the first by their names; further ones are stored
+                                  * and cannot be listed */
+    FACTS_ATTACHMENT_TEXT = 512, /* bytes of a name, else it is not listed; of a type, else the
+                                  * attachment has none */
+    FACTS_MAX = 98304            /* bytes of the facts of a run, whatever was sent */
 };
 
 enum facts_number {
@@ -47,7 +56,7 @@ enum facts_number {
     FACTS_TOTAL_TOKENS, /* their sum where it was not said */
     FACTS_PROMPT_COST,
     FACTS_COMPLETION_COST,
-    FACTS_TOTAL_COST,
+    FACTS_TOTAL_COST, /* likewise */
     FACTS_NUMBERS
 };
 
@@ -55,8 +64,8 @@ enum facts_number {
 struct facts_usage {
     bool has[FACTS_NUMBERS];
     double value[FACTS_NUMBERS];    /* tokens are whole, and below 2^53 */
-    struct str text[FACTS_NUMBERS]; /* as sent, without quotes; at == NULL: a sum */
-    /* JSON objects as sent, or at == NULL. */
+    struct str text[FACTS_NUMBERS]; /* a JSON number as sent, without quotes; at == NULL: a sum */
+    /* JSON objects as sent, with numbers only (of costs also as texts); or at == NULL. */
     struct str prompt_token_details, completion_token_details;
     struct str prompt_cost_details, completion_cost_details;
 };
@@ -64,13 +73,13 @@ struct facts_usage {
 struct facts_attachment {
     struct place place;
     uint64_t sequence;
-    uint64_t hash;
+    uint64_t hash; /* the low half of its entry's */
     uint32_t size; /* of its entry's raw */
     struct str name, type;
 };
 
 struct facts {
-    struct str name; /* cut at FACTS_SOURCE */
+    struct str name;                                                         /* at == NULL: none */
     struct str inputs_preview, outputs_preview, error, dotted_order, thread; /* at == NULL: none */
     const struct str *tags;
     size_t tag_count;
@@ -85,21 +94,25 @@ struct facts {
     uint32_t cut; /* bit f: of field f something was left out */
 };
 
-/* The facts of one layer, appended to `text`; nothing when there are none. */
+/* The facts of one layer, appended to `text`; nothing when there are none.  Its fields are
+ * valid JSON. */
 void facts_of(const struct run *run, struct text *text);
 
 /* What a row's facts are after a layer took the fields `taken`: sections of those from
  * `fresh`, or none; all others from `old`.  Appended to `text`. */
 void facts_merge(struct str old, uint32_t taken, struct str fresh, struct text *text);
 
-/* The same after an attachment came: the later of one name stays.  False: it is there
- * already, as it is, or there are too many; then nothing is appended. */
+/* The same after an attachment came: the later of one name stays.  In whatever order layers
+ * and attachments come, the row's facts are the same bytes.  False: nothing is news, since
+ * this very attachment is there, or a later one, or its name is none that can be listed
+ * (empty, not UTF-8, or over FACTS_ATTACHMENT_TEXT); then nothing is appended. */
 bool facts_attach(struct str old, const struct run *attachment, struct place place,
                   uint64_t sequence, struct text *text);
 
-/* Read them.  Views of `bytes`, and of the arena.  ERR_CORRUPT. */
+/* Read them.  Views of `bytes`, and of the arena.  Empty: no facts.  ERR_CORRUPT. */
 int facts_read(struct str bytes, struct arena *arena, struct facts *result, struct err *err);
 
 /* What a filter asks of a run that is said by its facts: fills cells, tags, metadata of
- * the subject (not what the row itself says: id, name, times, ids of others). */
+ * the subject (not what the row itself says: id, name, times, ids of others).  Inputs and
+ * outputs have their previews as the text to search. */
 void facts_subject(const struct facts *facts, struct filter_subject *subject);

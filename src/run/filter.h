@@ -167,6 +167,14 @@ struct filter {
 int filter_parse(struct str text, struct arena *arena, const struct filter **result,
                  struct err *err);
 
+/* Both of them, either of which may be NULL (then it is the other one); or any text. */
+const struct filter *filter_both(const struct filter *a, const struct filter *b,
+                                 struct arena *arena);
+const struct filter *filter_search(struct str text, struct arena *arena);
+
+/* Does it search in texts? */
+bool filter_searches(const struct filter *filter);
+
 /* The tree as text, in one way whatever it was parsed from; that text parses to
  * the same tree, unless it is over a limit. */
 void filter_write(const struct filter *filter, struct text *text);

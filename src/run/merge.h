@@ -54,7 +54,7 @@ struct merged {
     enum run_type type;
     enum run_status status;
     uint64_t version;      /* grows with every change, also by what has an older sequence */
-    bool guessed;          /* nobody said the trace: it is the parent's, or the parent's id */
+    bool guessed;          /* nobody said the trace: it is the parent's, the parent, or the run */
     bool posted;           /* a post or a whole run is there */
     uint64_t post_hash[2]; /* the last of those; a whole run is compared with it */
     unsigned count;

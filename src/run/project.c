@@ -38,6 +38,8 @@ static bool shorten(struct str address, struct text *text)
     size_t agent_len = (size_t)(cut - agent);
     const char *environment = cut + sizeof middle - 1;
     size_t environment_len = (size_t)(end - environment);
+    if (memchr(agent, '/', agent_len) || memchr(environment, '/', environment_len))
+        return false;
     memmove(text->at + start, agent, agent_len);
     text->at[start + agent_len] = '/';
     memmove(text->at + start + agent_len + 1, environment, environment_len);
@@ -54,8 +56,12 @@ enum project_said project_said(const struct run *run, struct text *name, struct 
         return PROJECT_BY_ID;
     }
     name->len = before;
-    if (add_text_of(run, RUN_SESSION_NAME, name, &text))
-        return str_eq(text, STR("default")) ? PROJECT_UNSAID : PROJECT_BY_NAME;
+    if (add_text_of(run, RUN_SESSION_NAME, name, &text)) {
+        if (!str_eq(text, STR("default")))
+            return PROJECT_BY_NAME;
+        name->len = before;
+        return PROJECT_UNSAID;
+    }
     name->len = before;
     if (add_text_of(run, RUN_ADDRESS, name, &text) && shorten(text, name))
         return PROJECT_BY_NAME;

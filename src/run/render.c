@@ -71,6 +71,34 @@ enum show show_named(struct str name)
     return SHOWS;
 }
 
+#define READS(field) (UINT32_C(1) << (field))
+
+uint32_t render_reads(uint64_t fields)
+{
+    static const struct {
+        enum show show;
+        uint32_t reads;
+    } needs[] = {
+        {SHOW_NAME, READS(RUN_NAME)},
+        {SHOW_INPUTS, READS(RUN_INPUTS)},
+        {SHOW_OUTPUTS, READS(RUN_OUTPUTS)},
+        {SHOW_METADATA, READS(RUN_METADATA)},
+        {SHOW_ERROR, READS(RUN_ERROR_TEXT)},
+        {SHOW_EXTRA, READS(RUN_EXTRA) | READS(RUN_METADATA)},
+        {SHOW_EVENTS, READS(RUN_EVENTS)},
+        {SHOW_TAGS, READS(RUN_TAGS)},
+        {SHOW_SERIALIZED, READS(RUN_SERIALIZED)},
+        {SHOW_PARENT_RUN_IDS, READS(RUN_DOTTED_ORDER)},
+        {SHOW_DOTTED_ORDER, READS(RUN_DOTTED_ORDER)},
+        {SHOW_REFERENCE_EXAMPLE_ID, READS(RUN_REFERENCE_EXAMPLE_ID)},
+    };
+    uint32_t reads = 0;
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
+        if (fields & SHOW(needs[i].show))
+            reads |= needs[i].reads;
+    return reads;
+}
+
 /* --- kinds of values ---------------------------------------------------------- */
 
 static void add_uuid(struct splice *splice, struct uuid id)
@@ -252,7 +280,7 @@ static void add_usage(struct splice *splice, const struct view *run, enum facts_
     }
     struct str digits = usage->text[number];
     if (!digits.at || !cost) {
-        int len = snprintf(text, sizeof text, "%.15g", usage->value[number]);
+        int len = snprintf(text, sizeof text, cost ? "%.15g" : "%.0f", usage->value[number]);
         digits = (struct str){text, (size_t)len};
     }
     if (cost)

@@ -71,6 +71,9 @@ enum show {
 #define SHOW_OF_FACTS ((SHOW(SHOW_THREAD_ID + 3) - SHOW(SHOW_PROMPT_TOKENS)) | SHOW(SHOW_S3_URLS))
 #define SHOW_OF_ENTITIES (SHOW(SHOW_FEEDBACK_STATS) | SHOW(SHOW_SHARE_TOKEN))
 
+/* Fields of a run's layers (bit f: enum run_field f) that are needed to show these. */
+uint32_t render_reads(uint64_t fields);
+
 /* Part of every entity tag: whoever changes what is rendered changes it too. */
 enum { RENDER_VERSION = 2 };
 

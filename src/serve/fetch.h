@@ -1,5 +1,7 @@
 /* fetch.h - the runs of rows, read and put together.
  *
+ * Of a row that says, with its facts, all that is to be shown, nothing is read.
+ *
  * Threads  begun and done on op.loop
  * Memory   everything is in `arena`, or what the rows point to
  * Errors   ERR_CORRUPT also when the place of a row holds something else, or nothing;
@@ -7,7 +9,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "index/index.h"
 #include "loop/op.h"
@@ -19,11 +23,16 @@ struct fetch {
     struct store *store;
     const struct index_row *rows; /* in: borrowed until done; all of them found */
     size_t count;
+    uint64_t fields; /* in: what will be shown of them (run/render.h) */
     struct arena *arena;
     struct view *views; /* out: `count` */
 
     /* The journey's own. */
+    bool *reads; /* which rows the store is asked for */
     struct store_read read;
 };
 
 void fetch_runs(struct fetch *fetch);
+
+/* Bytes that will be read of a row to show these fields. */
+uint64_t fetch_size(const struct index_row *row, uint64_t fields);

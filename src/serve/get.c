@@ -5,7 +5,8 @@
  *   found()      unknown, or the client has it already: answer.  Else ask the second
  *                level of the cache for this version of the row
  *   recalled()   there: keep it near, answer.  Else read it
- *   got()        splice it, keep it, share it, answer
+ *   got()        what was said of it ⇢ remarked()
+ *   answer()     splice it, keep it, share it
  *
  * An answer over CACHE_VALUE_MAX is not copied together: its parts are views
  * of what was read, and its size is charged to the budget until it was sent.
@@ -27,6 +28,7 @@ static void cached(struct op *op);
 static void found(struct op *op);
 static void recalled(struct op *op);
 static void got(struct op *op);
+static void remarked(struct op *op);
 
 static struct str key_of(struct serve_get *get)
 {
@@ -34,11 +36,15 @@ static struct str key_of(struct serve_get *get)
     *p++ = 'r';
     memcpy(p, get->id.byte, sizeof get->id.byte);
     p += sizeof get->id.byte;
-    put_u64(p, get->fields);
+    put_u64(p, get->style ? get->shown : get->fields);
     p += 8;
     *p++ = (char)get->only;
     *p++ = (char)get->coding;
     *p++ = RENDER_VERSION; /* nodes that share a cache may not be of one build */
+    if (get->style) {
+        memcpy(p, get->project.byte, sizeof get->project.byte);
+        p += sizeof get->project.byte;
+    }
     return (struct str){get->key, (size_t)(p - get->key)};
 }
 
@@ -46,7 +52,7 @@ static struct str key_of(struct serve_get *get)
  * choice of fields, another coding, another way to render. */
 static void make_etag(struct serve_get *get, uint64_t version)
 {
-    char of[48];
+    char of[64];
     struct str key = key_of(get);
     memcpy(of, key.at, key.len);
     put_u64(of + key.len, version);
@@ -123,7 +129,9 @@ static void found(struct op *op)
         return;
     }
     const struct index_row *row = &get->find.rows[0];
-    if (!row->found) {
+    bool elsewhere =
+        !uuid_is_zero(get->project) && uuid_compare(get->project, row->project) != 0;
+    if (!row->found || elsewhere) {
         fail(get, &(struct err){.code = ERR_NOT_FOUND, .text = "no such run"});
         return;
     }
@@ -182,10 +190,13 @@ static void recalled(struct op *op)
         .store = get->serve->store,
         .rows = row,
         .count = 1,
+        .fields = get->only == SHOWS ? get->fields : SHOW(get->only),
         .arena = get->arena,
     };
     fetch_runs(&get->fetch);
 }
+
+static void answer(struct serve_get *get);
 
 static void got(struct op *op)
 {
@@ -199,9 +210,40 @@ static void got(struct op *op)
         fail(get, &op->err);
         return;
     }
+    if (get->only != SHOWS || !(get->fields & SHOW_OF_ENTITIES)) {
+        answer(get);
+        return;
+    }
+    get->remarks = (struct remarks){
+        .op = {.loop = get->op.loop, .done = remarked},
+        .index = get->serve->index,
+        .ids = &get->fetch.views[0].id,
+        .count = 1,
+        .feedback = get->fields & SHOW(SHOW_FEEDBACK_STATS),
+        .shares = get->fields & SHOW(SHOW_SHARE_TOKEN),
+        .arena = get->arena,
+    };
+    remarks_gather(&get->remarks);
+}
+
+static void remarked(struct op *op)
+{
+    struct serve_get *get = op_owner(op, struct serve_get, remarks.op);
+    if (op->err.code) {
+        fail(get, &op->err);
+        return;
+    }
+    remarks_show(&get->remarks, 0, &get->fetch.views[0]);
+    answer(get);
+}
+
+static void answer(struct serve_get *get)
+{
     const struct view *run = &get->fetch.views[0];
     get->splice = (struct splice){.arena = get->arena};
-    if (get->only == SHOWS)
+    if (get->style)
+        get->style->run(&get->splice, run, get->shown);
+    else if (get->only == SHOWS)
         render_run(&get->splice, run, get->fields);
     else
         splice_view(&get->splice, render_field(run, get->only));

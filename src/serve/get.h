@@ -19,7 +19,9 @@
 #include "loop/op.h"
 #include "run/render.h"
 #include "serve/fetch.h"
+#include "serve/remarks.h"
 #include "serve/serve.h"
+#include "serve/style.h"
 #include "wire/splice.h"
 
 enum { SERVE_ETAG = 34 }; /* 32 hex digits in quotes */
@@ -28,8 +30,11 @@ struct serve_get {
     struct op op;
     const struct serve *serve;
     struct uuid id;
-    uint64_t fields;       /* in: which to show */
+    uint64_t fields;       /* in: which to show; with a style, which are needed */
     enum show only;        /* in: SHOWS: the run; else this field's bytes alone */
+    const struct style *style; /* in: NULL: that of the native API; else its `run` and ... */
+    uint64_t shown;            /* ... what it makes of it */
+    struct uuid project;       /* in: only in this one is it found; all zero: wherever it is */
     enum coding coding;    /* in: what the client takes best */
     struct str none_match; /* in: of If-None-Match; at == NULL: none */
     struct arena *arena;   /* in: lives until the answer was sent */
@@ -45,7 +50,8 @@ struct serve_get {
     struct index_find find;
     struct cache_recall recall;
     struct fetch fetch;
-    char key[40];
+    struct remarks remarks;
+    char key[56];
 };
 
 void serve_get(struct serve_get *get);

@@ -3,7 +3,9 @@
  *   serve_search()  if so asked, what other nodes did ⇢ looked()
  *                   ask the cache ⇢ cached()  ask the index ⇢ searched()
  *   serve_batch()                             ask the index ⇢ looked_up()
- *   step()          read the next runs ⇢ stepped()  render them, answer
+ *   serve_page()    ask the index ⇢ queried(), until there are enough
+ *   step()          read the next runs ⇢ fetched()  what was said of them ⇢ remarked()
+ *                   render them, answer
  *
  * Which runs the page has, how many, and what follows it is known before the
  * first is read: the rows know their sizes.
@@ -23,6 +25,12 @@
 #include "serve/encode.h"
 #include "wire/splice.h"
 
+static const struct style native = {
+    .begin = {"{\"runs\":[", sizeof "{\"runs\":[" - 1},
+    .between = {",", 1},
+    .run = render_run,
+};
+
 enum { RUN_COST = 512 /* bytes of a run's entry and spans, and of ours for it */ };
 
 static void looked(struct op *op);
@@ -30,7 +38,9 @@ static void ask_cache(struct serve_runs *runs);
 static void cached(struct op *op);
 static void searched(struct op *op);
 static void looked_up(struct op *op);
-static void stepped(struct op *op);
+static void queried(struct op *op);
+static void fetched(struct op *op);
+static void remarked(struct op *op);
 
 static void fail(struct serve_runs *runs, const struct err *err)
 {
@@ -81,6 +91,8 @@ static void ask_index(struct serve_runs *runs)
 void serve_search(struct serve_runs *runs)
 {
     runs->search = true;
+    runs->style = &native;
+    runs->shown = runs->fields;
     if (runs->strong && runs->serve->follow) {
         runs->look = (struct follow_look){.op = {.loop = runs->op.loop, .done = looked},
                                           .follow = runs->serve->follow};
@@ -169,6 +181,8 @@ static void searched(struct op *op)
 
 void serve_batch(struct serve_runs *runs)
 {
+    runs->style = &native;
+    runs->shown = runs->fields;
     runs->find = (struct index_find){
         .op = {.loop = runs->op.loop, .done = looked_up},
         .ids = runs->ids,
@@ -217,12 +231,100 @@ static void looked_up(struct op *op)
     step(runs);
 }
 
+/* Rows and their facts are ours until the answer was sent, and a client can ask for many. */
+static bool charge_rows(struct serve_runs *runs, const struct index_row *rows, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += sizeof *rows + rows[i].facts.len + rows[i].holder_count * sizeof(struct holder);
+    struct buf *charge = buf_new(0);
+    if (!charge)
+        return false;
+    arena_keep(runs->arena, charge);
+    return buf_charge(charge, runs->serve->budget, size);
+}
+
+static void add_rows(struct serve_runs *runs, const struct index_row *rows, size_t count)
+{
+    if (runs->count + count > runs->room) {
+        size_t room = runs->count + count > 2 * runs->room ? runs->count + count : 2 * runs->room;
+        struct index_row *all = arena_make(runs->arena, struct index_row, room);
+        if (runs->count)
+            memcpy(all, runs->rows, runs->count * sizeof *all);
+        runs->rows = all;
+        runs->room = room;
+    }
+    for (size_t i = 0; i < count; i++) {
+        runs->rows[runs->count] = rows[i];
+        runs->rows[runs->count++].size = fetch_size(&rows[i], runs->fields);
+    }
+}
+
+static void fail_busy(struct serve_runs *runs)
+{
+    struct err err;
+    err_set(&err, ERR_BUSY, "Too many answers are in memory; try again in a moment");
+    fail(runs, &err);
+}
+
+static void ask_rows(struct serve_runs *runs)
+{
+    size_t left = runs->most - runs->count;
+    runs->query_rows.query.limit = (uint32_t)(left < QUERY_LIMIT_MAX ? left : QUERY_LIMIT_MAX);
+    serve_query(&runs->query_rows);
+}
+
+void serve_page(struct serve_runs *runs)
+{
+    assert(runs->most > 0 && runs->most <= RUNS_ROWS);
+    runs->query_rows = (struct serve_query){
+        .op = {.loop = runs->op.loop, .done = queried},
+        .index = runs->serve->index,
+        .query = runs->asked,
+        .arena = runs->arena,
+    };
+    ask_rows(runs);
+}
+
+static void queried(struct op *op)
+{
+    struct serve_runs *runs = op_owner(op, struct serve_runs, query_rows.op);
+    const struct serve_query *rows = &runs->query_rows;
+    if (op->err.code) {
+        fail(runs, &op->err);
+        return;
+    }
+    if (!charge_rows(runs, rows->rows, rows->count)) {
+        fail_busy(runs);
+        return;
+    }
+    add_rows(runs, rows->rows, rows->count);
+    if (runs->full && !rows->last && runs->count < runs->most) {
+        ask_rows(runs);
+        return;
+    }
+    struct query_cursor next = rows->query.cursor;
+    bool more = !rows->last;
+    size_t count = page_of(runs->rows, runs->count);
+    if (count < runs->count) {
+        next = (struct query_cursor){runs->rows[count - 1].start_us, runs->rows[count - 1].id};
+        more = true;
+    }
+    runs->count = count;
+    struct text suffix = {0};
+    runs->style->end(&suffix, more ? &next : NULL);
+    runs->suffix = arena_copy(runs->arena, text_str(&suffix));
+    text_free(&suffix);
+    step(runs);
+}
+
 /* How many runs the step from `next` on has, and their bytes. */
 static size_t step_of(const struct serve_runs *runs, size_t next, uint64_t *size)
 {
     size_t n = 0;
     *size = 0;
-    while (next + n < runs->count && (n == 0 || *size + runs->rows[next + n].size <= RUNS_STEP))
+    while (next + n < runs->count && n < REMARKS_RUNS &&
+           (n == 0 || *size + runs->rows[next + n].size <= RUNS_STEP))
         *size += runs->rows[next + n++].size;
     return n;
 }
@@ -281,18 +383,17 @@ static void step(struct serve_runs *runs)
 {
     uint64_t size;
     if (!runs->charge && !charge_page(runs)) {
-        struct err err;
-        err_set(&err, ERR_BUSY, "Too many answers are in memory; try again in a moment");
-        fail(runs, &err);
+        fail_busy(runs);
         return;
     }
     size_t n = runs->step_count = step_of(runs, runs->next, &size);
     runs->step_arena = arena_new(4096);
     runs->fetch = (struct fetch){
-        .op = {.loop = runs->op.loop, .done = stepped},
+        .op = {.loop = runs->op.loop, .done = fetched},
         .store = runs->serve->store,
         .rows = runs->rows + runs->next,
         .count = n,
+        .fields = runs->fields,
         .arena = runs->step_arena,
     };
     fetch_runs(&runs->fetch);
@@ -312,28 +413,96 @@ static void keep(struct serve_runs *runs)
     runs->cached.key = (struct str){0};
 }
 
-static void stepped(struct op *op)
+static void render_step(struct serve_runs *runs);
+
+static void fetched(struct op *op)
 {
     struct serve_runs *runs = op_owner(op, struct serve_runs, fetch.op);
     if (op->err.code) {
         fail(runs, &op->err);
         return;
     }
+    if (!(runs->fields & SHOW_OF_ENTITIES) || runs->step_count == 0) {
+        render_step(runs);
+        return;
+    }
+    struct uuid *ids = arena_make(runs->step_arena, struct uuid, runs->step_count);
+    for (size_t i = 0; i < runs->step_count; i++)
+        ids[i] = runs->fetch.views[i].id;
+    runs->remarks = (struct remarks){
+        .op = {.loop = runs->op.loop, .done = remarked},
+        .index = runs->serve->index,
+        .ids = ids,
+        .count = runs->step_count,
+        .feedback = runs->fields & SHOW(SHOW_FEEDBACK_STATS),
+        .shares = runs->fields & SHOW(SHOW_SHARE_TOKEN),
+        .arena = runs->step_arena,
+    };
+    remarks_gather(&runs->remarks);
+}
+
+static void remarked(struct op *op)
+{
+    struct serve_runs *runs = op_owner(op, struct serve_runs, remarks.op);
+    if (op->err.code) {
+        fail(runs, &op->err);
+        return;
+    }
+    for (size_t i = 0; i < runs->step_count; i++)
+        remarks_show(&runs->remarks, i, &runs->fetch.views[i]);
+    render_step(runs);
+}
+
+/* Every line end in valid JSON is white space between two of its words. */
+static void add_one_line(struct splice *splice, const struct splice *of)
+{
+    for (size_t i = 0; i < of->count; i++) {
+        struct str part = of->parts[i];
+        if (!memchr(part.at, '\n', part.len) && !memchr(part.at, '\r', part.len)) {
+            splice_view(splice, part);
+            continue;
+        }
+        char *line = arena_alloc(splice->arena, part.len);
+        memcpy(line, part.at, part.len);
+        for (size_t k = 0; k < part.len; k++)
+            if (line[k] == '\n' || line[k] == '\r')
+                line[k] = ' ';
+        splice_view(splice, (struct str){line, part.len});
+    }
+}
+
+static void add_run(struct serve_runs *runs, struct splice *splice, const struct view *view)
+{
+    const struct style *style = runs->style;
+    splice_add(splice, style->run_begin);
+    if (style->one_line) {
+        struct splice run = {.arena = splice->arena};
+        style->run(&run, view, runs->shown);
+        add_one_line(splice, &run);
+    } else {
+        style->run(splice, view, runs->shown);
+    }
+    splice_add(splice, style->run_end);
+}
+
+static void render_step(struct serve_runs *runs)
+{
     bool first = runs->next == 0;
     struct splice splice = {.arena = runs->step_arena};
     if (first)
-        splice_add(&splice, STR("{\"runs\":["));
+        splice_add(&splice, runs->style->begin);
     for (size_t i = 0; i < runs->step_count; i++) {
         if (runs->next + i > 0)
-            splice_add(&splice, STR(","));
-        render_run(&splice, &runs->fetch.views[i], runs->fields);
+            splice_add(&splice, runs->style->between);
+        add_run(runs, &splice, &runs->fetch.views[i]);
     }
     runs->next += runs->step_count;
     runs->last = runs->next == runs->count;
     if (runs->last)
         splice_add(&splice, runs->suffix);
 
-    runs->whole = first && runs->last && splice.size < CACHE_VALUE_MAX;
+    runs->whole =
+        first && runs->last && splice.size < CACHE_VALUE_MAX && !runs->style->one_line;
     runs->step = runs->whole ? encode_answer(&splice, runs->coding) : splice_join(&splice);
     if (!runs->step) {
         struct err err;

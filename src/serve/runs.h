@@ -1,15 +1,15 @@
-/* runs.h - several runs: a page of a search, or those of a list of ids.
+/* runs.h - several runs: a page of a search, of a query, or those of a list of ids.
  *
  * The rows are found first, all of them; the runs are then read and rendered
  * in steps of at most RUNS_STEP, so that a page of any size needs little memory
  * and is on its way before its end is read:
  *
- *     serve_search() or serve_batch()   done: `first` is the first step
+ *     serve_search(), _batch() or _page()   done: `step` is the first step
  *     while !last: serve_more()         done: `step` is the next one
  *     serve_end()
  *
- * A page that fits one step is encoded and, for a search, comes from and goes
- * to the cache.
+ * A page that fits one step is encoded, unless it is of lines, and, for a search, comes
+ * from and goes to the cache.
  *
  * Threads  begun and done on op.loop
  * Memory   a step is a counted buffer; what a page needs at its largest is charged
@@ -31,7 +31,10 @@
 #include "run/query.h"
 #include "serve/fetch.h"
 #include "serve/follow.h"
+#include "serve/query.h"
+#include "serve/remarks.h"
 #include "serve/serve.h"
+#include "serve/style.h"
 
 struct arena;
 struct buf;
@@ -39,6 +42,7 @@ struct buf;
 enum {
     RUNS_STEP = 1 << 20,  /* bytes of runs in a step, unless one run is larger */
     RUNS_PAGE = 64 << 20, /* bytes of runs on a page; a page has at least one run */
+    RUNS_ROWS = 10000,    /* rows of a page, of serve_page() */
     RUNS_AHEAD = 4 << 20  /* bytes that may wait for the client (HTTP_WINDOW) */
 };
 
@@ -46,12 +50,17 @@ struct serve_runs {
     struct op op;
     const struct serve *serve;
     struct arena *arena;    /* in: lives until the answer was sent */
-    uint64_t fields;        /* in: which to show of each run */
+    uint64_t fields;        /* in: which to show of each run; of serve_page(), which are needed */
     enum coding coding;     /* in: for a page of one step */
     struct query query;     /* in, of serve_search() */
     bool strong;            /* in, likewise: what any node acknowledged before is found */
     const struct uuid *ids; /* in, of serve_batch(): borrowed until serve_end() */
     size_t id_count;
+    struct run_query asked;    /* in, of serve_page(): likewise what it points to */
+    size_t most;               /* in, likewise: rows of the page, RUNS_ROWS at most */
+    bool full;                 /* in, likewise: not fewer, if there are as many */
+    const struct style *style; /* in, likewise */
+    uint64_t shown;            /* in, likewise: what the style makes of it */
 
     bool hit;         /* out: the page came from the cache */
     bool last;        /* out: this was the last step */
@@ -64,16 +73,20 @@ struct serve_runs {
     struct cache_get cached;
     struct index_search found;
     struct index_find find;
+    struct serve_query query_rows;
     struct fetch fetch;
+    struct remarks remarks;
     struct index_row *rows; /* those of the page */
     size_t count, next, step_count;
     struct arena *step_arena;
     struct buf *charge; /* empty: it only carries what was taken from the budget */
+    size_t room;        /* of `rows`, of serve_page() */
     struct str suffix;
     char key[CACHE_KEY_MAX];
 };
 
 void serve_search(struct serve_runs *runs);
 void serve_batch(struct serve_runs *runs);
+void serve_page(struct serve_runs *runs);
 void serve_more(struct serve_runs *runs); /* after a step that was not the last */
 void serve_end(struct serve_runs *runs);  /* exactly once; nothing may be under way */

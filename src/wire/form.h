@@ -18,7 +18,7 @@
 
 struct arena;
 
-enum { FORM_FIELDS_MAX = 64 };
+enum { FORM_FIELDS_MAX = 512 };
 
 struct form_field {
     struct str name, value;

@@ -64,7 +64,9 @@ enum string { TEXT, INNER_KEY, FIELD_KEY };
 /* What was the last byte of a number. */
 enum number { MINUS, ZERO, INTEGER, POINT, FRACTION, EXPONENT, EXPONENT_SIGN, EXPONENT_DIGIT };
 
-static const char literals[][6] = {"true", "false", "null"};
+enum { NOT_A_NUMBER = 3, INFINITE, MINUS_INFINITE }; /* of `literals`: lax */
+
+static const char literals[][10] = {"true", "false", "null", "NaN", "Infinity", "-Infinity"};
 
 void json_scan_start(struct json_scan *scan, enum json_shape shape)
 {
@@ -73,6 +75,12 @@ void json_scan_start(struct json_scan *scan, enum json_shape shape)
         .item_depth = shape == JSON_ARRAY ? 1 : 0,
         .state = START,
     };
+}
+
+void json_scan_start_lax(struct json_scan *scan, enum json_shape shape)
+{
+    json_scan_start(scan, shape);
+    scan->lax = true;
 }
 
 static size_t fault(struct json_scan *scan, size_t at, const char *why)
@@ -184,6 +192,15 @@ static size_t value(struct json_scan *scan, const unsigned char *bytes, size_t a
         type = bytes[at] == 't' ? JSON_TRUE : bytes[at] == 'f' ? JSON_FALSE : JSON_NULL;
         scan->state = LITERAL;
         scan->literal = (uint8_t)(type - JSON_TRUE);
+        scan->literal_at = 1;
+        break;
+    case 'N':
+    case 'I':
+        if (!scan->lax)
+            return fault(scan, at, "a value was expected");
+        type = JSON_NULL;
+        scan->state = LITERAL;
+        scan->literal = bytes[at] == 'N' ? NOT_A_NUMBER : INFINITE;
         scan->literal_at = 1;
         break;
     default:
@@ -421,6 +438,19 @@ static bool number_may_end(enum number part)
     return part == ZERO || part == INTEGER || part == FRACTION || part == EXPONENT_DIGIT;
 }
 
+/* What began as a number is the word -Infinity. */
+static size_t minus_infinite(struct json_scan *scan, size_t at)
+{
+    if (scan->depth == scan->item_depth)
+        scan->item_type = JSON_NULL;
+    else if (scan->depth == scan->item_depth + 1u)
+        scan->value_type = JSON_NULL;
+    scan->state = LITERAL;
+    scan->literal = MINUS_INFINITE;
+    scan->literal_at = 2;
+    return at + 1;
+}
+
 static size_t number(struct json_scan *scan, const unsigned char *bytes, size_t at, size_t len)
 {
     enum number part = (enum number)scan->number;
@@ -445,6 +475,8 @@ static size_t number(struct json_scan *scan, const unsigned char *bytes, size_t 
         } else if (number_may_end(part)) {
             value_ends(scan);
             return at;
+        } else if (scan->lax && part == MINUS && c == 'I') {
+            return minus_infinite(scan, at);
         } else {
             return fault(scan, at, "a digit was expected");
         }
@@ -459,8 +491,10 @@ static size_t literal(struct json_scan *scan, const unsigned char *bytes, size_t
     for (; at < len && word[scan->literal_at]; at++, scan->literal_at++)
         if (bytes[at] != (unsigned char)word[scan->literal_at])
             return fault(scan, at, "a value was expected");
-    if (!word[scan->literal_at])
+    if (!word[scan->literal_at]) {
+        scan->strange += scan->literal >= NOT_A_NUMBER;
         value_ends(scan);
+    }
     return at;
 }
 

@@ -13,6 +13,8 @@
  *          JSON_LINES  top-level values, separated by at least one newline
  *                      (NDJSON; blank lines are skipped); each is an item
  *          JSON_VALUE  exactly one top-level value: the item
+ * Lax      what Python writes besides is taken too, NaN, Infinity and -Infinity, each
+ *          as a null and counted; json_plain.h makes JSON of it
  * Threads  a scanner belongs to one thread
  * Memory   allocates nothing
  * Errors   JSON_FAULT with `fault` and `offset`; the scanner then stays there
@@ -59,6 +61,7 @@ struct json_scan {
     struct json_span value; /* JSON_FIELD, JSON_ITEM: the whole value, quotes included */
     enum json_type type;    /* JSON_FIELD, JSON_ITEM */
     const char *fault;      /* JSON_FAULT: a few words, "control character in a string" */
+    size_t strange;         /* lax: so many of NaN, Infinity, -Infinity were passed */
 
     /* The scanner's own. */
     size_t item_at, value_at;
@@ -67,11 +70,12 @@ struct json_scan {
     uint16_t depth, item_depth;
     uint8_t state, string, escape_left, utf8_left, utf8_low, utf8_high;
     uint8_t number, literal, literal_at;
-    bool in_object;
+    bool in_object, lax;
     uint64_t objects[JSON_DEPTH_MAX / 64]; /* bit d: the container opened at depth d is an object */
 };
 
 void json_scan_start(struct json_scan *scan, enum json_shape shape);
+void json_scan_start_lax(struct json_scan *scan, enum json_shape shape);
 
 /* Go on to the next event.  `document` is the whole document from its first
  * byte, of which `len` bytes are here; only bytes from scan->offset on are

@@ -169,6 +169,24 @@ bool rfc3339_parse(struct str text, int64_t *us)
     return true;
 }
 
+bool rfc3339_parse_ms(struct str number, int64_t *us)
+{
+    enum { MS_PER_SECOND = 1000, US_PER_MS = 1000, DIGITS_MAX = 18 };
+    char sign;
+    bool negative = take_one_of(&number, "-", &sign);
+    if (number.len == 0 || number.len > DIGITS_MAX)
+        return false;
+    int64_t ms = 0;
+    int digit;
+    while (take_digits(&number, 1, &digit))
+        ms = ms * 10 + digit;
+    ms = negative ? -ms : ms;
+    if (number.len > 0 || ms < first_second * MS_PER_SECOND || ms >= end_second * MS_PER_SECOND)
+        return false;
+    *us = ms * US_PER_MS;
+    return true;
+}
+
 struct str rfc3339_write(int64_t us, char out[RFC3339_SIZE])
 {
     assert(us >= first_second * US_PER_SECOND && us < end_second * US_PER_SECOND);

@@ -16,5 +16,9 @@ enum { RFC3339_SIZE = 28 }; /* "2026-11-23T16:22:43.784002Z" and a NUL */
 
 bool rfc3339_parse(struct str text, int64_t *us);
 
+/* The same instants as some clients count them: whole milliseconds since 1970 UTC, as a
+ * JSON number. */
+bool rfc3339_parse_ms(struct str number, int64_t *us);
+
 /* Always six digits of fraction and a Z.  `us` within years 0001 to 9999. */
 struct str rfc3339_write(int64_t us, char out[RFC3339_SIZE]);

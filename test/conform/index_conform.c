@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "lib/check.h"
+#include "lib/index_bed.h"
 #include "lib/index_calls.h"
 #include "lib/make_record.h"
 #include "lib/postgres_bed.h"
@@ -21,100 +22,8 @@ enum { BATCH_MAX = 64 };
 
 /* --- the back ends -------------------------------------------------------------- */
 
-struct bed {
-    struct calls calls;
-    char dir[128];                /* of SQLite; else "" */
-    struct postgres_bed database; /* of PostgreSQL; else its name is "" */
-    uint64_t sequence;
-    uint32_t ordinal;
-};
-
-static int open_sqlite(struct bed *bed, struct index **result)
-{
-    char path[160];
-    int len = snprintf(path, sizeof path, "%s/index.db", bed->dir);
-    const struct index_sqlite_config config = {
-        .path = {path, (size_t)len},
-        .readers = 2,
-        .queue = 100,
-        .deadline_ms = 60000,
-        .cache_size = 1 << 12, /* so little that keys go to the file after every few runs */
-    };
-    return index_sqlite_open(&config, result, &bed->calls.err);
-}
-
-static void make_dir(char *dir, size_t size)
-{
-    const char *tmp = getenv("TMPDIR");
-    snprintf(dir, size, "%s/index_conform.XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(dir))
-        abort();
-}
-
-static void start_memory(struct bed *bed)
-{
-    struct index *index = NULL;
-    *bed = (struct bed){0};
-    if (index_memory_open(&index, NULL))
-        abort();
-    calls_open(&bed->calls, index);
-}
-
-static void start_sqlite(struct bed *bed)
-{
-    struct index *index = NULL;
-    *bed = (struct bed){0};
-    make_dir(bed->dir, sizeof bed->dir);
-    if (open_sqlite(bed, &index)) {
-        fprintf(stderr, "%s\n", bed->calls.err.text);
-        abort();
-    }
-    calls_open(&bed->calls, index);
-}
-
-static int open_postgres(struct bed *bed, struct index **result)
-{
-    const struct index_postgres_config config = {
-        .url = bed->database.url,
-        .readers = 2,
-        .queue = 400,
-        .deadline_ms = 60000,
-        .commit_ms = 60000,
-        .deployment = "the one log",
-    };
-    return index_postgres_open(&config, result, &bed->calls.err);
-}
-
-static void start_postgres(struct bed *bed)
-{
-    struct index *index = NULL;
-    *bed = (struct bed){0};
-    postgres_bed_new(&bed->database);
-    if (open_postgres(bed, &index)) {
-        fprintf(stderr, "%s\n", bed->calls.err.text);
-        abort();
-    }
-    calls_open(&bed->calls, index);
-}
-
-static void stop(struct bed *bed)
-{
-    static const char *const names[] = {"index.db", "index.db-wal", "index.db-shm"};
-    bed->calls.index->ops->close(bed->calls.index);
-    calls_close(&bed->calls);
-    if (bed->database.name[0])
-        postgres_bed_drop(&bed->database);
-    for (size_t i = 0; bed->dir[0] && i < 3; i++) {
-        char path[160];
-        snprintf(path, sizeof path, "%s/%s", bed->dir, names[i]);
-        unlink(path);
-    }
-    if (bed->dir[0])
-        CHECK(rmdir(bed->dir) == 0);
-}
-
 /* PostgreSQL last: it may not be there. */
-static void (*const starts[])(struct bed *bed) = {start_memory, start_sqlite, start_postgres};
+static void (*const starts[])(struct bed *bed) = {bed_memory, bed_sqlite, bed_postgres};
 enum { BACK_ENDS = sizeof starts / sizeof *starts, LOCAL = BACK_ENDS - 1 };
 
 static void on(void (*start)(struct bed *bed), void (*test)(struct bed *bed))
@@ -122,7 +31,7 @@ static void on(void (*start)(struct bed *bed), void (*test)(struct bed *bed))
     struct bed bed;
     start(&bed);
     test(&bed);
-    stop(&bed);
+    bed_stop(&bed);
 }
 
 /* A test that is done to each of them. */
@@ -136,7 +45,7 @@ static void on(void (*start)(struct bed *bed), void (*test)(struct bed *bed))
     TEST(id##_in_postgres)                                                                         \
     {                                                                                              \
         if (postgres_bed_possible())                                                               \
-            on(start_postgres, id##_on);                                                           \
+            on(bed_postgres, id##_on);                                                             \
         else                                                                                       \
             test_skip(POSTGRES_BED_SKIP);                                                          \
     }                                                                                              \
@@ -838,14 +747,6 @@ EACH(many_names_are_searched_as_well_as_few)
     CHECK(page_is(bed, &query, true, 600, 500, 0));
 }
 
-static void reopen(struct bed *bed)
-{
-    struct index *index = NULL;
-    bed->calls.index->ops->close(bed->calls.index);
-    CHECK((bed->dir[0] ? open_sqlite : open_postgres)(bed, &index) == 0);
-    calls_use(&bed->calls, index);
-}
-
 static void is_the_same_after_it_was_reopened(void (*start)(struct bed *bed))
 {
     struct bed bed;
@@ -862,7 +763,7 @@ static void is_the_same_after_it_was_reopened(void (*start)(struct bed *bed))
     struct make_run lost = {.id = make_id(2), .trace = make_id(9), .name = "Chat", .start_us = 5};
     CHECK(stage(&bed, &lost, 1, &batch) == 0); /* staged only: it is gone */
 
-    reopen(&bed);
+    bed_reopen(&bed);
     CHECK(calls_mark(&bed.calls) == 77);
     CHECK(bed.calls.index->ops->runs(bed.calls.index) == 2);
     CHECK(there(&bed, make_id(1)) && !there(&bed, make_id(2)));
@@ -872,18 +773,18 @@ static void is_the_same_after_it_was_reopened(void (*start)(struct bed *bed))
     CHECK(stage(&bed, &other, 1, &batch) == 0 && batch.verdict == INDEX_CONFLICT);
     CHECK(stage(&bed, &timed, 1, &batch) == 0 && batch.verdict == INDEX_DUPLICATE);
     CHECK(calls_commit(&bed.calls, 78) == 0);
-    stop(&bed);
+    bed_stop(&bed);
 }
 
 TEST(the_sqlite_index_is_the_same_after_it_was_reopened)
 {
-    is_the_same_after_it_was_reopened(start_sqlite);
+    is_the_same_after_it_was_reopened(bed_sqlite);
 }
 
 TEST(the_postgres_index_is_the_same_after_it_was_reopened)
 {
     if (postgres_bed_possible())
-        is_the_same_after_it_was_reopened(start_postgres);
+        is_the_same_after_it_was_reopened(bed_postgres);
     else
         test_skip(POSTGRES_BED_SKIP);
 }
@@ -929,13 +830,21 @@ static void random_batch(struct bed *beds, struct make_random *random)
         CHECK(batches[0].conflict == batches[1].conflict);
 }
 
+static bool same_row(const struct index_row *a, const struct index_row *b)
+{
+    if (a->found != b->found || uuid_compare(a->id, b->id) != 0)
+        return false;
+    const struct holder *x = a->holders, *y = b->holders;
+    return !a->found || (uuid_compare(a->trace, b->trace) == 0 && a->start_us == b->start_us &&
+                         a->version == b->version && a->size == b->size && a->holder_count == 1 &&
+                         b->holder_count == 1 && x->place.container == y->place.container &&
+                         x->place.ordinal == y->place.ordinal);
+}
+
 static bool same_rows(const struct index_row *a, const struct index_row *b, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (a[i].found != b[i].found || uuid_compare(a[i].id, b[i].id) != 0 ||
-            uuid_compare(a[i].trace, b[i].trace) != 0 || a[i].start_us != b[i].start_us ||
-            a[i].version != b[i].version || a[i].holders[0].place.container != b[i].holders[0].place.container ||
-            a[i].holders[0].place.ordinal != b[i].holders[0].place.ordinal || a[i].size != b[i].size)
+        if (!same_row(&a[i], &b[i]))
             return false;
     return true;
 }
@@ -986,7 +895,7 @@ static void random_operations(void (*start)(struct bed *bed))
 {
     struct bed beds[2];
     struct make_random random = {2026};
-    start_memory(&beds[0]);
+    bed_memory(&beds[0]);
     start(&beds[1]);
     for (int i = 0; i < 6000; i++) {
         uint64_t dice = make_random(&random) % 100;
@@ -1010,22 +919,22 @@ static void random_operations(void (*start)(struct bed *bed))
         if (i == 3000) { /* what is open is rolled back by the end of the process */
             for (int b = 0; b < 2; b++)
                 CHECK(calls_rollback(&beds[b].calls) == 0);
-            reopen(&beds[1]);
+            bed_reopen(&beds[1]);
         }
     }
     for (int b = 0; b < 2; b++)
-        stop(&beds[b]);
+        bed_stop(&beds[b]);
 }
 
 TEST(random_operations_have_the_same_outcome_as_in_memory)
 {
-    random_operations(start_sqlite);
+    random_operations(bed_sqlite);
 }
 
 TEST(random_operations_have_the_same_outcome_as_in_memory_in_postgres)
 {
     if (postgres_bed_possible())
-        random_operations(start_postgres);
+        random_operations(bed_postgres);
     else
         test_skip(POSTGRES_BED_SKIP);
 }

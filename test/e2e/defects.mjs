@@ -6,7 +6,7 @@ import http from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { ask, rawMember, rawRun, run, uuid } from './lib/client.mjs';
-import { Server, ofFiles, run as command } from './lib/server.mjs';
+import { Server, ofFiles, run as command, shared } from './lib/server.mjs';
 
 describe('defects of the original', () => {
     let server;
@@ -55,14 +55,20 @@ describe('defects of the original', () => {
     });
 
     it('a search is cached too, and the second one is a hit', async () => {
-        const trace_id = uuid();
-        await server.store([run({ trace_id })]);
-        const path = `/runs/search?trace_id=${trace_id}`;
-        const first = await server.get(path);
-        const moved = await delta([HITS_SEARCH, INDEX], async () => {
-            for (let i = 0; i < 5; i++) assert.equal((await server.get(path)).text, first.text);
-        });
-        assert.deepEqual(moved, [5, 0]);
+        // Where nodes share an index a page is used for 240 ms after the last look at what the
+        // others did.  A server that did not get to look for so long has to ask the index.
+        for (let tries = shared ? 20 : 1; ; tries--) {
+            const trace_id = uuid();
+            await server.store([run({ trace_id })]);
+            const path = `/runs/search?trace_id=${trace_id}`;
+            const first = await server.get(path);
+            const [hits, reads] = await delta([HITS_SEARCH, INDEX], async () => {
+                for (let i = 0; i < 5; i++) assert.equal((await server.get(path)).text, first.text);
+            });
+            assert.equal(hits + reads, 5, 'each is a hit, or one read');
+            if (hits === 5) return;
+            assert.ok(tries > 1, `${hits} hits`);
+        }
     });
 
     it('the cache leaked: its bytes stay within its size', async () => {

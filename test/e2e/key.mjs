@@ -28,10 +28,12 @@ describe('--api-key', () => {
     ];
     const good = { 'x-api-key': key };
 
-    it('is taken from x-api-key or as Bearer', async () => {
+    it('is taken from x-api-key, as Bearer, or as the password of Basic', async () => {
         for (const headers of [
             good,
             { 'X-API-KEY': key },
+            { authorization: basic('anybody', key) },
+            { authorization: basic('', key).replace(/=+$/, '') },
             { authorization: `Bearer ${key}` },
             { authorization: `bearer ${key}` },
         ])
@@ -58,6 +60,8 @@ describe('--api-key', () => {
             { authorization: 'Bearer' },
             { authorization: key },
             { authorization: basic(key, 'other') },
+            { authorization: basic('a', `${key}x`) },
+            { authorization: basic('a', `b:${key}`) },
             { authorization: 'Basic !!!' },
             { authorization: basic('a', '') },
             { authorization: `Digest ${key}` },
@@ -96,8 +100,8 @@ describe('--api-key', () => {
         const { etag } = (await server.get(`/runs/${id}`, good)).headers;
         assert.equal((await server.get(`/runs/${id}`, { 'if-none-match': etag })).status, 401);
     });
-    it('/health and /ready need no key', async () => {
-        for (const path of ['/health', '/ready'])
+    it('/health and /ready need no key, nor does what the SDKs ask first', async () => {
+        for (const path of ['/health', '/ready', '/info', '/ok', '/api/v1/info/health'])
             assert.equal((await server.get(path)).status, 200);
     });
     it('the key is in no log and in no metric', async () => {

@@ -91,7 +91,8 @@ int calls_durable(struct calls *calls, uint64_t *sequence)
 int calls_find(struct calls *calls, const struct uuid *ids, size_t count, struct arena *arena,
                struct index_row **rows)
 {
-    struct index_find find = {.op = begin(calls), .ids = ids, .count = count, .arena = arena};
+    struct index_find find = {
+        .op = begin(calls), .ids = ids, .count = count, .facts = true, .arena = arena};
     calls->index->ops->find(calls->index, &find);
     int r = wait_for(calls, &find.op);
     *rows = find.rows;
@@ -113,4 +114,19 @@ int calls_search(struct calls *calls, const struct query *query, struct arena *a
     *result = (struct index_search){.op = begin(calls), .query = query, .arena = arena};
     calls->index->ops->search(calls->index, result);
     return wait_for(calls, &result->op);
+}
+
+int calls_query(struct calls *calls, const struct run_query *query, struct arena *arena,
+                struct index_query *result)
+{
+    *result = (struct index_query){.op = begin(calls), .query = query, .arena = arena};
+    calls->index->ops->query(calls->index, result);
+    return wait_for(calls, &result->op);
+}
+
+int calls_entities(struct calls *calls, struct index_entities *asked)
+{
+    asked->op = begin(calls);
+    calls->index->ops->entities(calls->index, asked);
+    return wait_for(calls, &asked->op);
 }

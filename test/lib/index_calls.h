@@ -29,5 +29,9 @@ int calls_durable(struct calls *calls, uint64_t *sequence);
 int calls_follow(struct calls *calls, uint64_t *commits);
 int calls_find(struct calls *calls, const struct uuid *ids, size_t count, struct arena *arena,
                struct index_row **rows);
+int calls_query(struct calls *calls, const struct run_query *query, struct arena *arena,
+                struct index_query *result);
+/* `asked` but for its op. */
+int calls_entities(struct calls *calls, struct index_entities *asked);
 int calls_search(struct calls *calls, const struct query *query, struct arena *arena,
                  struct index_search *result);

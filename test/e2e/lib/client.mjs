@@ -247,6 +247,22 @@ export function rawMember(text, key) {
     }
 }
 
+// The members of a JSON object as text, by name; of one name the last.
+export function rawMembers(text) {
+    const result = new Map();
+    let at = skipSpace(text, text.indexOf('{') + 1);
+    while (at < text.length && text[at] !== '}') {
+        const nameEnd = skipValue(text, at);
+        const name = JSON.parse(text.slice(at, nameEnd));
+        at = skipSpace(text, skipSpace(text, nameEnd) + 1);
+        const end = skipValue(text, at);
+        result.set(name, text.slice(at, end));
+        at = skipSpace(text, end);
+        if (text[at] === ',') at = skipSpace(text, at + 1);
+    }
+    return result;
+}
+
 // The elements of a JSON array, as text.
 export function rawElements(text) {
     const result = [];

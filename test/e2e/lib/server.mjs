@@ -8,8 +8,8 @@
 // The binary is $RUNDLET, or build/rundlet of this tree.  It gets a bare
 // environment, so that nobody's settings reach it.
 //
-// $RUNDLET_MODE says where it keeps what it has: embedded (the default), log+postgres,
-// bucket+sqlite or production.  Each server then has a database and a bucket of its own.
+// $RUNDLET_MODE says where it keeps what it has: embedded (the default), log+memory,
+// log+postgres, bucket+sqlite or production.  Each server then has a database and a bucket of its own.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -29,12 +29,15 @@ export const binary = resolve(process.env.RUNDLET ?? join(root, 'build/rundlet')
 export const mode = process.env.RUNDLET_MODE || 'embedded';
 const modes = {
     embedded: [],
+    'log+memory': ['memory'],
     'log+postgres': ['index'],
     'bucket+sqlite': ['objects'],
     production: ['objects', 'index', 'cache'],
 };
 // What the directory holds: a log of segments and packs, an index of SQLite.
 export const hasLog = !modes[mode]?.includes('objects');
+// Other nodes may be there, so each looks what the others did.
+export const shared = mode === 'production';
 // ofFiles(it)(...): for what only a directory with both can show.
 export const ofFiles = (suite) => (mode === 'embedded' ? suite : () => {});
 assert.ok(modes[mode], `RUNDLET_MODE=${mode}: none of ${Object.keys(modes)}`);
@@ -94,6 +97,7 @@ async function newPlace() {
     const bucket = parts.includes('objects') ? await newBucket() : null;
     const flags = [];
     if (bucket) flags.push('--objects', bucket.url());
+    if (parts.includes('memory')) flags.push('--index', 'memory');
     if (database) flags.push('--index', database.url);
     if (parts.includes('cache')) flags.push('--cache', await sharedUrl('redis'));
     return {

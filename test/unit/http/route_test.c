@@ -64,6 +64,24 @@ TEST(a_wrong_method_names_the_right_ones)
     CHECK(strcmp(find("POST", "/").allow, "GET, HEAD") == 0);
 }
 
+static bool strips_to(const char *path, const char *rest)
+{
+    static const struct str prefixes[] = {{"/api/v1", 7}, {"/api", 4}, {"/v1", 3}};
+    struct str got = route_strip((struct str){path, strlen(path)}, prefixes, 3);
+    return str_eq(got, (struct str){rest, strlen(rest)});
+}
+
+TEST(one_prefix_is_left_out)
+{
+    CHECK(strips_to("/api/v1/runs/42", "/runs/42"));
+    CHECK(strips_to("/api/runs", "/runs") && strips_to("/v1/runs", "/runs"));
+    CHECK(strips_to("/api/v1", "/") && strips_to("/api/v1/", "/") && strips_to("/v1", "/"));
+    CHECK(strips_to("/api/v2/runs", "/v2/runs") && strips_to("/api/api/runs", "/api/runs"));
+    CHECK(strips_to("/v1/v1/runs", "/v1/runs"));
+    CHECK(strips_to("/runs/api", "/runs/api") && strips_to("/apis/runs", "/apis/runs"));
+    CHECK(strips_to("/v10/runs", "/v10/runs") && strips_to("/", "/") && strips_to("", ""));
+}
+
 TEST(odd_paths_are_unknown_paths)
 {
     static const char *const paths[] = {"/runs/",

@@ -17,6 +17,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/metric.h"
 #include "index/index.h"
 #include "index/postgres_part.h"
 #include "index/postgres_session.h"
@@ -648,6 +649,32 @@ TEST(a_container_that_was_given_up_is_never_committed_and_a_live_one_stays)
     node.calls.index->ops->known(node.calls.index, &k);
     CHECK(loop_run(node.calls.loop, NULL) == 0 && k.op.err.code == 0);
     CHECK(!known[0] && known[1] && !known[2]);
+    node_close(&node);
+    postgres_bed_drop(&bed);
+}
+
+TEST(what_a_node_asks_for_itself_is_no_read)
+{
+    NEEDS_SERVER();
+    struct postgres_bed bed;
+    struct node node;
+    struct make_run run = run_of(1);
+    uint64_t others = 0;
+    postgres_bed_new(&bed);
+    node_open(&node, bed.url, SLOW_MS);
+    CHECK(add(&node, &run, 1));
+    int64_t reads = metric_value(METRIC_INDEX_READS);
+    int64_t times = metric_value(METRIC_INDEX_READ_SECONDS);
+    int64_t depth = metric_value(METRIC_INDEX_QUEUE_DEPTH);
+    for (int i = 0; i < 5; i++)
+        CHECK(calls_follow(&node.calls, &others) == 0);
+    CHECK(condemn(&node, node.containers + node.sequence) == true);
+    CHECK(metric_value(METRIC_INDEX_READS) == reads);
+    CHECK(metric_value(METRIC_INDEX_READ_SECONDS) == times);
+    CHECK(finds(&node, make_id(1)));
+    CHECK(metric_value(METRIC_INDEX_READS) == reads + 1);
+    CHECK(metric_value(METRIC_INDEX_READ_SECONDS) == times + 1);
+    CHECK(metric_value(METRIC_INDEX_QUEUE_DEPTH) == depth);
     node_close(&node);
     postgres_bed_drop(&bed);
 }

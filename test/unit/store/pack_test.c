@@ -799,7 +799,7 @@ TEST(a_foot_that_cannot_be_is_refused)
         {AT_DIRECTORY_SIZE, 4, UINT32_MAX},
         {AT_DIRECTORY_SIZE, 4, DIR_ENTRY},
         {AT_VERSION, 4, 0},
-        {AT_VERSION, 4, 2},
+        {AT_VERSION, 4, 3},
         {AT_SIZE, 4, 127},
     };
     struct made_pack *made = make_mixed(25, 50, 2);

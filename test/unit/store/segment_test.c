@@ -779,7 +779,7 @@ TEST(what_a_newer_program_wrote_is_refused_and_not_cut)
     char *bytes = scratch_read(path_of(&s), &size);
     size = s.at[RECORDS];
 
-    static const uint32_t versions[] = {2 | 1u << 16, 1 | 3u << 16};
+    static const uint32_t versions[] = {3 | 1u << 16, 2 | 3u << 16};
     for (size_t i = 0; i < 2; i++) {
         struct err err = {0};
         forge(bytes, &s, 4, versions[i], 4);
@@ -789,7 +789,7 @@ TEST(what_a_newer_program_wrote_is_refused_and_not_cut)
     }
     struct err err = {0};
     forge(bytes, &s, 4, 1 | 1u << 16, 4);
-    put_u32(bytes + 8, 2);
+    put_u32(bytes + 8, 3);
     put_u32(bytes + 60, crc32c(0, bytes, 60));
     scratch_write(path_of(&s), bytes, size);
     CHECK(found(&s, true, &err) == -1);

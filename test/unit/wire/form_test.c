@@ -139,7 +139,7 @@ TEST(too_many_parameters_are_refused)
     struct parsed p = parse((struct str){query, 2 * FORM_FIELDS_MAX});
     CHECK(p.r == 0 && p.form.count == FORM_FIELDS_MAX);
     parsed_free(&p);
-    CHECK(refused((struct str){query, sizeof query}, "65"));
+    CHECK(refused((struct str){query, sizeof query}, "513"));
 }
 
 static bool segment_is(struct arena *arena, struct str segment, struct str expected)

@@ -6,13 +6,15 @@
 #include "unit/wire/json_reference.h"
 
 /* The scanner once more, as it is built where there is no SSE2. */
-scan_start_fn portable_start;
+scan_start_fn portable_start, portable_start_lax;
 scan_next_fn portable_next;
 #define JSON_SCAN_SCALAR
 #define json_scan_start portable_start
+#define json_scan_start_lax portable_start_lax
 #define json_scan_next portable_next
 #include "wire/json_scan.c"
 #undef json_scan_start
+#undef json_scan_start_lax
 #undef json_scan_next
 
 static const struct scanner scanners[] = {

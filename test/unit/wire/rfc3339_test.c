@@ -216,3 +216,35 @@ TEST(days_all_over_ten_thousand_years_are_written_and_read)
             return;
     }
 }
+
+TEST(whole_milliseconds_are_instants_too)
+{
+    static const struct {
+        const char *number;
+        int64_t us;
+    } good[] = {
+        {"0", 0},
+        {"1795450963865", INT64_C(1795450963865000)},
+        {"-1", -1000},
+        {"-62135596800000", INT64_C(-62135596800000000)},
+        {"253402300799999", INT64_C(253402300799999000)},
+    };
+    static const char *const bad[] = {"",
+                                      "-",
+                                      "253402300800000",
+                                      "-62135596800001",
+                                      "1.",
+                                      "1e3",
+                                      "1.5",
+                                      "1234567890123456789",
+                                      " 1",
+                                      "true",
+                                      "99999999999999999999999999999"};
+    int64_t us = 7;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        CHECK(rfc3339_parse_ms((struct str){good[i].number, strlen(good[i].number)}, &us) &&
+              us == good[i].us);
+    us = 7;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        CHECK(!rfc3339_parse_ms((struct str){bad[i], strlen(bad[i])}, &us) && us == 7);
+}

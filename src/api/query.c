@@ -1,0 +1,150 @@
+/* query.c - POST /runs/query: runs by all that can be asked of them. */
+#include "api/answer.h"
+#include "api/asked.h"
+#include "api/fail.h"
+#include "api/handlers.h"
+#include "api/page.h"
+#include "base/text.h"
+#include "run/filter.h"
+#include "run/render.h"
+
+enum { LIMIT_MAX = 100 };
+
+static void end_page(struct text *text, const struct query_cursor *next)
+{
+    text_add(text, STR("],\"cursors\":{\"next\":"));
+    if (next) {
+        char cursor[QUERY_CURSOR_TEXT];
+        query_cursor_write(next, cursor);
+        text_addf(text, "\"%.*s\"", QUERY_CURSOR_TEXT, cursor);
+    } else {
+        text_add(text, STR("null"));
+    }
+    text_add(text, STR(",\"prev\":null},\"parsed_query\":null"));
+}
+
+static void end(struct text *text, const struct query_cursor *next)
+{
+    end_page(text, next);
+    text_add_char(text, '}');
+}
+
+/* A search looks at what the index knows of a run. */
+static void end_search(struct text *text, const struct query_cursor *next)
+{
+    end_page(text, next);
+    text_add(text, STR(",\"search\":\"name, error, metadata, tags and previews\"}"));
+}
+
+static const struct style plain = {
+    .begin = {"{\"runs\":[", sizeof "{\"runs\":[" - 1},
+    .between = {",", 1},
+    .run = render_run,
+    .end = end,
+};
+
+static const struct style searching = {
+    .begin = {"{\"runs\":[", sizeof "{\"runs\":[" - 1},
+    .between = {",", 1},
+    .run = render_run,
+    .end = end_search,
+};
+
+/* What the clients' models cannot be without. */
+#define ALWAYS                                                                                     \
+    (SHOW(SHOW_ID) | SHOW(SHOW_NAME) | SHOW(SHOW_RUN_TYPE) | SHOW(SHOW_START_TIME) |               \
+     SHOW(SHOW_STATUS) | SHOW(SHOW_SESSION_ID) | SHOW(SHOW_TRACE_ID) | SHOW(SHOW_DOTTED_ORDER) |   \
+     SHOW(SHOW_APP_PATH))
+
+/* Fields that come with others. */
+static uint64_t with_others(uint64_t fields)
+{
+    static const struct {
+        uint64_t of, come;
+    } pairs[] = {
+        {SHOW(SHOW_PROMPT_TOKENS) | SHOW(SHOW_TOTAL_TOKENS), SHOW(SHOW_PROMPT_TOKEN_DETAILS)},
+        {SHOW(SHOW_COMPLETION_TOKENS) | SHOW(SHOW_TOTAL_TOKENS),
+         SHOW(SHOW_COMPLETION_TOKEN_DETAILS)},
+        {SHOW(SHOW_PROMPT_COST) | SHOW(SHOW_TOTAL_COST), SHOW(SHOW_PROMPT_COST_DETAILS)},
+        {SHOW(SHOW_COMPLETION_COST) | SHOW(SHOW_TOTAL_COST), SHOW(SHOW_COMPLETION_COST_DETAILS)},
+        {SHOW(SHOW_INPUTS) | SHOW(SHOW_OUTPUTS), SHOW(SHOW_S3_URLS)},
+    };
+    uint64_t all = fields | ALWAYS;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (fields & pairs[i].of)
+            all |= pairs[i].come;
+    return all;
+}
+
+/* Names that nobody knows are of other versions of the API. */
+static uint64_t ask_select(struct body *body)
+{
+    size_t count;
+    uint64_t fields = 0;
+    const struct str *names = body_texts(body, "select", &count);
+    if (!names)
+        return SHOW_ALL;
+    for (size_t i = 0; i < count; i++) {
+        enum show field = show_named(names[i]);
+        fields |= field < SHOWS ? SHOW(field) : 0;
+    }
+    return with_others(fields);
+}
+
+static size_t ask_limit(struct body *body)
+{
+    int64_t limit = LIMIT_MAX;
+    if (body_whole(body, "limit", &limit) && limit < 1)
+        body_fault(body, "limit", "greater_than", "Input should be greater than 0");
+    return limit < LIMIT_MAX ? (size_t)limit : LIMIT_MAX;
+}
+
+static void begun(struct http_request *request)
+{
+    http_limit_body(request, ASKED_BODY);
+    page_new(request, 0);
+}
+
+/* False: the request was answered. */
+static bool ask(struct http_request *request, struct page *page)
+{
+    struct body body;
+    struct serve_runs *runs = page_runs(page);
+    if (!body_read(request, page_question(page), &body) ||
+        !asked_runs(request, &body, &runs->asked))
+        return false;
+    runs->fields = runs->shown = ask_select(&body);
+    runs->most = ask_limit(&body);
+    asked_cursor(&body, &runs->asked);
+    if (!body_good(request, &body))
+        return false;
+    if (runs->asked.by_trace && !runs->asked.after) { /* a whole trace, if it is a sane one */
+        runs->most = RUNS_ROWS;
+        runs->full = true;
+    }
+    const struct run_query *asked = &runs->asked;
+    bool searches = filter_searches(asked->filter) || filter_searches(asked->trace_filter) ||
+                    filter_searches(asked->tree_filter);
+    runs->style = searches ? &searching : &plain;
+    return true;
+}
+
+static void body(struct http_request *request, struct str piece, bool last)
+{
+    struct page *page = *http_slot(request);
+    if (!page_hear(page, piece)) {
+        *http_slot(request) = NULL;
+        page_free(page);
+        http_fail(request, 429, "Too many bytes are in flight; try again in a moment");
+        return;
+    }
+    if (!last)
+        return;
+    if (ask(request, page))
+        page_query(page);
+    else
+        page_free(page);
+}
+
+const struct http_handler query_runs = {
+    .begin = begun, .body = body, .drained = page_drained, .gone = page_gone};
