@@ -30,6 +30,10 @@ enum {
 #define NEWEST "order by r.start_us desc, r.id desc"
 #define NAME_MATCHES "(select n.folded like $5 from rundlet_names n where n.id = r.name)"
 #define COLUMNS PG_COLUMNS("$4")
+#define ALL_RUNS                                                                                   \
+    "rundlet_runs r left join lateral (select e.name as project_name from rundlet_entities e"      \
+    " where e.kind = 0 and e.id = r.project and not e.removed offset 0) p on true"
+#define SHOWN "(project_name is not null and " PG_NOT_GONE ")::int4"
 #define RUNS(test) "select " COLUMNS " from " PG_RUNS " where " test " and " PG_NOT_GONE
 
 /* $1, $2 the cursor, $3 rows, $4 facts?, $5 the text, $6 names. */
@@ -59,15 +63,17 @@ _Static_assert((int)STATEMENTS == (int)PG_FIND_STATEMENTS, "all are prepared");
 
 const struct pg_statement pg_find_statements[STATEMENTS] = {
     [FIND_ONE] = {"find_one",
-                  "select " PG_COLUMNS("$3") " from " PG_RUNS
-                                             " where r.part = $1 and r.id = $2 and " PG_NOT_GONE},
+                  "select " PG_COLUMNS(
+                      "$3") ", " SHOWN " from " ALL_RUNS
+                            " where r.part = $1 and r.id = $2 and r.project is not null"},
     [FIND_MANY] =
         {"find_many",
          "select " PG_COLUMNS(
-             "$3") ", w.n"
+             "$3") ", shown, w.n"
                    " from unnest($1::int4[], $2::uuid[]) with ordinality as w (part, id, n)"
-                   " cross join lateral (select r.*, project_name from " PG_RUNS
-                   " where r.part = w.part and r.id = w.id and " PG_NOT_GONE ") r"},
+                   " cross join lateral (select r.*, project_name, " SHOWN " as shown"
+                   "  from " ALL_RUNS " where r.part = w.part and r.id = w.id"
+                   "  and r.project is not null) r"},
     [TRACE] = {"trace", RUNS("r.trace = $5 and " BELOW) " " NEWEST " limit $3"},
     [TRACE_NAME] = {"trace_name",
                     RUNS("r.trace = $6 and " BELOW " and " NAME_MATCHES) " " NEWEST " limit $3"},
@@ -142,8 +148,12 @@ static void take_found(struct pg_call *call, unsigned nth, PGresult *result)
     const struct libpq *pq = q->q.read->pq;
     (void)nth;
     for (int row = 0; row < pq->PQntuples(result); row++) {
-        uint64_t n = find->count == 1 ? 1 : pg_long(pq, result, row, PG_COLUMN_COUNT);
-        if (n >= 1 && n <= find->count && !q->corrupt.code)
+        uint64_t n = find->count == 1 ? 1 : pg_long(pq, result, row, PG_COLUMN_COUNT + 1);
+        if (n < 1 || n > find->count || q->corrupt.code)
+            continue;
+        if (pg_int(pq, result, row, PG_COLUMN_COUNT) == 0)
+            find->rows[n - 1].hidden = true;
+        else
             (void)pg_take_row(pq, result, row, find->arena, &find->rows[n - 1], &q->corrupt);
     }
 }
