@@ -94,7 +94,7 @@ void api_serve(struct http_config *config)
     config->prefixes = prefixes;
     config->prefix_count = sizeof prefixes / sizeof prefixes[0];
     config->not_found = "Not Found: of the LangSmith API there is what docs/langsmith.md lists: "
-                        "/runs, /runs/batch, /runs/multipart, /info";
+                        "runs, projects, /info";
     config->before = before;
     config->ended = ended;
 }

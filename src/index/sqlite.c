@@ -2,7 +2,7 @@
  *
  *   commit loop   stage, commit, rollback, mark: the writer (sqlite_writer.h),
  *                 done at once, since that loop exists to be blocked
- *   read lane     find, search: a pool of connections (sqlite_read.h), one for
+ *   read lane     find, search, query, entities: a pool of connections (sqlite_read.h), one for
  *                 each thread of the lane
  *   checkpoint    sqlite_wal.h; durable
  *
@@ -35,8 +35,8 @@ struct sqlite_index {
 struct read {
     struct op op;
     struct op *asked;
-    struct index_find *find; /* one of the two */
-    struct index_search *search;
+    int (*answer)(struct reader *reader, struct read *read, struct err *err);
+    void *what; /* of `asked`, as `answer` knows it */
     int64_t began_us;
 };
 
@@ -123,8 +123,7 @@ static void read_one(struct sqlite_index *s, struct reader *reader, struct read 
     struct keys_view *view = writer_view(s->writer);
     int r = reader_begin(reader, view, read->began_us + (int64_t)s->deadline_ms * 1000, err);
     if (!r)
-        r = read->find ? reader_find(reader, read->find, err)
-                       : reader_search(reader, read->search, err);
+        r = read->answer(reader, read, err);
     reader_end(reader);
     keys_view_unref(view);
 
@@ -147,29 +146,60 @@ static void work(void *context, struct op *chain)
     give_reader(s, reader);
 }
 
-static void submit(struct sqlite_index *s, struct read *read)
+static void submit(struct index *index, struct op *asked, struct arena *arena,
+                   int (*answer)(struct reader *, struct read *, struct err *), void *what)
 {
+    struct sqlite_index *s = sqlite_of(index);
+    struct read *read = arena_make(arena, struct read, 1);
+    *read =
+        (struct read){.asked = asked, .answer = answer, .what = what, .began_us = clock_mono_us()};
     metric_add(METRIC_INDEX_READS, 1);
     metric_add(METRIC_INDEX_QUEUE_DEPTH, 1);
     if (lane_submit(s->lane, &read->op))
         return;
     metric_add(METRIC_INDEX_QUEUE_DEPTH, -1);
     metric_add(METRIC_INDEX_READS_REFUSED, 1);
-    op_fail(read->asked, ERR_BUSY, "too many reads are waiting for the index");
+    op_fail(asked, ERR_BUSY, "too many reads are waiting for the index");
+}
+
+static int do_find(struct reader *reader, struct read *read, struct err *err)
+{
+    return reader_find(reader, read->what, err);
+}
+
+static int do_search(struct reader *reader, struct read *read, struct err *err)
+{
+    return reader_search(reader, read->what, err);
+}
+
+static int do_query(struct reader *reader, struct read *read, struct err *err)
+{
+    return reader_query(reader, read->what, err);
+}
+
+static int do_entities(struct reader *reader, struct read *read, struct err *err)
+{
+    return reader_entities(reader, read->what, err);
 }
 
 static void find(struct index *index, struct index_find *find)
 {
-    struct read *read = arena_make(find->arena, struct read, 1);
-    *read = (struct read){.asked = &find->op, .find = find, .began_us = clock_mono_us()};
-    submit(sqlite_of(index), read);
+    submit(index, &find->op, find->arena, do_find, find);
 }
 
 static void search(struct index *index, struct index_search *search)
 {
-    struct read *read = arena_make(search->arena, struct read, 1);
-    *read = (struct read){.asked = &search->op, .search = search, .began_us = clock_mono_us()};
-    submit(sqlite_of(index), read);
+    submit(index, &search->op, search->arena, do_search, search);
+}
+
+static void query(struct index *index, struct index_query *query)
+{
+    submit(index, &query->op, query->arena, do_query, query);
+}
+
+static void entities(struct index *index, struct index_entities *asked)
+{
+    submit(index, &asked->op, asked->arena, do_entities, asked);
 }
 
 static uint64_t runs(struct index *index)
@@ -203,6 +233,8 @@ static const struct index_ops sqlite_ops = {
     .durable = durable,
     .find = find,
     .search = search,
+    .query = query,
+    .entities = entities,
     .follow = index_alone_follow,
     .known = index_alone_known,
     .condemn = index_alone_condemn,
@@ -217,7 +249,7 @@ static int open_readers(struct sqlite_index *s, const char *path,
 {
     for (unsigned i = 0; i < config->readers; i++) {
         struct reader *reader = NULL;
-        int r = reader_open(path, &reader, err);
+        int r = reader_open(path, writer_seed(s->writer), &reader, err);
         if (r)
             return r;
         reader->next = s->idle;

@@ -11,7 +11,7 @@
 
 enum {
     APPLICATION = 0x52756e64, /* "Rund": this file is ours */
-    SCHEMA = 1,               /* raise it with every change of the tables or of a key */
+    SCHEMA = 2,               /* raise it with every change of the tables or of a key */
     READER_CACHE = 2 << 20,
     READER_MMAP = 256 << 20 /* read only: nothing is ever written through it */
 };
@@ -23,15 +23,26 @@ static const char schema[] =
     "  mark INTEGER NOT NULL,"
     "  layout INTEGER NOT NULL,"
     "  newest BLOB NOT NULL,"
+    "  replaced INTEGER NOT NULL,"
+    "  catalog INTEGER NOT NULL,"
     "  seed INTEGER NOT NULL);"
-    "INSERT INTO meta VALUES (1, 0, 0, zeroblob(16), random());"
+    "INSERT INTO meta VALUES (1, 0, 0, zeroblob(16), 0, 0, random());"
     "CREATE TABLE run("
-    "  row INTEGER PRIMARY KEY,"
-    "  id BLOB, trace BLOB, start_us INTEGER, end_us INTEGER, project INTEGER, name INTEGER,"
-    "  type INTEGER, status INTEGER, container INTEGER, ordinal INTEGER, version INTEGER,"
-    "  size INTEGER, hash BLOB);"
+    "  row INTEGER PRIMARY KEY, superseded INTEGER,"
+    "  id BLOB, trace BLOB, parent BLOB, start_us INTEGER, end_us INTEGER, project INTEGER,"
+    "  name INTEGER, type INTEGER, status INTEGER, flags INTEGER, version INTEGER,"
+    "  post_hash BLOB, holders BLOB);"
+    "CREATE TABLE facts(row INTEGER PRIMARY KEY, bytes BLOB);"
+    "CREATE TABLE guess(trace BLOB, id BLOB, PRIMARY KEY (trace, id)) WITHOUT ROWID;"
     "CREATE TABLE name(name INTEGER PRIMARY KEY, folded BLOB);"
-    "CREATE TABLE project(project INTEGER PRIMARY KEY, name BLOB UNIQUE);"
+    "CREATE TABLE entity("
+    "  number INTEGER PRIMARY KEY,"
+    "  kind INTEGER, id BLOB, parent BLOB, name BLOB, made_us INTEGER, version INTEGER,"
+    "  removed INTEGER, json BLOB);"
+    "CREATE UNIQUE INDEX entity_id ON entity(kind, id);"
+    "CREATE INDEX entity_parent ON entity(kind, parent);"
+    "CREATE INDEX entity_name ON entity(kind, name);"
+    "CREATE INDEX entity_made ON entity(kind, made_us, id);"
     "CREATE TABLE part("
     "  part INTEGER PRIMARY KEY,"
     "  kind INTEGER, state INTEGER, level INTEGER, blocks INTEGER, keys INTEGER, upto INTEGER,"

@@ -24,12 +24,14 @@
 
 /* The numbers are stored: append only. */
 enum keys_kind {
-    KEYS_ID,    /* id | row: which run has this id */
-    KEYS_TRACE, /* trace, start, id | row: the runs of a trace, by time */
-    KEYS_START, /* start, id, name | row: all runs, by time */
-    KEYS_NAME,  /* name, start, id | row: the runs of a name, by time */
-    KEYS_TEXT,  /* hash of a folded name | name: which number a name has */
-    KEYS_GRAM,  /* three code points | name: the names that hold them */
+    KEYS_ID,        /* id | row: which run has this id */
+    KEYS_TRACE,     /* trace, start, id | row: the runs of a trace, by time */
+    KEYS_START,     /* start, id, name | row: all runs, by time */
+    KEYS_NAME,      /* name, start, id | row: the runs of a name, by time */
+    KEYS_TEXT,      /* hash of a folded name | name: which number a name has */
+    KEYS_GRAM,      /* three code points | name: the names that hold them */
+    KEYS_PROJECT,   /* project, start, id, sort | row: the runs of a project, by time */
+    KEYS_ATTRIBUTE, /* hash of an attribute, start, id | row: the runs that have it, by time */
     KEYS_KINDS
 };
 
@@ -38,6 +40,8 @@ enum {
     KEYS_ID_PREFIX = 16,
     KEYS_TEXT_PREFIX = 8,
     KEYS_GRAM_PREFIX = 8,
+    KEYS_ATTRIBUTE_PREFIX = 8,
+    KEYS_SORT = 1,        /* bytes of a run's sort: see key_sort() */
     KEYS_GRAM_POINTS = 3, /* code points of a gram, of 21 bits each */
     KEYS_WIDTH_MAX = 16 + 8 + 16 + KEYS_NUMBER,
     KEYS_RUNS_MAX = 32 /* each is at least twice as long as the next */
@@ -54,6 +58,8 @@ static inline size_t keys_width(enum keys_kind kind)
         [KEYS_NAME] = KEYS_NUMBER + 8 + 16 + KEYS_NUMBER,
         [KEYS_TEXT] = KEYS_TEXT_PREFIX + KEYS_NUMBER,
         [KEYS_GRAM] = KEYS_GRAM_PREFIX + KEYS_NUMBER,
+        [KEYS_PROJECT] = KEYS_NUMBER + 8 + 16 + KEYS_SORT + KEYS_NUMBER,
+        [KEYS_ATTRIBUTE] = KEYS_ATTRIBUTE_PREFIX + 8 + 16 + KEYS_NUMBER,
     };
     return width[kind];
 }
@@ -86,6 +92,12 @@ static inline void key_add_id(struct key *key, struct uuid id)
 static inline void key_add_time(struct key *key, int64_t us)
 {
     key_add_u64(key, (uint64_t)us ^ UINT64_C(1) << 63);
+}
+
+/* Is it the top of its trace, and of which type?  So that this can be tested without the row. */
+static inline unsigned char key_sort(bool top, unsigned type)
+{
+    return (unsigned char)(type << 1 | top);
 }
 
 /* Fill up to the full width: nothing with this prefix is above. */

@@ -1,9 +1,9 @@
 /* sqlite_scan.c - see sqlite_scan.h.
  *
- * A scan is a merge, downwards, of the runs of a view and the parts of a
- * transaction.  A part is not opened before its last key is the greatest of
- * all heads, so a scan by time touches only the parts that it reaches.  A key
- * that is both in memory and in a part comes once.
+ * A scan is a merge, downwards or upwards, of the runs of a view and the parts
+ * of a transaction.  A part is not opened before its first key in that direction
+ * is the next of all heads, so a scan by time touches only the parts that it
+ * reaches.  A key that is both in memory and in a part comes once.
  */
 #include "index/sqlite_scan.h"
 
@@ -15,16 +15,16 @@
 
 enum { CHECK_EVERY = 64 };
 
-/* One sorted sequence.  Its head is keys[left - 1]; of a part that is closed,
- * `bound`, below or at which all its keys lie. */
+/* One sorted sequence.  Its head is the last of the `left` keys, upwards the first of
+ * them; of a part that is closed, `bound`, at or behind which all its keys lie. */
 struct keys_source {
     const unsigned char *keys;
-    size_t left;
+    size_t left, count;      /* keys that were not given yet, of those at `keys` */
     const struct part *part; /* NULL: in memory */
-    bool closed;             /* the part's block must be sought below `bound` */
+    bool closed;             /* the part's block must be sought behind `bound` */
     unsigned char *buffer;   /* the block; PART_BLOCK bytes, made when needed */
-    uint32_t position;       /* of the block in the part */
-    bool inclusive;          /* `bound` is the part's last key itself */
+    uint32_t position;       /* of the block in the part; upwards of the next one */
+    bool inclusive;          /* `bound` is the part's last key itself, upwards its first */
     const unsigned char *bound;
 };
 
@@ -222,15 +222,64 @@ int keys_find(struct keys_reader *reader, const struct keys_view *view, enum key
     return 0;
 }
 
+/* Is the key `a` given before `b`? */
+static bool is_before(const struct keys_scan *scan, const unsigned char *a, const unsigned char *b)
+{
+    int order = key_order(a, b, scan->width);
+    return scan->way == KEYS_UP ? order < 0 : order > 0;
+}
+
+static bool has_prefix(const struct keys_scan *scan, const unsigned char *key)
+{
+    return memcmp(key, scan->from, scan->prefix) == 0;
+}
+
+static const unsigned char *head(const struct keys_scan *scan, const struct keys_source *source)
+{
+    if (source->closed)
+        return source->bound;
+    size_t i = scan->way == KEYS_UP ? source->count - source->left : source->left - 1;
+    return source->keys + i * scan->width;
+}
+
+/* How many of these keys lie behind `bound`? */
+static size_t behind(const struct keys_scan *scan, const unsigned char *keys, size_t count,
+                     const unsigned char *bound)
+{
+    size_t below = keys_below_count(keys, count, scan->width, bound);
+    if (scan->way == KEYS_DOWN)
+        return below;
+    bool is_there = below < count && key_order(keys + below * scan->width, bound, scan->width) == 0;
+    return count - below - is_there;
+}
+
+static void add_part(struct keys_scan *scan, const struct part *part)
+{
+    const unsigned char *nearest = scan->way == KEYS_UP ? part->first : part->last;
+    const unsigned char *furthest = scan->way == KEYS_UP ? part->last : part->first;
+    if (!is_before(scan, scan->from, furthest) ||
+        memcmp(part->first, scan->from, scan->prefix) > 0 ||
+        memcmp(part->last, scan->from, scan->prefix) < 0)
+        return;
+    bool whole = is_before(scan, scan->from, nearest);
+    scan->sources[scan->count++] = (struct keys_source){
+        .part = part,
+        .closed = true,
+        .inclusive = whole,
+        .bound = whole ? nearest : scan->from,
+    };
+}
+
 int keys_scan_start(struct keys_scan *scan, struct keys_reader *reader,
-                    const struct keys_view *view, enum keys_kind kind, const struct key *below,
-                    size_t prefix, struct err *err)
+                    const struct keys_view *view, enum keys_kind kind, enum keys_way way,
+                    const struct key *from, size_t prefix, struct err *err)
 {
     size_t width = keys_width(kind);
     const struct part_list *parts = &reader->parts;
-    assert(below->len == width && prefix <= width);
-    *scan = (struct keys_scan){.reader = reader, .kind = kind, .width = width, .prefix = prefix};
-    memcpy(scan->below, below->at, width);
+    assert(from->len == width && prefix <= width);
+    *scan = (struct keys_scan){
+        .reader = reader, .kind = kind, .way = way, .width = width, .prefix = prefix};
+    memcpy(scan->from, from->at, width);
     size_t most = view->kind[kind].count + parts->begin[kind + 1] - parts->begin[kind];
     scan->sources = calloc(most + 1, sizeof *scan->sources);
     if (!scan->sources)
@@ -238,29 +287,14 @@ int keys_scan_start(struct keys_scan *scan, struct keys_reader *reader,
 
     for (size_t i = 0; i < view->kind[kind].count; i++) {
         const struct keys_run *run = view->kind[kind].runs[i];
-        size_t n = keys_below_count(run->at, run->count, width, below->at);
-        if (n > 0 && memcmp(run->at + (n - 1) * width, below->at, prefix) == 0)
-            scan->sources[scan->count++] = (struct keys_source){.keys = run->at, .left = n};
+        struct keys_source source = {.keys = run->at, .count = run->count};
+        source.left = behind(scan, run->at, run->count, scan->from);
+        if (source.left > 0 && has_prefix(scan, head(scan, &source)))
+            scan->sources[scan->count++] = source;
     }
-    for (size_t i = parts->begin[kind]; i < parts->begin[kind + 1]; i++) {
-        const struct part *part = &parts->at[i];
-        if (memcmp(part->first, below->at, width) >= 0 ||
-            memcmp(part->first, below->at, prefix) > 0 || memcmp(part->last, below->at, prefix) < 0)
-            continue;
-        bool whole = memcmp(part->last, below->at, width) < 0;
-        scan->sources[scan->count++] = (struct keys_source){
-            .part = part,
-            .closed = true,
-            .inclusive = whole,
-            .bound = whole ? part->last : scan->below,
-        };
-    }
+    for (size_t i = parts->begin[kind]; i < parts->begin[kind + 1]; i++)
+        add_part(scan, &parts->at[i]);
     return 0;
-}
-
-static const unsigned char *head(const struct keys_scan *scan, const struct keys_source *source)
-{
-    return source->closed ? source->bound : source->keys + (source->left - 1) * scan->width;
 }
 
 /* Keep a copy of the block, since the statement serves all sources. */
@@ -278,46 +312,51 @@ static int keep_block(struct keys_scan *scan, struct keys_source *source, sqlite
         return err_set(err, ERR_BUSY, "index: no memory for a scan");
     memcpy(source->buffer, keys, count * scan->width);
     source->keys = source->buffer;
-    source->left = count;
+    source->left = source->count = count;
     return 0;
 }
 
-/* Open a closed part at the greatest key it has below its bound. */
+/* Open a closed part at the first key it has behind its bound. */
 static int open_part(struct keys_scan *scan, struct keys_source *source, struct err *err)
 {
+    bool up = scan->way == KEYS_UP;
     source->closed = false;
-    source->left = 0;
-    if (source->inclusive) {
-        /* The last block, from its end; going there by number finds a gap as damage. */
-        source->position = source->part->blocks;
+    source->left = source->count = 0;
+    /* By its number; going there finds a gap as damage. */
+    source->position = up ? 0 : source->part->blocks;
+    if (source->inclusive)
         return 0;
-    }
     bool row = false;
     int r = seek(scan->reader, source->part, source->bound, &row, err);
-    if (r || !row)
+    if (r)
         return r;
+    if (!row) { /* all its keys are at or above the bound */
+        source->position = 0;
+        return 0;
+    }
     source->position =
-        (uint32_t)(sqlite3_column_int64(scan->reader->seek, 0) & ((1 << PART_SHIFT) - 1));
+        (uint32_t)(sqlite3_column_int64(scan->reader->seek, 0) & ((1 << PART_SHIFT) - 1)) + up;
     r = keep_block(scan, source, scan->reader->seek, 1, err);
     (void)sqlite3_reset(scan->reader->seek); /* no step failed */
     if (!r)
-        source->left = keys_below_count(source->keys, source->left, scan->width, source->bound);
+        source->left = behind(scan, source->keys, source->count, source->bound);
     return r;
 }
 
-/* Have a key at hand, from the block before if need be; false in *more: no key is left. */
+/* Have a key at hand, from the next block if need be; false in *more: no key is left. */
 static int refill(struct keys_scan *scan, struct keys_source *source, bool *more, struct err *err)
 {
+    bool up = scan->way == KEYS_UP;
     while (source->left == 0) {
         *more = false;
-        if (!source->part || source->position == 0)
+        if (!source->part || source->position == (up ? source->part->blocks : 0))
             return 0;
         int r = keys_reader_check(scan->reader, err);
         if (r)
             return r;
         sqlite3_stmt *block = scan->reader->block;
-        source->position--;
-        (void)sqlite3_bind_int64(block, 1, source->part->part << PART_SHIFT | source->position);
+        uint32_t position = up ? source->position++ : --source->position;
+        (void)sqlite3_bind_int64(block, 1, source->part->part << PART_SHIFT | position);
         bool row = false;
         r = db_step(block, &row, "read a block", err);
         if (r)
@@ -329,7 +368,7 @@ static int refill(struct keys_scan *scan, struct keys_source *source, bool *more
         if (r)
             return r;
     }
-    *more = memcmp(source->keys + (source->left - 1) * scan->width, scan->below, scan->prefix) == 0;
+    *more = has_prefix(scan, head(scan, source));
     return 0;
 }
 
@@ -339,7 +378,7 @@ static void drop(struct keys_scan *scan, struct keys_source *source)
     *source = scan->sources[--scan->count];
 }
 
-/* Choose the source with the greatest head, and remember the head of the next. */
+/* Choose the source whose head is next, and remember the head after it. */
 static int choose(struct keys_scan *scan, struct err *err)
 {
     for (;;) {
@@ -348,10 +387,10 @@ static int choose(struct keys_scan *scan, struct err *err)
         for (size_t i = 0; i < scan->count; i++) {
             struct keys_source *source = &scan->sources[i];
             const unsigned char *key = head(scan, source);
-            if (!best || key_order(key, head(scan, best), scan->width) > 0) {
+            if (!best || is_before(scan, key, head(scan, best))) {
                 second = best ? head(scan, best) : NULL;
                 best = source;
-            } else if (!second || key_order(key, second, scan->width) > 0) {
+            } else if (!second || is_before(scan, key, second)) {
                 second = key;
             }
         }
@@ -380,7 +419,7 @@ int keys_scan_next(struct keys_scan *scan, const unsigned char **key, struct err
     for (;;) {
         struct keys_source *best = scan->best;
         if (best) {
-            /* Its last key was given; is its next one still the greatest? */
+            /* Its last key was given; does its next one come before all others? */
             best->left--;
             bool more = false;
             int r = refill(scan, best, &more, err);
@@ -389,8 +428,7 @@ int keys_scan_next(struct keys_scan *scan, const unsigned char **key, struct err
             if (!more) {
                 drop(scan, best);
                 best = NULL;
-            } else if (scan->second &&
-                       key_order(head(scan, best), scan->second, scan->width) <= 0) {
+            } else if (scan->second && !is_before(scan, head(scan, best), scan->second)) {
                 best = NULL;
             }
         }
@@ -416,26 +454,25 @@ int keys_scan_next(struct keys_scan *scan, const unsigned char **key, struct err
 
 void keys_scan_skip(struct keys_scan *scan, const struct key *below)
 {
-    assert(below->len == scan->width && memcmp(below->at, scan->below, scan->prefix) == 0);
-    memcpy(scan->below, below->at, scan->width);
+    assert(scan->way == KEYS_DOWN && below->len == scan->width && has_prefix(scan, below->at));
+    memcpy(scan->from, below->at, scan->width);
     scan->best = NULL;
     for (size_t i = scan->count; i > 0; i--) {
         struct keys_source *source = &scan->sources[i - 1];
         if (source->closed) {
-            if (memcmp(source->bound, scan->below, scan->width) >= 0) {
-                source->bound = scan->below;
+            if (memcmp(source->bound, scan->from, scan->width) >= 0) {
+                source->bound = scan->from;
                 source->inclusive = false;
             }
             continue;
         }
-        source->left = keys_below_count(source->keys, source->left, scan->width, scan->below);
-        if (source->left > 0 &&
-            memcmp(source->keys + (source->left - 1) * scan->width, scan->below, scan->prefix) == 0)
+        source->left = keys_below_count(source->keys, source->left, scan->width, scan->from);
+        if (source->left > 0 && has_prefix(scan, head(scan, source)))
             continue;
         if (source->part && source->left == 0 && source->position > 0) {
             source->closed = true;
             source->inclusive = false;
-            source->bound = scan->below;
+            source->bound = scan->from;
         } else {
             drop(scan, source);
         }

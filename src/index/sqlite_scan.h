@@ -65,26 +65,30 @@ int keys_find(struct keys_reader *reader, const struct keys_view *view, enum key
               const struct key *below, size_t prefix, unsigned char *result, bool *found,
               struct err *err);
 
-/* All keys below `below` that share its first `prefix` bytes, downwards. */
+enum keys_way { KEYS_DOWN, KEYS_UP };
+
+/* All keys below `from` that share its first `prefix` bytes, downwards; or above it, upwards.
+ * `from` is no key that is stored. */
 struct keys_source;
 struct keys_scan {
     struct keys_reader *reader;
     enum keys_kind kind;
+    enum keys_way way;
     size_t width, prefix;
-    unsigned char below[KEYS_WIDTH_MAX];
+    unsigned char from[KEYS_WIDTH_MAX];
     struct keys_source *sources;
     size_t count;
     struct keys_source *best;    /* gave the last key */
-    const unsigned char *second; /* no other source has a key above this one; NULL: none */
+    const unsigned char *second; /* no other source has a key before this one; NULL: none */
     unsigned char second_key[KEYS_WIDTH_MAX];
     unsigned char key[KEYS_WIDTH_MAX]; /* the last one given */
     bool given;
 };
 int keys_scan_start(struct keys_scan *scan, struct keys_reader *reader,
-                    const struct keys_view *view, enum keys_kind kind, const struct key *below,
-                    size_t prefix, struct err *err);
+                    const struct keys_view *view, enum keys_kind kind, enum keys_way way,
+                    const struct key *from, size_t prefix, struct err *err);
 /* *key is valid until the next call; NULL at the end. */
 int keys_scan_next(struct keys_scan *scan, const unsigned char **key, struct err *err);
-/* Go on below `below`, which is not above the last key given. */
+/* Of one downwards: go on below `below`, which is not above the last key given. */
 void keys_scan_skip(struct keys_scan *scan, const struct key *below);
 void keys_scan_end(struct keys_scan *scan); /* a zeroed one is fine */

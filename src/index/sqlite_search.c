@@ -46,7 +46,6 @@ struct page {
 struct search {
     struct reader *reader;
     const struct query *query;
-    struct arena *arena;
     struct str wanted; /* folded */
     struct page page;
     struct tested {
@@ -238,8 +237,8 @@ static int names_by_gram(struct search *s, size_t most, struct err *err)
         struct key below = gram_key(grams[i], KEYS_NUMBER_MAX);
         scans[i].gram = grams[i];
         scans[i].name = KEYS_NUMBER_MAX;
-        r = keys_scan_start(&scans[i].keys, &s->reader->keys, s->reader->view, KEYS_GRAM, &below,
-                            KEYS_GRAM_PREFIX, err);
+        r = keys_scan_start(&scans[i].keys, &s->reader->keys, s->reader->view, KEYS_GRAM, KEYS_DOWN,
+                            &below, KEYS_GRAM_PREFIX, err);
     }
     for (uint64_t name = KEYS_NUMBER_MAX - 1; !r && s->name_count <= most; name--) {
         bool matches = false;
@@ -296,13 +295,25 @@ static void add_cursor(struct key *key, enum keys_kind kind, const struct query 
     key->len = keys_width(kind);
 }
 
-/* Is the hit at `key` of a visible row?  Start and id begin at `at`. */
-static bool take_hit(const struct search *s, enum keys_kind kind, const unsigned char *key,
-                     size_t at, struct hit *hit)
+/* The hit at `key`; start and id begin at `at`. */
+static struct hit hit_at(enum keys_kind kind, const unsigned char *key, size_t at)
 {
-    memcpy(hit->order, key + at, sizeof hit->order);
-    hit->row = key_number(kind, key);
-    return hit->row <= s->reader->view->rows;
+    struct hit hit = {.row = key_number(kind, key)};
+    memcpy(hit.order, key + at, sizeof hit.order);
+    return hit;
+}
+
+/* Add it to the page if its run is shown, and its name matches when that is asked. */
+static int add_if_shown(struct search *s, const struct hit *hit, bool by_name, struct err *err)
+{
+    struct row row;
+    bool shown = false, matches = true;
+    int r = reader_row(s->reader, hit->row, &row, &shown, err);
+    if (!r && shown && by_name)
+        r = test_name(s, row.name, &matches, err);
+    if (!r && shown && matches)
+        page_add(&s->page, hit);
+    return r;
 }
 
 static int search_trace(struct search *s, struct err *err)
@@ -311,22 +322,12 @@ static int search_trace(struct search *s, struct err *err)
     key_add_id(&below, s->query->trace);
     add_cursor(&below, KEYS_TRACE, s->query);
     struct keys_scan scan;
-    int r = keys_scan_start(&scan, &s->reader->keys, s->reader->view, KEYS_TRACE, &below, 16, err);
+    int r = keys_scan_start(&scan, &s->reader->keys, s->reader->view, KEYS_TRACE, KEYS_DOWN, &below,
+                            16, err);
     const unsigned char *key = NULL;
     while (!r && !page_full(&s->page) && !(r = keys_scan_next(&scan, &key, err)) && key) {
-        struct hit hit;
-        if (!take_hit(s, KEYS_TRACE, key, 16, &hit))
-            continue;
-        bool matches = true;
-        if (s->query->by_name) {
-            struct index_row row;
-            uint64_t name = 0;
-            r = reader_row(s->reader, hit.row, s->arena, &row, &name, err);
-            if (!r)
-                r = test_name(s, name, &matches, err);
-        }
-        if (!r && matches)
-            page_add(&s->page, &hit);
+        const struct hit hit = hit_at(KEYS_TRACE, key, 16);
+        r = add_if_shown(s, &hit, s->query->by_name, err);
     }
     keys_scan_end(&scan);
     return r;
@@ -338,7 +339,8 @@ static int walk(struct search *s, uint64_t most, bool *done, struct err *err)
     struct key below = {0};
     add_cursor(&below, KEYS_START, s->query);
     struct keys_scan scan;
-    int r = keys_scan_start(&scan, &s->reader->keys, s->reader->view, KEYS_START, &below, 0, err);
+    int r = keys_scan_start(&scan, &s->reader->keys, s->reader->view, KEYS_START, KEYS_DOWN, &below,
+                            0, err);
     const unsigned char *key = NULL;
     s->page.count = 0;
     *done = false;
@@ -350,11 +352,11 @@ static int walk(struct search *s, uint64_t most, bool *done, struct err *err)
             *done = true;
             break;
         }
-        struct hit hit;
+        const struct hit hit = hit_at(KEYS_START, key, 0);
         bool matches = false;
         r = test_name(s, key_read_number(key + sizeof hit.order), &matches, err);
-        if (!r && matches && take_hit(s, KEYS_START, key, 0, &hit))
-            page_add(&s->page, &hit);
+        if (!r && matches)
+            r = add_if_shown(s, &hit, false, err);
         *done = page_full(&s->page);
     }
     keys_scan_end(&scan);
@@ -371,16 +373,14 @@ static int merge_names(struct search *s, struct err *err)
         key_add_number(&below, s->names[i]);
         add_cursor(&below, KEYS_NAME, s->query);
         struct keys_scan scan;
-        r = keys_scan_start(&scan, &s->reader->keys, s->reader->view, KEYS_NAME, &below,
+        r = keys_scan_start(&scan, &s->reader->keys, s->reader->view, KEYS_NAME, KEYS_DOWN, &below,
                             KEYS_NUMBER, err);
         const unsigned char *key = NULL;
-        struct hit hit;
         while (!r && !(r = keys_scan_next(&scan, &key, err)) && key) {
-            bool visible = take_hit(s, KEYS_NAME, key, KEYS_NUMBER, &hit);
+            const struct hit hit = hit_at(KEYS_NAME, key, KEYS_NUMBER);
             if (!page_takes(&s->page, &hit))
                 break;
-            if (visible)
-                page_add(&s->page, &hit);
+            r = add_if_shown(s, &hit, false, err);
         }
         keys_scan_end(&scan);
     }
@@ -412,10 +412,7 @@ static int search_name(struct search *s, struct err *err)
 int reader_search(struct reader *reader, struct index_search *search, struct err *err)
 {
     const struct query *query = search->query;
-    struct search s = {.reader = reader,
-                       .query = query,
-                       .arena = search->arena,
-                       .page.cap = (size_t)query->limit + 1};
+    struct search s = {.reader = reader, .query = query, .page.cap = (size_t)query->limit + 1};
     s.page.hits = arena_make(search->arena, struct hit, s.page.cap);
     if (query->by_name) {
         char *folded = arena_alloc(search->arena, FOLD_GROWTH * query->name.len + 1);
@@ -434,8 +431,11 @@ int reader_search(struct reader *reader, struct index_search *search, struct err
     size_t count = more ? query->limit : s.page.count;
     struct index_row *rows = arena_make(search->arena, struct index_row, count);
     for (size_t i = 0; i < count; i++) {
-        uint64_t name;
-        r = reader_row(reader, s.page.hits[i].row, search->arena, &rows[i], &name, err);
+        struct row row;
+        bool shown;
+        r = reader_row(reader, s.page.hits[i].row, &row, &shown, err);
+        if (!r)
+            r = reader_show(reader, &row, search->facts, search->arena, &rows[i], err);
         if (r)
             return r;
     }

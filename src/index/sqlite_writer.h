@@ -1,4 +1,4 @@
-/* sqlite_writer.h - the one writer of the database: judge, insert, commit.
+/* sqlite_writer.h - the one writer of the database: judge, take in, commit.
  *
  * Threads  the commit loop's, but for writer_view() and writer_runs(): any
  * Errors   as sqlite_db.h.  After an error nothing can be committed before
@@ -20,7 +20,7 @@ int writer_open(const char *path, size_t cache_size, bool read_only, struct writ
                 struct err *err);
 void writer_close(struct writer *writer); /* NULL is fine */
 
-/* Judge one batch and insert its new runs; the transaction is begun if need be. */
+/* Judge one batch and take it in; the transaction is begun if need be. */
 int writer_stage(struct writer *writer, struct index_batch *batch, struct err *err);
 
 /* On failure the transaction is rolled back. */
@@ -28,6 +28,7 @@ int writer_commit(struct writer *writer, uint64_t sequence, struct err *err);
 void writer_rollback(struct writer *writer);
 
 uint64_t writer_mark(const struct writer *writer);
+uint64_t writer_seed(const struct writer *writer); /* of the hashes in keys; any thread */
 void writer_durable(struct writer *writer, struct index_durable *durable); /* any thread */
 
 /* What is in memory as of the last commit; the caller's reference. */

@@ -278,7 +278,7 @@ TEST(keys_that_went_to_the_file_and_were_merged_are_found)
     add_many(&bed, 20000, 20);
     check_all(&bed);
     /* They really went there, and through several levels. */
-    CHECK(ask(&bed, "SELECT max(level) FROM part WHERE state = 1 AND kind = 0") >= 2);
+    CHECK(ask(&bed, "SELECT max(level) FROM part WHERE state = 1 AND kind = 1") >= 2);
     CHECK(ask(&bed, "SELECT sum(keys) FROM part WHERE state = 1 AND kind = 1") > 19000);
     stop(&bed);
 }
