@@ -71,15 +71,17 @@ static size_t layers_of(unsigned node, size_t round, struct make_layer *layers)
             layers[count++] = layer;
             continue;
         }
+        layers[count] =
+            (struct make_layer){.kind = RUN_PATCH, .id = child_id(run), .parent = run_id(run)};
+        layers[count].field[RUN_SESSION_NAME] = project;
+        layers[count++].field[RUN_OUTPUTS] = "{\"z\":3}";
+        if (round % 4 == 3) /* nothing but what waits for the other node's */
+            continue;
         layer.kind = RUN_PATCH;
         layer.end_us = 5000;
         layer.field[RUN_END_TIME] = "0";
         layer.field[RUN_OUTPUTS] = "{\"y\":2}";
         layers[count++] = layer;
-        layers[count] =
-            (struct make_layer){.kind = RUN_PATCH, .id = child_id(run), .parent = run_id(run)};
-        layers[count].field[RUN_SESSION_NAME] = project;
-        layers[count++].field[RUN_OUTPUTS] = "{\"z\":3}";
         layers[count] = (struct make_layer){.kind = RUN_ATTACHMENT, .id = run_id(run)};
         layers[count].field[RUN_NAME] = "pic";
         layers[count].field[RUN_RUN_TYPE] = "image/png";
@@ -248,7 +250,7 @@ TEST(two_nodes_that_write_the_same_runs_lose_nothing)
     compare(&memory, &nodes[1].calls, child_id);
     CHECK(postgres_bed_number(&race.bed, "select count(*) from rundlet_waiting") == 0);
     CHECK(postgres_bed_number(&race.bed, "select count(*) from rundlet_entities"
-                                         " where kind = 1") == RUNS);
+                                         " where kind = 1") == RUNS / 4 * 3);
     CHECK(postgres_bed_number(&race.bed, "select sum(commits)::int8 from rundlet_nodes") ==
           NODES * ROUNDS);
     index->ops->close(index);
