@@ -251,6 +251,10 @@ static enum index_verdict add_entity(struct pg_ledger *l, const struct pg_entry 
         thing.entity.made_us = there->entity.made_us;
     if (thing.removed)
         thing.entity.parent = there->entity.parent;
+    bool moves =
+        there && !there->removed && uuid_compare(there->entity.parent, thing.entity.parent) != 0;
+    if (moves)
+        touch_run(l, &there->entity, entry->sequence);
     pg_ledger_set_thing(l, &thing);
     touch_run(l, &thing.entity, entry->sequence);
     return INDEX_ADDED;
