@@ -14,7 +14,13 @@
 #include "base/clock.h"
 #include "wire/json_string.h"
 
-enum { LIST_LIMIT = 100, TOKENS_MAX = 100, KEY_MAX = 1024, EXPIRES_HOURS = 3 };
+enum {
+    LIST_LIMIT = 100,
+    TOKENS_MAX = 100,
+    KEY_MAX = 1024,
+    EXPIRES_HOURS = 3,
+    USE_BODY = 64 << 10 /* whoever has the address says this much at once, and no more */
+};
 
 struct token {
     struct entity entity; /* json: as stored */
@@ -380,4 +386,4 @@ static void use_by_body(struct call *call)
         use_token_for(call, said_by_body(call, &body));
 }
 
-CALL(use_token, use_by_body, CALL_BODY)
+CALL(use_token, use_by_body, USE_BODY)

@@ -380,6 +380,8 @@ describe('feedback', () => {
                 [session_id, trace_id, 'app', null],
                 'it is of the run that the token is for, whatever is said',
             );
+        const much = { comment: 'x'.repeat(65536) };
+        await call(server, 'POST', url.pathname, much, 413);
         const two = await call(server, 'POST', '/feedback/tokens', [
             { run_id: run.id, feedback_key: 'late', expires_at: '2020-01-01T00:00:00Z' },
             { run_id: run.id, feedback_key: 'good', expires_in: { days: 1, minutes: 1 } },
@@ -436,6 +438,8 @@ describe('shares', () => {
             one.runs.map((run) => run.name),
             ['child'],
         );
+        const many = { id: Array.from({ length: 1001 }, () => child.id) };
+        await call(server, 'POST', `${at}/runs/query`, many, 422);
         for (const path of [`runs?id=${child.id}`, `runsshare_token=${share_token}&id=${child.id}`])
             assert.deepEqual(
                 (await call(server, 'GET', `${at}/${path}`)).map((run) => run.name),
