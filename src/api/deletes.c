@@ -5,6 +5,8 @@
  * bytes stay where they are until their container goes.
  */
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "api/body.h"
 #include "api/call.h"
@@ -16,13 +18,12 @@
 enum { DELETES_MAX = 1000 };
 
 struct deletes {
-    const struct uuid *ids, *traces;
+    const struct uuid *ids, *traces; /* each once */
     size_t id_count, trace_count;
     struct run *runs; /* as they are stored */
     size_t count;
     uint64_t deleted; /* runs that were there */
     size_t next;      /* of the traces: whose runs are counted */
-    struct run_query query;
     struct uuid receipt;
 };
 
@@ -58,11 +59,9 @@ static void count_next(struct call *call);
 static void counted(struct call *call)
 {
     struct deletes *deletes = call->own;
-    deletes->deleted += call->query.count;
-    deletes->query.after = call->query.more;
-    deletes->query.cursor = call->query.next;
-    if (!call->query.more)
-        deletes->next++;
+    deletes->deleted += call->stats.stats.runs;
+    /* They are deleted, also when there are more than can be counted in time. */
+    deletes->next = call->stats.op.err.code ? deletes->trace_count : deletes->next + 1;
     count_next(call);
 }
 
@@ -70,8 +69,12 @@ static void count_next(struct call *call)
 {
     struct deletes *deletes = call->own;
     if (deletes->next < deletes->trace_count) {
-        deletes->query.trace = deletes->traces[deletes->next];
-        call_query(call, &deletes->query, counted);
+        const struct serve_stats ask = {.query = {.by_trace = true,
+                                                  .trace = deletes->traces[deletes->next],
+                                                  .start_min_us = INT64_MIN,
+                                                  .start_max_us = INT64_MAX}};
+        call_wants(call, ERR_TIMEOUT);
+        call_stats(call, &ask, counted);
     } else if (deletes->deleted == 0 && deletes->id_count + deletes->trace_count == 1) {
         call_fail(call, 404, "There is nothing to delete: no such run");
     } else if (deletes->count > 0) {
@@ -102,10 +105,6 @@ static void delete_them(struct call *call, const struct deletes *asked)
     *deletes = *asked;
     deletes->receipt = uuid_v7(&(struct uuid_source){0}, clock_now_us());
     deletes->runs = arena_make(call->arena, struct run, asked->id_count + asked->trace_count);
-    deletes->query = (struct run_query){.by_trace = true,
-                                        .start_min_us = INT64_MIN,
-                                        .start_max_us = INT64_MAX,
-                                        .limit = QUERY_LIMIT_MAX};
     for (size_t i = 0; i < deletes->trace_count; i++)
         add(call, ENTITY_GONE_TRACE, deletes->traces[i]);
     if (deletes->id_count > 0)
@@ -139,6 +138,25 @@ static void delete_trace(struct call *call)
 
 CALL(delete_runs_of, delete_trace, 0)
 
+static int by_id(const void *a, const void *b)
+{
+    return uuid_compare(*(const struct uuid *)a, *(const struct uuid *)b);
+}
+
+static const struct uuid *distinct(struct call *call, const struct uuid *ids, size_t *count)
+{
+    struct uuid *list = arena_make(call->arena, struct uuid, *count + 1);
+    size_t kept = 0;
+    if (*count > 0)
+        memcpy(list, ids, *count * sizeof *list);
+    qsort(list, *count, sizeof *list, by_id);
+    for (size_t i = 0; i < *count; i++)
+        if (kept == 0 || uuid_compare(list[kept - 1], list[i]) != 0)
+            list[kept++] = list[i];
+    *count = kept;
+    return list;
+}
+
 static void delete_several(struct call *call)
 {
     struct body body;
@@ -151,8 +169,11 @@ static void delete_several(struct call *call)
         body_fault(&body, "trace_ids", "missing", "Field required: trace_ids, or ids of runs");
     else if (asked.id_count + asked.trace_count > DELETES_MAX)
         body_fault(&body, "trace_ids", "too_long", "At most 1000 ids can be deleted at once");
-    if (call_good(call, &body))
-        delete_them(call, &asked);
+    if (!call_good(call, &body))
+        return;
+    asked.ids = distinct(call, asked.ids, &asked.id_count);
+    asked.traces = distinct(call, asked.traces, &asked.trace_count);
+    delete_them(call, &asked);
 }
 
 CALL(delete_runs, delete_several, CALL_BODY)

@@ -505,13 +505,14 @@ describe('deletes', () => {
     it('several at once', async () => {
         const runs = [];
         for (let i = 0; i < 3; i++) runs.push(await storeRun(server));
-        await call(
+        const { deleted } = await call(
             server,
             'POST',
             '/api/v1/runs/delete',
-            { ids: [runs[0].id, uuid()], trace_ids: [runs[1].id] },
+            { ids: [runs[0].id, runs[0].id, uuid()], trace_ids: [runs[1].id, runs[1].id] },
             202,
         );
+        assert.equal(deleted, 2, 'each is counted once');
         assert.deepEqual(await query({ id: runs.map((run) => run.id) }), [runs[2].id]);
         assertFault(await server.post('/runs/delete', {}), 'missing', ['body', 'trace_ids']);
     });
