@@ -45,7 +45,7 @@ static void begun(struct http_request *request)
     struct form form;
     struct uuid id;
     uint64_t fields;
-    bool strong; /* a run is read by the version of its row, whichever node wrote it */
+    bool strong;
     if (!ask_form(request, &form) || !ask_id(request, &id) ||
         !ask_fields(request, &form, &fields) || !ask_strong(request, &form, &strong))
         return;
@@ -67,6 +67,7 @@ static void begun(struct http_request *request)
         .fields = fields,
         .only = only,
         .coding = g->range.at ? CODING_IDENTITY : answer_coding(request),
+        .strong = strong,
         .none_match = http_header(request, STR("if-none-match")),
         .arena = http_arena(request),
     };

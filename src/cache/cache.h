@@ -1,13 +1,14 @@
 /* cache.h - finished answers, kept near.
  *
  * A hint, never a truth: a cache may forget anything at any time, and any of
- * its failures is a miss.  What makes a stale answer impossible is in the key
- * and the version, not in the clock:
+ * its failures is a miss.  It does not know what is stale either; it keeps what
+ * whoever asks needs to know it, in two numbers of each entry, no clock:
  *
- *   - an entry carries the version it was made from; a get says which version
- *     it needs (a search: the generation read before; a run: any, since a
- *     changed run is dropped before its change is answered);
- *   - a put with an older version than a drop of the same key is ignored.
+ *   - `version`: what it was made from (of a run: the version of its row; of a page
+ *     of a search: the generation).  Of two puts the greater version stays;
+ *   - `checked`: the greatest generation at which it was known to be what there is:
+ *     that of the put, or of a later confirm.  So at that generation it may be
+ *     answered as it is, and at a later one once somebody looked (serve/get.h).
  *
  * The first to miss a key leads; others who ask meanwhile wait for its put or
  * its cache_abandon(), so a cold answer is made once (single flight).  A get
@@ -44,11 +45,12 @@ enum { CACHE_KEY_MAX = 512, CACHE_VALUE_MAX = 1 << 20, CACHE_ANY = 0 };
 struct cache_get {
     struct op op;
     struct str key;      /* in: borrowed until done */
-    uint64_t version;    /* in: the version that will do; CACHE_ANY: whichever is there */
+    uint64_t version;    /* in: this one or a greater; CACHE_ANY: whichever is there */
     uint64_t generation; /* in: read before asking */
     bool lead;           /* out, on a miss */
     struct buf *value;   /* out, on a hit: one reference, the caller's */
-    uint64_t found;      /* out, on a hit: the version it was made from */
+    uint64_t found;      /* out, on a hit: the version it was made from, */
+    uint64_t checked;    /* and the generation at which it was last known to be right */
 };
 
 /* From the second level.  err.code: ERR_OK, or ERR_NOT_FOUND whatever went wrong. */
@@ -64,12 +66,15 @@ struct cache_ops {
     int (*attach)(struct cache *cache, struct loop *loop, struct err *err);
     void (*get)(struct cache *cache, struct cache_get *get);
     /* Keep a value (its reference stays the caller's) and end the flight that
-     * `lead` began.  Over CACHE_VALUE_MAX it is not kept, the flight ends. */
+     * `lead` began.  Over CACHE_VALUE_MAX it is not kept, the flight ends.  `generation`
+     * was read before what the value was made from. */
     void (*put)(struct cache *cache, struct loop *loop, struct str key, uint64_t version,
                 uint64_t generation, struct buf *value, uint64_t ttl_ms);
     void (*abandon)(struct cache *cache, struct loop *loop, struct str key, uint64_t generation);
-    /* Forget a key; puts with a version below `version` stay ignored. */
-    void (*drop)(struct cache *cache, struct loop *loop, struct str key, uint64_t version);
+    /* The entry, if it still has this version, is right at this generation too, which was
+     * read before that was found out. */
+    void (*confirm)(struct cache *cache, struct loop *loop, struct str key, uint64_t version,
+                    uint64_t generation);
     void (*recall)(struct cache *cache, struct cache_recall *recall);
     /* Give a value to the second level, if there is one; nobody waits for it. */
     void (*share)(struct cache *cache, struct loop *loop, struct str key, uint64_t version,

@@ -12,18 +12,9 @@
  * goes round again, at the cost of one of its (at most three) hits.  A hit
  * changes one counter and moves nothing.
  *
- * Staleness.  drop(key, v) leaves a tombstone (hash, v): a put with a version
- * below v is not kept.  Tombstones sit in a table of fixed size where a new one
- * may displace another, which is then forgotten, and the shard remembers
- *
- *     floor_version      the largest version of a forgotten tombstone
- *     floor_generation   the largest generation seen here when one was forgotten
- *
- * A put is not kept if it is at or below both floors.  That is enough: whoever
- * holds an answer older than a drop asked before the drop, so its generation had
- * been seen here when the tombstone was forgotten.  It is more than needed: an
- * innocent old answer is not kept either, until the generation moves on.  No
- * clock is involved, and versions are never compared with generations.
+ * An entry's `version` and `checked` only grow while it is there: a put of an older
+ * version is not kept, one of the same version can only add to what is known of it.
+ * So it does not matter in which order slow readers come to put and to confirm.
  *
  * Flights are known by (key, generation), and whoever puts or abandons that pair
  * ends the flight.  A put is the answer of all who wait.  When a leader abandons,
@@ -49,7 +40,6 @@
 
 enum {
     SHARDS = 16, /* the top four bits of the hash */
-    TOMBSTONES = 256,
     FLIGHT_CHAINS = 64,
     FLIGHTS_MAX = 4096,  /* of a shard; later misses lead nobody */
     HITS_MAX = 3,        /* what a hit counter counts to */
@@ -61,7 +51,7 @@ struct entry {
     struct entry *next; /* in its bucket; or among the dead */
     struct entry *newer, *older;
     struct buf *value;
-    uint64_t hash, version;
+    uint64_t hash, version, checked;
     int64_t expires_us; /* monotonic */
     size_t cost;        /* bytes, all told */
     unsigned short key_len;
@@ -83,10 +73,6 @@ struct flight {
     char key[];
 };
 
-struct tombstone {
-    uint64_t hash, version; /* version 0: none */
-};
-
 struct shard {
     pthread_mutex_t lock;
     size_t capacity; /* bytes of entries */
@@ -97,9 +83,6 @@ struct shard {
     size_t bucket_count; /* a power of two */
     size_t flight_count;
     struct flight *flights[FLIGHT_CHAINS];
-    uint64_t seen_generation; /* the largest that a get or a put came with */
-    uint64_t floor_version, floor_generation;
-    struct tombstone tombstones[TOMBSTONES];
 };
 
 struct local {
@@ -277,6 +260,7 @@ static void answer(struct flight *flight, struct buf *value, uint64_t version)
         if (value && get->version <= version) {
             get->value = buf_ref(value);
             get->found = version;
+            get->checked = get->generation; /* which is the flight's */
             get->op.err.code = ERR_OK;
             op_finish(&get->op);
         } else {
@@ -295,12 +279,6 @@ static int attach(struct cache *cache, struct loop *loop, struct err *err)
     return 0;
 }
 
-static void note_generation(struct shard *shard, uint64_t generation)
-{
-    if (generation > shard->seen_generation)
-        shard->seen_generation = generation;
-}
-
 static void get(struct cache *cache, struct cache_get *get)
 {
     struct local *local = (struct local *)(void *)cache;
@@ -317,7 +295,6 @@ static void get(struct cache *cache, struct cache_get *get)
     bool waits = false;
 
     pthread_mutex_lock(&shard->lock);
-    note_generation(shard, get->generation);
     struct entry *entry = find(shard, hash, get->key);
     if (entry && entry->expires_us <= now_us) {
         kill_entry(shard, entry, &dead);
@@ -328,6 +305,7 @@ static void get(struct cache *cache, struct cache_get *get)
             entry->hits++;
         get->value = buf_ref(entry->value);
         get->found = entry->version;
+        get->checked = entry->checked;
     } else {
         waits = join_or_lead(shard, hash, get);
     }
@@ -345,29 +323,30 @@ static void get(struct cache *cache, struct cache_get *get)
     }
 }
 
-static bool is_stale(const struct shard *shard, uint64_t hash, uint64_t version,
-                     uint64_t generation)
+static bool is_older(const struct entry *fresh, const struct entry *old)
 {
-    const struct tombstone *t = &shard->tombstones[hash % TOMBSTONES];
-    if (t->hash == hash && version < t->version)
-        return true;
-    return version < shard->floor_version && generation <= shard->floor_generation;
+    if (fresh->version != old->version)
+        return fresh->version < old->version;
+    return fresh->checked < old->checked;
 }
 
 /* Into the table; or, if the key is there, into its entry (the old value leaves
- * with `fresh`).  True: `fresh` was not used up. */
+ * with `fresh`), unless that is newer.  True: `fresh` was not used up. */
 static bool keep(struct shard *shard, struct entry *fresh, int64_t now_us)
 {
     struct entry *old = find(shard, fresh->hash, (struct str){fresh->key, fresh->key_len});
     if (old) {
-        if (old->version > fresh->version && old->expires_us > now_us)
+        if (is_older(fresh, old) && old->expires_us > now_us) {
+            metric_add(METRIC_CACHE_STALE_PUTS, fresh->version < old->version);
             return true;
+        }
         struct queue *queue = old->lasting ? &shard->lasting : &shard->probation;
         struct buf *value = old->value;
         queue->bytes = queue->bytes - old->cost + fresh->cost;
         old->cost = fresh->cost;
         old->value = fresh->value;
         old->version = fresh->version;
+        old->checked = fresh->checked;
         old->expires_us = fresh->expires_us;
         fresh->value = value;
         return true;
@@ -406,6 +385,7 @@ static void put(struct cache *cache, struct loop *loop, struct str key, uint64_t
             .value = buf_ref(value),
             .hash = hash,
             .version = version,
+            .checked = generation,
             .expires_us = now_us + 1000 * (int64_t)(ttl_ms < ttl_most ? ttl_ms : ttl_most),
             .cost = cost,
             .key_len = (unsigned short)key.len,
@@ -415,9 +395,7 @@ static void put(struct cache *cache, struct loop *loop, struct str key, uint64_t
     }
 
     pthread_mutex_lock(&shard->lock);
-    note_generation(shard, generation);
-    bool stale = is_stale(shard, hash, version, generation);
-    if (fresh && (stale || keep(shard, fresh, now_us))) {
+    if (fresh && keep(shard, fresh, now_us)) {
         fresh->next = dead;
         dead = fresh;
     }
@@ -425,8 +403,6 @@ static void put(struct cache *cache, struct loop *loop, struct str key, uint64_t
     struct flight *flight = end_flight(shard, hash, key, generation);
     pthread_mutex_unlock(&shard->lock);
 
-    if (stale)
-        metric_add(METRIC_CACHE_STALE_PUTS, 1);
     bury(dead);
     answer(flight, value, version);
 }
@@ -446,22 +422,8 @@ static void abandon(struct cache *cache, struct loop *loop, struct str key, uint
     answer(flight, NULL, 0);
 }
 
-/* Remember a drop, and what must be known of the one that is forgotten for it. */
-static void set_tombstone(struct shard *shard, uint64_t hash, uint64_t version)
-{
-    struct tombstone *t = &shard->tombstones[hash % TOMBSTONES];
-    if (t->version > 0 && t->hash != hash) {
-        if (t->version > shard->floor_version)
-            shard->floor_version = t->version;
-        shard->floor_generation = shard->seen_generation;
-        *t = (struct tombstone){0};
-    }
-    t->hash = hash;
-    if (version > t->version)
-        t->version = version;
-}
-
-static void drop(struct cache *cache, struct loop *loop, struct str key, uint64_t version)
+static void confirm(struct cache *cache, struct loop *loop, struct str key, uint64_t version,
+                    uint64_t generation)
 {
     (void)loop;
     struct local *local = (struct local *)(void *)cache;
@@ -469,15 +431,12 @@ static void drop(struct cache *cache, struct loop *loop, struct str key, uint64_
         return;
     uint64_t hash = hash_of(local, key);
     struct shard *shard = shard_of(local, hash);
-    struct entry *dead = NULL;
 
     pthread_mutex_lock(&shard->lock);
-    set_tombstone(shard, hash, version);
     struct entry *entry = find(shard, hash, key);
-    if (entry)
-        kill_entry(shard, entry, &dead);
+    if (entry && entry->version == version && entry->checked < generation)
+        entry->checked = generation;
     pthread_mutex_unlock(&shard->lock);
-    bury(dead);
 }
 
 static void recall(struct cache *cache, struct cache_recall *recall)
@@ -540,7 +499,7 @@ static const struct cache_ops ops = {
     .get = get,
     .put = put,
     .abandon = abandon,
-    .drop = drop,
+    .confirm = confirm,
     .recall = recall,
     .share = share,
     .sizes = sizes,

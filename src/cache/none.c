@@ -39,12 +39,14 @@ static void abandon(struct cache *cache, struct loop *loop, struct str key, uint
     (void)generation;
 }
 
-static void drop(struct cache *cache, struct loop *loop, struct str key, uint64_t version)
+static void confirm(struct cache *cache, struct loop *loop, struct str key, uint64_t version,
+                    uint64_t generation)
 {
     (void)cache;
     (void)loop;
     (void)key;
     (void)version;
+    (void)generation;
 }
 
 static void recall(struct cache *cache, struct cache_recall *recall)
@@ -82,7 +84,7 @@ static const struct cache_ops ops = {
     .get = get,
     .put = put,
     .abandon = abandon,
-    .drop = drop,
+    .confirm = confirm,
     .recall = recall,
     .share = share,
     .sizes = sizes,

@@ -1,6 +1,6 @@
 /* redis.c - a second level in Redis, behind a cache of this process.
  *
- * get, put, abandon, drop and sizes are the near cache's.  For recall and share
+ * get, put, abandon, confirm and sizes are the near cache's.  For recall and share
  * each loop has a client with one connection, made when the loop begins to turn,
  * and again when it is wanted:
  *
@@ -73,7 +73,7 @@ struct reply {
     char word[24];     /* of REPLY_ERROR: the first, if it looks like a code */
 };
 
-enum command_kind { COMMAND_GREET, COMMAND_GET, COMMAND_SET, COMMAND_UNLINK };
+enum command_kind { COMMAND_GREET, COMMAND_GET, COMMAND_SET };
 
 struct command {
     struct command *next;
@@ -568,6 +568,13 @@ static void abandon(struct cache *cache, struct loop *loop, struct str key, uint
     near->ops->abandon(near, loop, key, generation);
 }
 
+static void confirm(struct cache *cache, struct loop *loop, struct str key, uint64_t version,
+                    uint64_t generation)
+{
+    struct cache *near = redis_of(cache)->near;
+    near->ops->confirm(near, loop, key, version, generation);
+}
+
 struct name {
     char at[sizeof PREFIX - 1 + CACHE_KEY_MAX];
 };
@@ -578,19 +585,6 @@ static struct str name_of(struct str key, struct name *name)
     if (key.len)
         memcpy(name->at + sizeof PREFIX - 1, key.at, key.len);
     return (struct str){name->at, sizeof PREFIX - 1 + key.len};
-}
-
-/* No more than tidiness: a value of an older version is a miss. */
-static void drop(struct cache *cache, struct loop *loop, struct str key, uint64_t version)
-{
-    struct redis *redis = redis_of(cache);
-    redis->near->ops->drop(redis->near, loop, key, version);
-    struct client *client = client_of(redis, loop);
-    if (key.len > CACHE_KEY_MAX || !want(client))
-        return;
-    struct name name;
-    struct str arguments[] = {STR("UNLINK"), name_of(key, &name)};
-    send_command(client, &(struct command){.kind = COMMAND_UNLINK}, 2, arguments);
 }
 
 static void recall(struct cache *cache, struct cache_recall *recall)
@@ -667,7 +661,7 @@ static const struct cache_ops ops = {
     .get = get,
     .put = put,
     .abandon = abandon,
-    .drop = drop,
+    .confirm = confirm,
     .recall = recall,
     .share = share,
     .sizes = sizes,

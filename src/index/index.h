@@ -149,10 +149,12 @@ struct index_row {
     int64_t start_us, end_us;
     enum run_type type;
     enum run_status status;
-    uint64_t version; /* grows with each change of the run */
+    uint64_t version;         /* grows with each change of the run */
+    uint64_t project_version; /* of the project's entity, whose name is shown with the run */
     const struct holder *holders;
     unsigned holder_count;
     uint64_t size;    /* bytes of all holders */
+    bool silent;      /* there is no feedback on it, and it is not shared; false: there may be */
     struct str facts; /* run/facts.h; at == NULL: not asked for, or none */
 };
 

@@ -233,6 +233,8 @@ static void move_guessed(struct memory *m, const struct row *to, uint64_t sequen
 {
     const struct uuid id = to->run.id, trace = to->run.trace;
     const bool guessed = to->run.guessed;
+    if (guessed && uuid_compare(id, trace) == 0)
+        return; /* it knows no more than they */
     const struct rows *both[] = {&m->staged, &m->visible};
     if (guessed && uuid_compare(trace, id) == 0)
         return; /* that is what they have */
@@ -503,6 +505,7 @@ static bool is_hidden(const struct memory *m, const struct row *row)
 static struct index_row show(const struct memory *m, const struct row *row, bool facts,
                              struct arena *arena)
 {
+    const struct entity *project = &things_find(&m->there, ENTITY_PROJECT, row->project)->entity;
     struct holder *holders = arena_make(arena, struct holder, row->run.count);
     memcpy(holders, row->run.holder, row->run.count * sizeof *holders);
     return (struct index_row){
@@ -511,13 +514,13 @@ static struct index_row show(const struct memory *m, const struct row *row, bool
         .trace = row->run.trace,
         .parent = row->run.parent,
         .project = row->project,
-        .project_name =
-            arena_copy(arena, things_find(&m->there, ENTITY_PROJECT, row->project)->entity.name),
+        .project_name = arena_copy(arena, project->name),
         .start_us = row->run.start_us,
         .end_us = row->run.end_us,
         .type = row->run.type,
         .status = row->run.status,
         .version = row->run.version,
+        .project_version = project->version,
         .holders = holders,
         .holder_count = row->run.count,
         .size = merge_size(row->run.holder, row->run.count),
@@ -535,8 +538,8 @@ static void find(struct index *index, struct index_find *find)
         if (there && !is_hidden(m, there))
             find->rows[i] = show(m, there, find->facts, find->arena);
         else
-            find->rows[i] = (struct index_row){.hidden = there && there->run.count > 0,
-                                               .id = find->ids[i]};
+            find->rows[i] =
+                (struct index_row){.hidden = there && there->run.count > 0, .id = find->ids[i]};
     }
     unlock(m);
     op_finish(&find->op);

@@ -92,7 +92,10 @@ static void take_text(struct facts_writer *w, struct str json)
     section_begin(w, SECTION_TEXT);
     struct facts_out out = body_of(w, FACTS_SOURCE);
     facts_add_value(&out, json);
-    w->cut |= !out.whole;
+    /* A character that may stand for what cannot be text: who shows it needs what was sent. */
+    static const char stand_in[] = "\xef\xbf\xbd";
+    const char *text = w->text->at + w->text->len - section_size(w);
+    w->cut |= !out.whole || memmem(text, section_size(w), stand_in, sizeof stand_in - 1);
     end_unless_empty(w);
 }
 

@@ -164,11 +164,15 @@ static size_t copy_object(const struct layers *layers, struct layer *layer, char
     }
 }
 
-/* The fields one after another. */
+/* The fields one after another; of none, an empty object. */
 static size_t copy_fields(const struct layers *layers, struct layer *layer, char *room)
 {
     struct draft *d = &layer->draft;
     size_t at = layers->in.body->len, len = 0;
+    if (d->sent == 0) {
+        memcpy(room, "{}", 2);
+        return 2;
+    }
     for (unsigned f = 0; f < RUN_FIELDS; f++) {
         if (!draft_sent(d, (enum run_field)f))
             continue;
@@ -183,7 +187,7 @@ static size_t copy_fields(const struct layers *layers, struct layer *layer, char
 static int copy(struct layers *layers, uint32_t i, struct err *err)
 {
     struct layer *layer = &layers->layer[i];
-    size_t most = layer->size + layer->strange; /* of equal fields the last one only */
+    size_t most = layer->size + layer->strange; /* an object is in it, so it is not empty */
     if (most > UINT32_MAX - layers->in.body->len) {
         err_set(err, ERR_TOO_BIG, "too much of the body must be copied");
         return layers_at(layers, i, err);
@@ -292,6 +296,7 @@ static void write_entry(struct layers *layers, const struct layer *layer, size_t
 /* As in a batch: spans follow all entries, so where they begin is known last. */
 static void write_table(struct layers *layers, size_t first)
 {
+    text_room(&layers->spans, 1); /* there may be none, but they are somewhere */
     for (size_t i = 0; i < layers->count; i++)
         write_entry(layers, &layers->layer[i], first);
     for (size_t i = 0; i < layers->count; i++)

@@ -47,7 +47,7 @@ struct layers {
     struct str *facts_list; /* of each layer */
 };
 
-enum { LAYERS_NONE = UINT32_MAX };
+#define LAYERS_NONE UINT32_MAX
 
 int layers_open(struct layers *layers, const struct batch_limits *limits, size_t cost,
                 struct budget *budget, struct spare *spare, size_t size_hint, struct err *err);

@@ -96,5 +96,5 @@ void follow_free(struct follow *follow)
 bool follow_is_fresh(const struct follow *follow)
 {
     return !follow || clock_mono_us() - FOLLOW_LEASE_MS * 1000 <
-                          atomic_load_explicit(&follow->fresh_us, memory_order_relaxed);
+                          atomic_load_explicit(&follow->fresh_us, memory_order_acquire);
 }

@@ -1,8 +1,8 @@
 /* follow.h - what other nodes commit, noticed.
  *
  * Every FOLLOW_MS one loop asks the index; a change counts our generation up, so
- * that no page made before it is used any more.  A page is taken from the cache
- * only while the last look that succeeded is younger than FOLLOW_LEASE_MS.
+ * that nothing made before it is used unseen any more.  That is so of what is in the
+ * cache only while the last look that succeeded is younger than FOLLOW_LEASE_MS.
  *
  * Threads  start before the loops run, free after they ended; the others on any loop
  * Sources  docs/design/production.md, Never stale
@@ -25,7 +25,8 @@ struct follow *follow_start(struct index *index, struct loop *loop,
                             atomic_uint_fast64_t *generation);
 void follow_free(struct follow *follow); /* NULL is fine */
 
-/* Is what we know of other nodes new enough?  `follow` is NULL: there are none. */
+/* Is what we know of other nodes new enough?  Then a generation read after this counts it.
+ * `follow` is NULL: there are none. */
 bool follow_is_fresh(const struct follow *follow);
 
 /* Look now, for who must not miss what was acknowledged before the call. */

@@ -1,12 +1,18 @@
 /* get.c - see get.h.
  *
  *   serve_get()  ask the cache
- *   cached()     there: answer.  Else find the row
- *   found()      unknown, or the client has it already: answer.  Else ask the second
- *                level of the cache for this version of the row
+ *   cached()     there, and nothing was committed since: give it.  Else find the row
+ *   found()      unknown: say so.  The cache had this version of the row: confirm it, give
+ *                it.  The client has this version: say so.  What the cache had is old: ask
+ *                it again, for this version
+ *   again()      somebody made it meanwhile: give it
+ *   recall()     ask the second level of the cache for this version
  *   recalled()   there: keep it near, answer.  Else read it
  *   got()        what was said of it ⇢ remarked()
  *   answer()     splice it, keep it, share it
+ *
+ * Whatever is put or confirmed is so for the generation that was read at first: any
+ * change that it counts had been made when the row was found.
  *
  * An answer over CACHE_VALUE_MAX is not copied together: its parts are views
  * of what was read, and its size is charged to the budget until it was sent.
@@ -23,9 +29,12 @@
 #include "base/bytes.h"
 #include "base/metric.h"
 #include "serve/encode.h"
+#include "serve/follow.h"
 
 static void cached(struct op *op);
 static void found(struct op *op);
+static void again(struct op *op);
+static void recall(struct serve_get *get);
 static void recalled(struct op *op);
 static void got(struct op *op);
 static void remarked(struct op *op);
@@ -36,15 +45,11 @@ static struct str key_of(struct serve_get *get)
     *p++ = 'r';
     memcpy(p, get->id.byte, sizeof get->id.byte);
     p += sizeof get->id.byte;
-    put_u64(p, get->style ? get->shown : get->fields);
+    put_u64(p, get->fields);
     p += 8;
     *p++ = (char)get->only;
     *p++ = (char)get->coding;
     *p++ = RENDER_VERSION; /* nodes that share a cache may not be of one build */
-    if (get->style) {
-        memcpy(p, get->project.byte, sizeof get->project.byte);
-        p += sizeof get->project.byte;
-    }
     return (struct str){get->key, (size_t)(p - get->key)};
 }
 
@@ -52,7 +57,7 @@ static struct str key_of(struct serve_get *get)
  * choice of fields, another coding, another way to render. */
 static void make_etag(struct serve_get *get, uint64_t version)
 {
-    char of[64];
+    char of[48];
     struct str key = key_of(get);
     memcpy(of, key.at, key.len);
     put_u64(of + key.len, version);
@@ -74,8 +79,18 @@ static bool client_has_it(const struct serve_get *get)
     return memmem(list.at, list.len, get->etag, SERVE_ETAG) != NULL;
 }
 
+/* Every answer and every failure. */
+static void end(struct serve_get *get)
+{
+    metric_add(get->near ? METRIC_CACHE_HITS_RUN : METRIC_CACHE_MISSES_RUN, 1);
+    op_finish(&get->op);
+}
+
 void serve_get(struct serve_get *get)
 {
+    /* Before the generation is read, which then counts all that this is told of. */
+    const struct follow *follow = get->serve->follow;
+    get->followed = follow_is_fresh(follow) && !(get->strong && follow);
     get->cached = (struct cache_get){
         .op = {.loop = get->op.loop, .done = cached},
         .key = key_of(get),
@@ -92,16 +107,28 @@ static void abandon(struct serve_get *get)
                                         get->cached.generation);
 }
 
+/* What the cache gave is what there is. */
+static void give(struct serve_get *get)
+{
+    get->hit = get->near = true;
+    make_etag(get, get->cached.found);
+    get->not_modified = client_has_it(get);
+    get->whole = get->not_modified ? buf_unref(get->cached.value) : get->cached.value;
+    end(get);
+}
+
+/* Has the cache given what may be answered without asking the index? */
+static bool counts(const struct serve_get *get)
+{
+    return get->held && get->followed && get->cached.checked >= get->cached.generation;
+}
+
 static void cached(struct op *op)
 {
     struct serve_get *get = op_owner(op, struct serve_get, cached.op);
-    get->hit = op->err.code == ERR_OK;
-    metric_add(get->hit ? METRIC_CACHE_HITS_RUN : METRIC_CACHE_MISSES_RUN, 1);
-    if (get->hit) {
-        make_etag(get, get->cached.found);
-        get->not_modified = client_has_it(get);
-        get->whole = get->not_modified ? buf_unref(get->cached.value) : get->cached.value;
-        op_finish(&get->op);
+    get->held = op->err.code == ERR_OK;
+    if (counts(get)) {
+        give(get);
         return;
     }
     get->find = (struct index_find){
@@ -114,11 +141,35 @@ static void cached(struct op *op)
     get->serve->index->ops->find(get->serve->index, &get->find);
 }
 
+/* It will not be the answer. */
+static void let_go(struct serve_get *get)
+{
+    if (get->held)
+        buf_unref(get->cached.value);
+    get->held = false;
+}
+
 static void fail(struct serve_get *get, const struct err *err)
 {
+    let_go(get);
     abandon(get);
     get->op.err = *err;
-    op_finish(&get->op);
+    end(get);
+}
+
+/* The name of its project is shown with a run. */
+static uint64_t version_of(const struct index_row *row)
+{
+    return row->version > row->project_version ? row->version : row->project_version;
+}
+
+/* What the cache gave is of the row's version, so nothing has changed it. */
+static void confirm(struct serve_get *get)
+{
+    get->serve->cache->ops->confirm(get->serve->cache, get->op.loop, get->cached.key,
+                                    get->cached.found, get->cached.generation);
+    metric_add(METRIC_CACHE_CONFIRMED, 1);
+    give(get);
 }
 
 static void found(struct op *op)
@@ -129,23 +180,53 @@ static void found(struct op *op)
         return;
     }
     const struct index_row *row = &get->find.rows[0];
-    bool elsewhere =
-        !uuid_is_zero(get->project) && uuid_compare(get->project, row->project) != 0;
-    if (!row->found || elsewhere) {
+    if (!row->found) {
         fail(get, &(struct err){.code = ERR_NOT_FOUND, .text = "no such run"});
         return;
     }
-    make_etag(get, row->version);
+    uint64_t version = version_of(row);
+    if (get->held && get->cached.found == version) {
+        confirm(get);
+        return;
+    }
+    bool was_old = get->held;
+    let_go(get);
+    make_etag(get, version);
     if (client_has_it(get)) {
         abandon(get);
         get->not_modified = true;
-        op_finish(&get->op);
-        return;
+        end(get);
+    } else if (was_old) {
+        get->cached.op = (struct op){.loop = get->op.loop, .done = again};
+        get->cached.version = version;
+        get->serve->cache->ops->get(get->serve->cache, &get->cached);
+    } else {
+        recall(get);
     }
+}
+
+/* A greater version than that of the row was made of a later row, if it was made now: an
+ * older entry may have one after a fail-over to a copy of the index that was behind. */
+static void again(struct op *op)
+{
+    struct serve_get *get = op_owner(op, struct serve_get, cached.op);
+    get->held = op->err.code == ERR_OK;
+    if (get->held && get->cached.found == version_of(&get->find.rows[0])) {
+        confirm(get);
+    } else if (counts(get)) {
+        give(get);
+    } else {
+        let_go(get);
+        recall(get);
+    }
+}
+
+static void recall(struct serve_get *get)
+{
     get->recall = (struct cache_recall){
         .op = {.loop = get->op.loop, .done = recalled},
         .key = get->cached.key,
-        .version = row->version,
+        .version = version_of(&get->find.rows[0]),
     };
     get->serve->cache->ops->recall(get->serve->cache, &get->recall);
 }
@@ -154,7 +235,7 @@ static void found(struct op *op)
 static void keep(struct serve_get *get)
 {
     get->serve->cache->ops->put(get->serve->cache, get->op.loop, get->cached.key,
-                                get->find.rows[0].version, get->cached.generation, get->whole,
+                                version_of(&get->find.rows[0]), get->cached.generation, get->whole,
                                 get->serve->run_ttl_ms);
 }
 
@@ -166,7 +247,7 @@ static void recalled(struct op *op)
         get->whole = get->recall.value;
         get->hit = true;
         keep(get);
-        op_finish(&get->op);
+        end(get);
         return;
     }
     if (op->err.code == ERR_OK)
@@ -191,6 +272,7 @@ static void recalled(struct op *op)
         .rows = row,
         .count = 1,
         .fields = get->only == SHOWS ? get->fields : SHOW(get->only),
+        .links = &get->serve->links,
         .arena = get->arena,
     };
     fetch_runs(&get->fetch);
@@ -210,7 +292,7 @@ static void got(struct op *op)
         fail(get, &op->err);
         return;
     }
-    if (get->only != SHOWS || !(get->fields & SHOW_OF_ENTITIES)) {
+    if (get->only != SHOWS || !(get->fields & SHOW_OF_ENTITIES) || get->find.rows[0].silent) {
         answer(get);
         return;
     }
@@ -241,9 +323,7 @@ static void answer(struct serve_get *get)
 {
     const struct view *run = &get->fetch.views[0];
     get->splice = (struct splice){.arena = get->arena};
-    if (get->style)
-        get->style->run(&get->splice, run, get->shown);
-    else if (get->only == SHOWS)
+    if (get->only == SHOWS)
         render_run(&get->splice, run, get->fields);
     else
         splice_view(&get->splice, render_field(run, get->only));
@@ -257,10 +337,10 @@ static void answer(struct serve_get *get)
         }
         keep(get);
         get->serve->cache->ops->share(get->serve->cache, get->op.loop, get->cached.key,
-                                      get->find.rows[0].version, get->whole,
+                                      version_of(&get->find.rows[0]), get->whole,
                                       get->serve->run_ttl_ms);
     } else {
         abandon(get);
     }
-    op_finish(&get->op);
+    end(get);
 }

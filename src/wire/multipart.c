@@ -83,14 +83,22 @@ static void skip_blanks(struct str *text)
         drop(text, 1);
 }
 
+/* A few characters: strchr() takes longer to begin than this. */
+static bool stands_in(const char *set, char c)
+{
+    for (; *set; set++)
+        if (*set == c)
+            return true;
+    return false;
+}
+
 /* Take what stands before the first of `stops` off the front of `text`, or all
  * of it; the result is without the blanks around it. */
 static struct str take_until(struct str *text, const char *stops)
 {
     skip_blanks(text);
     struct str word = {text->at, 0};
-    while (word.len < text->len &&
-           (text->at[word.len] == '\0' || !strchr(stops, text->at[word.len])))
+    while (word.len < text->len && !stands_in(stops, text->at[word.len]))
         word.len++;
     drop(text, word.len);
     while (word.len > 0 && is_blank(word.at[word.len - 1]))

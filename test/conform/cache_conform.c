@@ -207,9 +207,8 @@ static void references(struct bench *b)
     put(b, STR("key"), 1, 1, value);
     put(b, STR("key"), 2, 1, value);
     put(b, STR("key"), 1, 1, value);
-    b->cache->ops->drop(b->cache, b->loop, STR("key"), 3);
-    CHECK(atomic_load(&value->refs) == 1);
-    put(b, STR("key"), 4, 1, value);
+    b->cache->ops->confirm(b->cache, b->loop, STR("key"), 2, 3);
+    CHECK(atomic_load(&value->refs) == (b->backend->keeps ? 2 : 1));
     b->cache->ops->close(b->cache);
     CHECK(atomic_load(&value->refs) == 1);
     buf_unref(value);
@@ -242,62 +241,129 @@ TEST(an_answer_older_than_asked_for_is_a_miss)
     each(versions);
 }
 
-static void drops(struct bench *b)
+/* What is there, and what is known of it: "version at generation", "none" for a miss. */
+static const char *known(struct bench *b, struct str key, char out[48])
+{
+    struct asked asked;
+    ask(b, &asked, key, CACHE_ANY, 1);
+    CHECK(hand_loop_until(b->loop, &asked.done));
+    snprintf(out, 48, "none");
+    if (asked.get.op.err.code == ERR_OK) {
+        snprintf(out, 48, "%" PRIu64 " at %" PRIu64, asked.get.found, asked.get.checked);
+        buf_unref(asked.get.value);
+    } else if (asked.get.lead) {
+        b->cache->ops->abandon(b->cache, b->loop, key, 1);
+    }
+    return out;
+}
+
+static bool is_known(struct bench *b, struct str key, const char *as)
+{
+    char text[48];
+    known(b, key, text);
+    if (strcmp(text, b->backend->keeps ? as : "none") == 0)
+        return true;
+    fprintf(stderr, "%s, not %s\n", text, as);
+    return false;
+}
+
+static void confirm(struct bench *b, struct str key, uint64_t version, uint64_t generation)
+{
+    b->cache->ops->confirm(b->cache, b->loop, key, version, generation);
+}
+
+static void confirms(struct bench *b)
 {
     struct buf *value = value_of("x");
-    bool lead;
-    put(b, STR("run"), 3, 1, value);
-    b->cache->ops->drop(b->cache, b->loop, STR("run"), 9);
-    CHECK(look(b, STR("run"), CACHE_ANY, 2, &lead) == -1);
-
-    put(b, STR("run"), 8, 1, value); /* read before the change */
-    CHECK(look(b, STR("run"), CACHE_ANY, 2, &lead) == -1);
-    put(b, STR("run"), 9, 2, value);
-    CHECK(look(b, STR("run"), CACHE_ANY, 2, &lead) == (b->backend->keeps ? 9 : -1));
-    b->cache->ops->drop(b->cache, b->loop, STR("never there"), 9);
+    put(b, STR("run"), 5, 3, value);
+    CHECK(is_known(b, STR("run"), "5 at 3"));
+    confirm(b, STR("run"), 5, 7);
+    CHECK(is_known(b, STR("run"), "5 at 7"));
+    confirm(b, STR("run"), 5, 6); /* one who was slower */
+    CHECK(is_known(b, STR("run"), "5 at 7"));
+    confirm(b, STR("run"), 4, 8); /* another version than is there now */
+    confirm(b, STR("run"), 6, 8);
+    CHECK(is_known(b, STR("run"), "5 at 7"));
+    confirm(b, STR("never there"), 1, 8);
+    CHECK(is_known(b, STR("never there"), "none"));
     buf_unref(value);
 }
-TEST(after_a_drop_only_what_is_not_older_is_kept)
+TEST(a_version_is_confirmed_for_a_later_generation_and_no_other_version)
 {
-    each(drops);
+    each(confirms);
 }
 
-/* However many keys are dropped since, a reader from before is refused. */
-static void many_drops(struct bench *b)
+/* Readers that were slow, in every order. */
+static void late_puts(struct bench *b)
 {
-    enum { KEYS = 20000 };
+    static const struct {
+        uint64_t version, generation;
+        const char *then;
+    } steps[] = {
+        {5, 3, "5 at 3"}, {5, 2, "5 at 3"}, /* the same run, looked at before */
+        {5, 4, "5 at 4"}, {4, 9, "5 at 4"}, /* an older run makes no newer one count */
+        {6, 2, "6 at 2"},                   /* a newer one, known for an older generation alone */
+        {5, 9, "6 at 2"}, {6, 9, "6 at 9"},
+    };
     struct buf *value = value_of("x");
-    char key[32];
-    bool lead;
-    int stale = 0;
-    for (int i = 0; i < KEYS; i++) {
-        int len = snprintf(key, sizeof key, "run %d", i);
-        CHECK(look(b, (struct str){key, (size_t)len}, CACHE_ANY, 10, &lead) == -1);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        put(b, STR("run"), steps[i].version, steps[i].generation, value);
+        CHECK(is_known(b, STR("run"), steps[i].then));
     }
-    for (int i = 0; i < KEYS; i++) {
-        int len = snprintf(key, sizeof key, "run %d", i);
-        b->cache->ops->drop(b->cache, b->loop, (struct str){key, (size_t)len}, 1000 + (uint64_t)i);
-    }
-
-    for (int i = 0; i < KEYS; i++) {
-        int len = snprintf(key, sizeof key, "run %d", i);
-        struct str name = {key, (size_t)len};
-        put(b, name, 999 - (uint64_t)i % 900, 10, value);
-        stale += look(b, name, CACHE_ANY, 11, &lead) != -1;
-    }
-    CHECK(stale == 0);
-
-    /* And one from after the changes is not, even if its row is an old one. */
-    if (b->backend->keeps) {
-        CHECK(look(b, STR("old row"), CACHE_ANY, 12, &lead) == -1);
-        put(b, STR("old row"), 1, 12, value);
-        CHECK(look(b, STR("old row"), CACHE_ANY, 12, &lead) == 1);
-    }
+    confirm(b, STR("run"), 5, 10); /* who looked before the newer put */
+    CHECK(is_known(b, STR("run"), "6 at 9"));
     buf_unref(value);
 }
-TEST(no_number_of_drops_makes_an_old_answer_welcome)
+TEST(a_late_put_makes_nothing_older_and_nothing_count_that_it_did_not_see)
 {
-    each(many_drops);
+    each(late_puts);
+}
+
+static void waited(struct bench *b)
+{
+    struct asked first, second;
+    struct buf *value = value_of("x");
+    ask(b, &first, STR("run"), CACHE_ANY, 3);
+    ask(b, &second, STR("run"), CACHE_ANY, 3);
+    put(b, STR("run"), 8, 3, value);
+    CHECK(hand_loop_until(b->loop, &second.done));
+    CHECK((second.get.op.err.code == ERR_OK) == b->backend->keeps);
+    if (second.get.op.err.code == ERR_OK) {
+        CHECK(second.get.found == 8 && second.get.checked == 3);
+        buf_unref(second.get.value);
+    }
+    CHECK(hand_loop_until(b->loop, &first.done));
+    buf_unref(value);
+}
+TEST(what_one_waited_for_is_checked_at_the_generation_of_the_flight)
+{
+    each(waited);
+}
+
+/* An entry that is too old is no answer, and who asks for a newer one leads or waits. */
+static void outdated(struct bench *b)
+{
+    struct asked first, second;
+    struct buf *old = value_of("old"), *fresh = value_of("fresh");
+    put(b, STR("run"), 5, 1, old);
+    ask(b, &first, STR("run"), 6, 2);
+    ask(b, &second, STR("run"), 6, 2);
+    CHECK(hand_loop_until(b->loop, &first.done));
+    CHECK(first.get.op.err.code == ERR_NOT_FOUND && first.get.lead == b->backend->keeps);
+    put(b, STR("run"), 6, 2, fresh);
+    CHECK(hand_loop_until(b->loop, &second.done));
+    CHECK((second.get.op.err.code == ERR_OK) == b->backend->keeps);
+    if (second.get.op.err.code == ERR_OK) {
+        CHECK(second.get.value == fresh);
+        buf_unref(second.get.value);
+    }
+    CHECK(atomic_load(&old->refs) == 1);
+    buf_unref(old);
+    buf_unref(fresh);
+}
+TEST(a_changed_run_is_made_once_for_all_who_ask)
+{
+    each(outdated);
 }
 
 static void large(struct bench *b)
@@ -337,7 +403,7 @@ static void long_key(struct bench *b)
     CHECK(look(b, longer, 1, 1, &lead) == -1);
     CHECK(!lead);
     b->cache->ops->abandon(b->cache, b->loop, longer, 1);
-    b->cache->ops->drop(b->cache, b->loop, longer, 1);
+    b->cache->ops->confirm(b->cache, b->loop, longer, 1, 2);
     buf_unref(value);
 }
 TEST(a_key_over_the_limit_is_a_miss_that_nobody_leads)
@@ -459,10 +525,6 @@ static void sizes(struct bench *b)
     b->cache->ops->sizes(b->cache, &entries, &bytes);
     CHECK(entries == (b->backend->keeps ? 2 : 0));
     CHECK(b->backend->keeps ? bytes > 22 : bytes == 0);
-    b->cache->ops->drop(b->cache, b->loop, STR("a"), 3);
-    b->cache->ops->drop(b->cache, b->loop, STR("b"), 3);
-    b->cache->ops->sizes(b->cache, &entries, &bytes);
-    CHECK(entries == 0 && bytes == 0);
     buf_unref(value);
 }
 TEST(sizes_are_those_of_what_is_kept)
@@ -555,9 +617,11 @@ static void shared(struct bench *b)
     found = recall(&node, key, 7);
     CHECK(!found == !b->backend->shares);
     buf_unref(found);
-    node.cache->ops->drop(node.cache, node.loop, key, 8);
-    CHECK(recall(&node, key, 7) == NULL);
+    CHECK(share(&node, key, 8, value) == b->backend->shares); /* the run has changed */
     CHECK(recall(b, key, 7) == NULL);
+    found = recall(b, key, 8);
+    CHECK(!found == !b->backend->shares);
+    buf_unref(found);
     bench_close(&node);
     buf_unref(value);
 }
@@ -584,8 +648,6 @@ static void share_bounds(struct bench *b)
     CHECK(recall(b, key, 3) == NULL);
     b->cache->ops->share(b->cache, b->loop, key, 4, value, UINT64_MAX);
     buf_unref(recall(b, key, 4)); /* kept or not, it comes home */
-    b->cache->ops->drop(b->cache, b->loop, key, 5);
-    CHECK(recall(b, key, 1) == NULL);
     buf_unref(value);
     buf_unref(big);
 }

@@ -68,7 +68,7 @@ struct entry {
 struct server {
     pthread_mutex_t lock; /* of everything below */
     int listener, bell[2];
-    int connections, pings, gets, sets, unlinks;
+    int connections, pings, gets, sets;
     char auth[128], database[16];
     const char *reply; /* to a GET; NULL: as Redis would */
     size_t reply_len;
@@ -184,13 +184,6 @@ static bool obey(struct server *s, int fd, const struct str *a, size_t count)
         s->sets++;
         set_entry(s, a[1], a[2]);
         return say_text(s, fd, "+OK\r\n");
-    }
-    if (str_eq(a[0], STR("UNLINK"))) {
-        s->unlinks++;
-        struct entry *e = entry_of(s, a[1]);
-        if (e)
-            erase(e);
-        return say_text(s, fd, ":1\r\n");
     }
     if (str_eq(a[0], STR("AUTH")))
         snprintf(s->auth, sizeof s->auth, count == 3 ? "%.*s %.*s" : "%.*s", STR_FMT(a[1]),
@@ -547,18 +540,6 @@ TEST(what_may_not_be_kept_is_not_sent)
     CHECK(!there(&b, STR("k"), 1));
     CHECK(count_of(&b.server, &b.server.sets) == 0);
     buf_unref(value);
-    bench_close(&b);
-}
-
-TEST(a_drop_is_passed_on)
-{
-    struct bench b;
-    bench_open(&b, "", "");
-    warm(&b);
-    share(&b, STR("k"), 1, 3, 'v');
-    b.cache->ops->drop(b.cache, b.loop, STR("k"), 2);
-    CHECK(!there(&b, STR("k"), 1));
-    CHECK(count_of(&b.server, &b.server.unlinks) == 1);
     bench_close(&b);
 }
 
@@ -975,7 +956,6 @@ TEST(no_more_than_some_thousand_commands_are_on_their_way)
 
     int64_t skipped = metric_value(METRIC_CACHE_RECALLS_SKIPPED);
     CHECK(!there(&b, STR("k"), 1));
-    b.cache->ops->drop(b.cache, b.loop, STR("k"), 1);
     share(&b, STR("k"), 1, 5, 'v');
     CHECK(metric_value(METRIC_CACHE_RECALLS_SKIPPED) == skipped + 1);
 
@@ -986,7 +966,6 @@ TEST(no_more_than_some_thousand_commands_are_on_their_way)
     share(&b, STR("k"), 1, 5, 'v');
     CHECK(there(&b, STR("k"), 1));
     CHECK(count_of(&b.server, &b.server.sets) == 1);
-    CHECK(count_of(&b.server, &b.server.unlinks) == 0);
     CHECK(count_of(&b.server, &b.server.connections) == 1);
     bench_close(&b);
 }
@@ -1086,7 +1065,9 @@ TEST(closing_does_not_wait_for_a_look_up)
     struct cache *cache = open_redis("redis://cache.example", "s");
     CHECK(cache->ops->attach(cache, loop, NULL) == 0);
     asked_for = NULL;
-    cache->ops->drop(cache, loop, STR("k"), 1);
+    struct buf *value = value_of(3, 'v');
+    cache->ops->share(cache, loop, STR("k"), 1, value, MINUTE_MS);
+    buf_unref(value);
     CHECK(asked_for != NULL);
     cache->ops->close(cache);
     op_fail(&asked_for->op, ERR_UNAVAILABLE, "no such name");
@@ -1102,7 +1083,6 @@ TEST(a_loop_that_is_not_attached_has_no_second_level)
     struct buf *value = value_of(3, 'v');
     cache->ops->share(cache, b.loop, STR("k"), 1, value, MINUTE_MS);
     cache->ops->share(cache, NULL, STR("k"), 1, value, MINUTE_MS);
-    cache->ops->drop(cache, NULL, STR("k"), 1);
     cache->ops->recall(cache, &asked.recall);
     CHECK(result_of(&b, &asked) == NULL);
     buf_unref(value);

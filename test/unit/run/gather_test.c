@@ -369,6 +369,20 @@ TEST(numbers_that_are_none_become_null)
     text_free(&body);
 }
 
+TEST(a_layer_may_say_nothing)
+{
+    static const char *const bodies[] = {"{}", "{\"what\":NaN}", "{\"name\":null,\"x\":{}}"};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        struct fed fed = {.gather = NULL};
+        feed(&fed, GATHER_PATCH, &roomy, of(bodies[i]), 4);
+        CHECK(fed.state == GATHER_READY);
+        struct run run = run_at(&fed, 0);
+        CHECK(run.present == 0 && has_id(run.id, KID) && run.raw.len >= 2);
+        check_sound(&fed);
+        end(&fed);
+    }
+}
+
 /* ---- attachments, feedback ---- */
 
 TEST(an_attachment_has_name_type_and_any_bytes)
