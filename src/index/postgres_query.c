@@ -28,7 +28,7 @@ enum {
     LOOK_FIRST = 256, /* rows of a look */
     LOOK_MAX = 16384,
     LOOK_FULL = 256,  /* a look that found so many is not followed by a larger one */
-    WALK_MAX = 2048,  /* looked at before all with the terms are gathered */
+    WALK_MAX = 1024,  /* looked at before all with the terms are gathered */
     ENOUGH = 1 << 16, /* looked at: a page that is not empty ends */
     VERDICTS = 256    /* about traces, that are remembered */
 };
@@ -58,7 +58,7 @@ enum {
     "select r.* from (" list ") a cross join lateral (" KEYS " where " condition " and " bound     \
     " " order ") r " order
 #define GATHER(condition, bound, order)                                                            \
-    "select r.* from (" KEYS " where " condition " and " TEST " offset 0) r where " bound " " order
+    "select r.* from (" KEYS " where " condition " offset 0) r where r.fits and " bound " " order
 
 /* Those that fit, and of all that were looked at how many there were, and the last. */
 #define LOOK(what, last)                                                                           \
