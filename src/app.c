@@ -299,6 +299,9 @@ int app_open(const struct config *config, enum app_use use, unsigned loop_count,
         .run_ttl_ms = config->cache_ttl_get_ms,
         .search_ttl_ms = config->cache_ttl_search_ms,
     };
+    links_open(&app->serve.links, config->api_key
+                                      ? (struct str){config->api_key, strlen(config->api_key)}
+                                      : (struct str){0});
     if (app->index->shared && loop_count > 0 && use == APP_WRITE)
         app->serve.follow = follow_start(app->index, app->loops[0], &app->generation);
     *result = app;

@@ -6,26 +6,24 @@
 #include "base/arena.h"
 #include "run/filter.h"
 
-bool asked_filter(struct http_request *request, const char *name, struct str text,
-                  const struct filter **filter)
+int asked_filter(const char *name, struct str text, struct arena *arena,
+                 const struct filter **filter, struct err *err)
 {
-    struct err err = {0};
     *filter = NULL;
-    if (!text.at || filter_parse(text, http_arena(request), filter, &err) == 0)
-        return true;
-    if (strcmp(name, "filter") != 0)
-        (void)err_wrap(&err, "%s", name);
-    http_fail(request, 400, "%s", err.text);
-    return false;
+    if (!text.at || filter_parse(text, arena, filter, err) == 0)
+        return 0;
+    return strcmp(name, "filter") == 0 ? (int)err->code : err_wrap(err, "%s", name);
 }
 
-bool asked_filters(struct http_request *request, struct body *body, struct run_query *query)
+int asked_filters(struct body *body, struct run_query *query, struct err *err)
 {
-    return asked_filter(request, "filter", body_text(body, "filter"), &query->filter) &&
-           asked_filter(request, "trace_filter", body_text(body, "trace_filter"),
-                        &query->trace_filter) &&
-           asked_filter(request, "tree_filter", body_text(body, "tree_filter"),
-                        &query->tree_filter);
+    static const char *const names[] = {"filter", "trace_filter", "tree_filter"};
+    const struct filter **const filters[] = {&query->filter, &query->trace_filter,
+                                             &query->tree_filter};
+    int r = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !r; i++)
+        r = asked_filter(names[i], body_text(body, names[i]), body->arena, filters[i], err);
+    return r;
 }
 
 void asked_ids(struct body *body, const char *name, const struct uuid **ids, size_t *count)
@@ -66,7 +64,8 @@ void asked_cursor(struct body *body, struct run_query *query)
     struct str cursor = body_text(body, "cursor");
     query->after = cursor.len > 0;
     if (query->after && !query_cursor_parse(cursor, &query->cursor))
-        body_fault(body, "cursor", "value_error", "Input should be the cursor of an earlier answer");
+        body_fault(body, "cursor", "value_error",
+                   "Input should be the cursor of an earlier answer");
 }
 
 /* The search that is not part of the filter. */
@@ -85,13 +84,13 @@ static void ask_order(struct body *body, struct run_query *query)
         body_fault(body, "order", "enum", "Input should be 'asc' or 'desc'");
 }
 
-bool asked_runs(struct http_request *request, struct body *body, struct run_query *query)
+int asked_runs(struct body *body, struct run_query *query, struct err *err)
 {
     int64_t order = 0;
     *query = (struct run_query){.start_min_us = INT64_MIN, .start_max_us = INT64_MAX};
     asked_ids(body, "id", &query->ids, &query->id_count);
     if (query->id_count > 0) /* which says it all */
-        return true;
+        return 0;
     asked_ids(body, "session", &query->projects, &query->project_count);
     asked_ids(body, "reference_example", &query->examples, &query->example_count);
     query->by_trace = body_id(body, "trace", &query->trace);
@@ -104,14 +103,14 @@ bool asked_runs(struct http_request *request, struct body *body, struct run_quer
     (void)body_time(body, "start_time", &query->start_min_us);
     (void)body_time(body, "end_time", &query->start_max_us);
     ask_order(body, query);
-    if (!asked_filters(request, body, query))
-        return false;
+    int r = asked_filters(body, query, err);
+    if (r)
+        return r;
     add_search(body, "query", query);
     if (body->fault || query->project_count > 0 || query->by_trace || query->by_parent ||
         query->example_count > 0)
-        return true;
-    http_fail(request, 400,
-              "At least one of 'session', 'id', 'parent_run', 'trace' or 'reference_example' must "
-              "be specified");
-    return false;
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "At least one of 'session', 'id', 'parent_run', 'trace' or "
+                   "'reference_example' must be specified");
 }

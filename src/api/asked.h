@@ -1,7 +1,7 @@
 /* asked.h - what the body of a query asks for: the members that all queries have.
  *
- * What is wrong with one is kept in the body, as by body.h; what is wrong with a filter
- * is answered with 400 and its sentence.
+ * What is wrong with a member is kept in the body (body.h).  What is wrong with a filter, or
+ * with all of them together, is an error with its sentence: ERR_INVALID, which is a 400.
  *
  * Memory   the request's arena, and views of the body
  */
@@ -14,12 +14,12 @@
 
 enum { ASKED_BODY = 1 << 20, ASKED_IDS = 1000 };
 
-/* filter, trace_filter, tree_filter.  False: answered. */
-bool asked_filters(struct http_request *request, struct body *body, struct run_query *query);
+/* filter, trace_filter, tree_filter. */
+int asked_filters(struct body *body, struct run_query *query, struct err *err);
 
-/* One of them; `text` at == NULL: there is none. */
-bool asked_filter(struct http_request *request, const char *name, struct str text,
-                  const struct filter **filter);
+/* One that is called `name`; `text` at == NULL: there is none. */
+int asked_filter(const char *name, struct str text, struct arena *arena,
+                 const struct filter **filter, struct err *err);
 
 /* A list of at most ASKED_IDS ids. */
 void asked_ids(struct body *body, const char *name, const struct uuid **ids, size_t *count);
@@ -28,6 +28,5 @@ void asked_truth(struct body *body, const char *name, enum query_truth *truth);
 void asked_type(struct body *body, struct run_query *query); /* run_type, in any case */
 void asked_cursor(struct body *body, struct run_query *query);
 
-/* The members of POST /runs/query and of POST /runs/stats that say which runs.  False:
- * answered; the others are still to be asked for, and body_good(). */
-bool asked_runs(struct http_request *request, struct body *body, struct run_query *query);
+/* The members of POST /runs/query and of POST /runs/stats that say which runs. */
+int asked_runs(struct body *body, struct run_query *query, struct err *err);

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/budget.h"
 #include "base/buf.h"
+#include "wire/splice.h"
 
 enum { PAGE_MAX = 1000, OFFSET_MAX = 1000000000 };
 
@@ -74,6 +75,11 @@ static bool read_body(struct call *call, struct body *body)
     return body_read(call->request, call->body, body);
 }
 
+static bool read_list(struct call *call, struct body *body)
+{
+    return body_read_list(call->request, call->body, body);
+}
+
 static bool is_good(struct call *call, struct body *body)
 {
     return body_good(call->request, body);
@@ -82,6 +88,16 @@ static bool is_good(struct call *call, struct body *body)
 bool call_json(struct call *call, struct body *body)
 {
     return survives(call, read_body, body);
+}
+
+bool call_json_list(struct call *call, const struct json_member **items, size_t *count)
+{
+    struct body body;
+    if (!survives(call, read_list, &body))
+        return false;
+    *items = body.object.members;
+    *count = body.object.count;
+    return true;
 }
 
 bool call_good(struct call *call, struct body *body)
@@ -265,6 +281,37 @@ void call_query(struct call *call, const struct run_query *query, call_step *nex
     index->ops->query(index, &call->query);
 }
 
+static void counted(struct op *op)
+{
+    resume(op_owner(op, struct call, stats.op), &op->err);
+}
+
+void call_stats(struct call *call, const struct serve_stats *ask, call_step *next)
+{
+    wait_for(call, next);
+    call->stats = *ask;
+    call->stats.op = op_of(call, counted);
+    call->stats.index = call->api->serve.index;
+    call->stats.arena = call->arena;
+    serve_stats(&call->stats);
+}
+
+static void threaded(struct op *op)
+{
+    resume(op_owner(op, struct call, threads.op), &op->err);
+}
+
+void call_threads(struct call *call, const struct serve_threads *ask, call_step *next)
+{
+    wait_for(call, next);
+    call->threads = *ask;
+    call->threads.op = op_of(call, threaded);
+    call->threads.index = call->api->serve.index;
+    call->threads.budget = call->api->serve.budget;
+    call->threads.arena = call->arena;
+    serve_threads(&call->threads);
+}
+
 static void fetched(struct op *op)
 {
     resume(op_owner(op, struct call, fetch.op), &op->err);
@@ -281,6 +328,7 @@ void call_fetch(struct call *call, const struct fetch *ask, call_step *next)
     call->fetch = *ask;
     call->fetch.op = op_of(call, fetched);
     call->fetch.store = call->api->serve.store;
+    call->fetch.links = &call->api->serve.links;
     call->fetch.arena = call->arena;
     fetch_runs(&call->fetch);
 }
@@ -321,6 +369,15 @@ void call_bytes(struct call *call, int status, const struct http_field *fields, 
 {
     struct http_piece piece = {NULL, bytes};
     http_reply(leave(call), status, fields, count, &piece, bytes.len > 0);
+}
+
+void call_splice(struct call *call, int status, const struct http_field *fields, size_t count,
+                 const struct splice *splice)
+{
+    struct http_piece *pieces = arena_make(call->arena, struct http_piece, splice->count + 1);
+    for (size_t i = 0; i < splice->count; i++)
+        pieces[i] = (struct http_piece){NULL, splice->parts[i]};
+    http_reply(leave(call), status, fields, count, pieces, splice->count);
 }
 
 void call_fail(struct call *call, int status, const char *format, ...)
@@ -391,6 +448,16 @@ bool call_ask_ids(struct call *call, const char *name, const struct uuid **ids, 
     }
     *ids = *count ? list : NULL;
     return true;
+}
+
+bool call_ask_object(struct call *call, const char *name, struct json_object *object)
+{
+    struct str json = call_ask(call, name);
+    struct json_scan scan;
+    if (!json.len || json_object_read(json, call->arena, object, &scan) == JSON_OBJECT_READ)
+        return true;
+    refuse(call, "dict_type", "query", name, "Input should be a JSON object");
+    return false;
 }
 
 /* A whole number that is not negative; a very large one is large enough. */

@@ -24,12 +24,17 @@
 #include "http/http.h"
 #include "index/index.h"
 #include "serve/fetch.h"
+#include "serve/stats.h"
+#include "serve/threads.h"
 #include "store/store.h"
 #include "wire/form.h"
 
 struct api;
 struct body;
 struct call;
+struct json_member;
+struct json_object;
+struct splice;
 
 enum {
     CALL_BODY = 4 << 20, /* bytes of a body that says what shall be */
@@ -53,6 +58,8 @@ struct call {
     struct commit_batch batch;
     struct index_find find;
     struct index_query query;
+    struct serve_stats stats;
+    struct serve_threads threads;
     struct fetch fetch;
     struct store_read read;
 
@@ -85,6 +92,8 @@ void call_list(struct call *call, const struct listing *ask, call_step *next);
 void call_change(struct call *call, const struct change *ask, call_step *next);
 void call_find(struct call *call, const struct uuid *ids, size_t count, call_step *next);
 void call_query(struct call *call, const struct run_query *query, call_step *next);
+void call_stats(struct call *call, const struct serve_stats *ask, call_step *next);
+void call_threads(struct call *call, const struct serve_threads *ask, call_step *next);
 void call_fetch(struct call *call, const struct fetch *ask, call_step *next);
 void call_read(struct call *call, const struct place *place, call_step *next);
 /* Entities that are what they are from now on, whatever was there; all or none.  The
@@ -99,6 +108,8 @@ void call_reply(struct call *call, int status, struct text *json); /* takes the 
 void call_reply_empty(struct call *call, int status);              /* {} */
 void call_bytes(struct call *call, int status, const struct http_field *fields, size_t count,
                 struct str bytes); /* in the arena */
+void call_splice(struct call *call, int status, const struct http_field *fields, size_t count,
+                 const struct splice *splice); /* likewise */
 void call_fail(struct call *call, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -106,6 +117,8 @@ void call_fail(struct call *call, int status, const char *format, ...)
  * false: answered. */
 bool call_json(struct call *call, struct body *body);
 bool call_good(struct call *call, struct body *body);
+/* Likewise a body that is a list. */
+bool call_json_list(struct call *call, const struct json_member **items, size_t *count);
 
 /* The id in the n-th {} of the path; false: answered. */
 bool call_id(struct call *call, unsigned n, struct uuid *id);
@@ -114,5 +127,7 @@ bool call_id(struct call *call, unsigned n, struct uuid *id);
 bool call_ask_id(struct call *call, const char *name, struct uuid *id, bool *there);
 bool call_ask_ids(struct call *call, const char *name, const struct uuid **ids, size_t *count);
 bool call_ask_page(struct call *call, uint32_t otherwise, uint32_t *limit, uint32_t *offset);
+/* A JSON object; of none, no members. */
+bool call_ask_object(struct call *call, const char *name, struct json_object *object);
 struct str call_ask(const struct call *call, const char *name);
 bool call_asks(const struct call *call, const char *name, bool otherwise); /* true, True, 1 */

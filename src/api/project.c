@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "run/entity.h"
 #include "run/render.h"
+#include "serve/stats.h"
 
 static const struct shape_member members[] = {
     {"end_time", "null", SHAPE_TIME},         {"description", "null", SHAPE_TEXT},
@@ -24,7 +25,7 @@ void project_write(struct text *text, struct uuid id, struct str name, int64_t s
     text_add_char(text, '}');
 }
 
-void project_show(struct text *text, const struct entity *project, const struct stats *stats,
+void project_show(struct text *text, const struct entity *project, const struct serve_stats *stats,
                   struct arena *arena)
 {
     struct json_object was = shape_object(project, arena);
@@ -32,6 +33,9 @@ void project_show(struct text *text, const struct entity *project, const struct 
     text->len--; /* there is more to say */
     shape_json(text, "tenant_id", STR("\"" RENDER_TENANT "\""));
     shape_json(text, "trace_tier", STR("null"));
-    (void)stats;
+    if (stats) {
+        text_add_char(text, ',');
+        stats_write(&stats->stats, &stats->tally, text);
+    }
     text_add_char(text, '}');
 }

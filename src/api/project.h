@@ -7,7 +7,7 @@
 #include "api/shape.h"
 
 struct entity;
-struct stats;
+struct serve_stats;
 
 extern const struct shape project_shape;
 
@@ -15,6 +15,6 @@ extern const struct shape project_shape;
 void project_write(struct text *text, struct uuid id, struct str name, int64_t start_us,
                    const struct json_object *said, const struct json_object *was);
 
-/* Append the object that is shown; `stats`: or NULL. */
-void project_show(struct text *text, const struct entity *project, const struct stats *stats,
+/* Append the object that is shown, with the numbers of its runs, unless `stats` is NULL. */
+void project_show(struct text *text, const struct entity *project, const struct serve_stats *stats,
                   struct arena *arena);

@@ -201,6 +201,85 @@ static void remove_project(struct call *call)
 
 CALL(delete_project, remove_project, 0)
 
+/* --- showing, with numbers if they are asked for ---------------------------------------------- */
+
+struct shown {
+    const struct entity *projects;
+    size_t count, next;
+    bool list;
+    int64_t began_us;
+    struct str *json; /* of each */
+};
+
+static void reply_all(struct call *call)
+{
+    struct shown *shown = call->own;
+    struct text text = {0};
+    if (shown->list)
+        text_add_char(&text, '[');
+    for (size_t i = 0; i < shown->count; i++) {
+        if (i > 0)
+            text_add_char(&text, ',');
+        text_add(&text, shown->json[i]);
+    }
+    if (shown->list)
+        text_add_char(&text, ']');
+    call_reply(call, 200, &text);
+}
+
+static void show_one(struct call *call, const struct serve_stats *stats)
+{
+    struct shown *shown = call->own;
+    struct text text = {0};
+    project_show(&text, &shown->projects[shown->next], stats, call->arena);
+    shown->json[shown->next++] = arena_copy(call->arena, text_str(&text));
+    text_free(&text);
+}
+
+static void counted(struct call *call);
+
+/* The next project's runs are counted; when time is up, the others are shown without. */
+static void count_next(struct call *call)
+{
+    struct shown *shown = call->own;
+    if (clock_mono_us() - shown->began_us > QUERY_MS * INT64_C(1000))
+        while (shown->next < shown->count)
+            show_one(call, NULL);
+    if (shown->next == shown->count) {
+        reply_all(call);
+        return;
+    }
+    struct serve_stats ask = {
+        .query = {.projects = &shown->projects[shown->next].id,
+                  .project_count = 1,
+                  .start_min_us = INT64_MIN,
+                  .start_max_us = INT64_MAX},
+        .feedback = true,
+    };
+    call_wants(call, ERR_TIMEOUT);
+    call_stats(call, &ask, counted);
+}
+
+static void counted(struct call *call)
+{
+    show_one(call, call->stats.op.err.code ? NULL : &call->stats);
+    count_next(call);
+}
+
+static void show_all(struct call *call)
+{
+    struct shown *shown = call->own;
+    shown->json = arena_make(call->arena, struct str, shown->count + 1);
+    shown->began_us = clock_mono_us();
+    if (call_asks(call, "include_stats", false)) {
+        count_next(call);
+        return;
+    }
+    while (shown->next < shown->count)
+        show_one(call, NULL);
+    reply_all(call);
+}
+
 /* --- GET /sessions ----------------------------------------------------------------------------- */
 
 /* What the index does not know of a project. */
@@ -263,16 +342,6 @@ static listing_order *order_of(const struct call *call)
     return down ? NULL : oldest_first;
 }
 
-static bool read_metadata(struct call *call, struct json_object *result)
-{
-    struct str json = call_ask(call, "metadata");
-    struct json_scan scan;
-    if (!json.len || json_object_read(json, call->arena, result, &scan) == JSON_OBJECT_READ)
-        return true;
-    call_fail(call, 422, "metadata: it should be a JSON object");
-    return false;
-}
-
 static void list(struct call *call);
 
 static enum change_to make_default(struct change *change)
@@ -305,19 +374,15 @@ static bool is_first(const struct call *call)
 
 static void listed(struct call *call)
 {
-    struct text text = {0};
+    struct shown *shown = arena_make(call->arena, struct shown, 1);
     if (is_first(call)) {
         make_first(call);
         return;
     }
-    text_add_char(&text, '[');
-    for (size_t i = 0; i < call->listing.count; i++) {
-        if (i > 0)
-            text_add_char(&text, ',');
-        project_show(&text, &call->listing.entities[i], NULL, call->arena);
-    }
-    text_add_char(&text, ']');
-    call_reply(call, 200, &text);
+    call->own = shown;
+    *shown = (struct shown){
+        .projects = call->listing.entities, .count = call->listing.count, .list = true};
+    show_all(call);
 }
 
 static void list(struct call *call)
@@ -327,7 +392,7 @@ static void list(struct call *call)
     if (!call_ask_page(call, LIST_LIMIT, &ask.limit, &ask.offset) ||
         !call_ask_ids(call, "id", &ask.asked.ids, &ask.asked.id_count) ||
         !call_ask_ids(call, "reference_dataset", &wanted->datasets, &wanted->dataset_count) ||
-        !read_metadata(call, &wanted->metadata))
+        !call_ask_object(call, "metadata", &wanted->metadata))
         return;
     ask.asked.name = call_ask(call, "name");
     ask.asked.name_contains = call_ask(call, "name_contains");
@@ -345,13 +410,14 @@ CALL(list_projects, list, 0)
 
 static void got(struct call *call)
 {
-    struct text text = {0};
+    struct shown *shown = arena_make(call->arena, struct shown, 1);
     if (call->entities.count == 0) {
         no_such(call);
         return;
     }
-    project_show(&text, &call->entities.entities[0], NULL, call->arena);
-    call_reply(call, 200, &text);
+    call->own = shown;
+    *shown = (struct shown){.projects = call->entities.entities, .count = 1};
+    show_all(call);
 }
 
 static void get(struct call *call)

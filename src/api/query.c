@@ -109,10 +109,14 @@ static void begun(struct http_request *request)
 static bool ask(struct http_request *request, struct page *page)
 {
     struct body body;
+    struct err err = {0};
     struct serve_runs *runs = page_runs(page);
-    if (!body_read(request, page_question(page), &body) ||
-        !asked_runs(request, &body, &runs->asked))
+    if (!body_read(request, page_question(page), &body))
         return false;
+    if (asked_runs(&body, &runs->asked, &err)) {
+        fail_err(request, &err);
+        return false;
+    }
     runs->fields = runs->shown = ask_select(&body);
     runs->most = ask_limit(&body);
     asked_cursor(&body, &runs->asked);

@@ -20,6 +20,7 @@ static const struct http_route routes[] = {
     {"POST", "/runs/multipart", &post_parts},
     {"PATCH", "/runs/{}", &patch_run},
     {"POST", "/runs/query", &query_runs},
+    {"POST", "/runs/stats", &query_stats},
     {"GET", "/runs/search", &search},
     {"GET", "/runs/{}", &get_run},
     {"GET", "/runs/{}/inputs", &get_run},
@@ -31,9 +32,65 @@ static const struct http_route routes[] = {
     {"GET", "/sessions/{}", &get_project},
     {"PATCH", "/sessions/{}", &patch_project},
     {"DELETE", "/sessions/{}", &delete_project},
+    {"DELETE", "/runs/{}", &delete_run},
+    {"DELETE", "/runs", &delete_runs_of},
+    {"POST", "/datasets", &post_dataset},
+    {"GET", "/datasets", &list_datasets},
+    {"GET", "/datasets/{}", &get_dataset},
+    {"PATCH", "/datasets/{}", &patch_dataset},
+    {"DELETE", "/datasets/{}", &delete_dataset},
+    {"POST", "/examples", &post_example},
+    {"GET", "/examples", &list_examples},
+    {"DELETE", "/examples", &delete_examples},
+    {"POST", "/examples/bulk", &post_examples},
+    {"PATCH", "/examples/bulk", &patch_examples},
+    {"GET", "/examples/{}", &get_example},
+    {"PATCH", "/examples/{}", &patch_example},
+    {"DELETE", "/examples/{}", &delete_example},
+    {"POST", "/platform/datasets/{}/examples", &post_example_parts},
+    {"PATCH", "/platform/datasets/{}/examples", &patch_example_parts},
+    {"POST", "/platform/datasets/examples/delete", &delete_examples_of},
+    {"POST", "/runs/delete", &delete_runs},
+    {"GET", "/public/download", &get_download},
+    {"PUT", "/runs/{}/share", &put_share},
+    {"GET", "/runs/{}/share", &get_share},
+    {"DELETE", "/runs/{}/share", &delete_share},
+    {"GET", "/public/{}/run", &get_public_run},
+    {"GET", "/public/{}/run/{}", &get_public_one},
+    {"GET", "/public/{}/runs", &get_public_runs},
+    {"POST", "/public/{}/runs/query", &query_public},
+    {"GET", "/public/{}/{}", &get_public_odd},
+    {"POST", "/feedback", &post_feedback},
+    {"GET", "/feedback", &list_feedback},
+    {"POST", "/feedback/tokens", &post_tokens},
+    {"GET", "/feedback/tokens", &list_tokens},
+    {"GET", "/feedback/tokens/{}", &get_token},
+    {"POST", "/feedback/tokens/{}", &use_token},
+    {"GET", "/feedback/{}", &get_feedback},
+    {"PATCH", "/feedback/{}", &patch_feedback},
+    {"DELETE", "/feedback/{}", &delete_feedback},
+    {"POST", "/v2/runs/query", &v2_query_runs},
+    {"GET", "/v2/runs/{}", &v2_get_run},
+    {"GET", "/v2/runs/{}/url", &v2_run_url},
+    {"POST", "/v2/runs/{}/share", &v2_post_share},
+    {"DELETE", "/v2/runs/{}/share", &v2_delete_share},
+    {"POST", "/v2/traces/query", &v2_query_traces},
+    {"GET", "/v2/traces/{}/runs", &v2_trace_runs},
+    {"POST", "/v2/threads/query", &v2_query_threads},
+    {"POST", "/v2/threads/stats", &v2_all_threads},
+    {"GET", "/v2/threads/{}/traces", &v2_thread_traces},
+    {"GET", "/v2/threads/{}/stats", &v2_thread_stats},
+    {"GET", "/v2/sessions", &v2_list_projects},
+    {"POST", "/v2/public/{}/runs/query", &v2_shared_runs},
+    {"GET", "/v2/public/{}/run/{}", &v2_shared_run},
 };
 
-/* Open to everybody: what tells nothing of the runs. */
+static bool starts(struct str path, struct str with)
+{
+    return path.len > with.len && memcmp(path.at, with.at, with.len) == 0;
+}
+
+/* Open to everybody: what tells nothing of the runs, or has a secret in its path. */
 static bool is_open(struct str path)
 {
     static const struct str open[] = {{"/", 1},     {"/health", 7},      {"/ready", 6},
@@ -42,7 +99,8 @@ static bool is_open(struct str path)
     for (size_t i = 0; i < sizeof open / sizeof open[0]; i++)
         if (str_eq(path, open[i]))
             return true;
-    return false;
+    return starts(path, STR("/public/")) || starts(path, STR("/v2/public/")) ||
+           starts(path, STR("/feedback/tokens/"));
 }
 
 static bool before(struct http_request *request)
@@ -94,7 +152,7 @@ void api_serve(struct http_config *config)
     config->prefixes = prefixes;
     config->prefix_count = sizeof prefixes / sizeof prefixes[0];
     config->not_found = "Not Found: of the LangSmith API there is what docs/langsmith.md lists: "
-                        "runs, projects, /info";
+                        "runs, queries, projects, feedback, shares, v2, /info";
     config->before = before;
     config->ended = ended;
 }

@@ -154,6 +154,7 @@ struct index_row {
     const struct holder *holders;
     unsigned holder_count;
     uint64_t size;    /* bytes of all holders */
+    bool silent;      /* there is no feedback on it, and it is not shared; false: there may be */
     struct str facts; /* run/facts.h; at == NULL: not asked for, or none */
 };
 

@@ -39,10 +39,12 @@ int reader_open(const char *path, uint64_t seed, struct reader **result, struct 
         {&reader->facts, "SELECT bytes FROM facts WHERE row = ?1"},
         {&reader->name, "SELECT folded FROM name WHERE name = ?1"},
         {&reader->names, "SELECT name, folded FROM name"},
-        {&reader->project, "SELECT id, name, removed FROM entity WHERE number = ?1"},
+        {&reader->project, "SELECT id, name, removed, version FROM entity WHERE number = ?1"},
         {&reader->has, "SELECT 1 FROM entity WHERE kind = ?1 AND id = ?2 AND removed = 0"},
         {&reader->feedback, "SELECT name, json FROM entity WHERE kind = 1 AND parent = ?1"
                             " AND removed = 0"},
+        {&reader->said, "SELECT EXISTS (SELECT 1 FROM entity WHERE kind IN (1, 2)"
+                        " AND parent = ?1 AND removed = 0)"},
         {&reader->feedback_runs, "SELECT parent FROM entity WHERE kind = 1 AND name = ?1"
                                  " AND removed = 0 LIMIT ?2"},
         {&reader->entity, "SELECT " ENTITY_COLUMNS ", json FROM entity WHERE number = ?1"},
@@ -93,6 +95,7 @@ void reader_close(struct reader *reader)
                                   reader->project,
                                   reader->has,
                                   reader->feedback,
+                                  reader->said,
                                   reader->feedback_runs,
                                   reader->entity_number,
                                   reader->entity,
@@ -119,7 +122,8 @@ static int load_catalog(struct reader *reader, int64_t catalog, struct err *err)
                    "SELECT EXISTS (SELECT 1 FROM entity WHERE kind = 6 AND removed = 0)"
                    " OR EXISTS (SELECT 1 FROM entity WHERE kind = 7 AND removed = 0)",
                    &gone, err);
-    _Static_assert(ENTITY_FEEDBACK == 1 && ENTITY_GONE_RUN == 6 && ENTITY_GONE_TRACE == 7,
+    _Static_assert(ENTITY_FEEDBACK == 1 && ENTITY_SHARE == 2 && ENTITY_GONE_RUN == 6 &&
+                       ENTITY_GONE_TRACE == 7,
                    "the numbers in statements");
     if (r)
         return r;
@@ -174,6 +178,7 @@ static void take_project(sqlite3_stmt *s, struct reader_project *project)
     if (sqlite3_column_bytes(s, 0) == sizeof project->id.byte)
         memcpy(project->id.byte, sqlite3_column_blob(s, 0), sizeof project->id.byte);
     project->name = (struct str){copy, name.len};
+    project->version = (uint64_t)sqlite3_column_int64(s, 3);
     project->removed = sqlite3_column_int(s, 2) != 0;
 }
 
@@ -314,6 +319,7 @@ int reader_outline(struct reader *reader, const struct row *row, struct index_ro
         .parent = run->parent,
         .project = project->id,
         .project_name = project->name,
+        .project_version = project->version,
         .start_us = run->start_us,
         .end_us = run->end_us,
         .type = run->type,
@@ -326,10 +332,23 @@ int reader_outline(struct reader *reader, const struct row *row, struct index_ro
     return 0;
 }
 
+/* Has nobody said anything of it? */
+static int look_for_said(struct reader *reader, struct uuid id, bool *silent, struct err *err)
+{
+    bool row = false;
+    (void)sqlite3_bind_blob(reader->said, 1, id.byte, sizeof id.byte, SQLITE_TRANSIENT);
+    int r = db_step(reader->said, &row, "look what was said of a run", err);
+    *silent = !r && row && sqlite3_column_int(reader->said, 0) == 0;
+    (void)sqlite3_reset(reader->said);
+    return r;
+}
+
 int reader_show(struct reader *reader, const struct row *row, bool facts, struct arena *arena,
                 struct index_row *result, struct err *err)
 {
     int r = reader_outline(reader, row, result, err);
+    if (!r)
+        r = look_for_said(reader, row->run.id, &result->silent, err);
     if (r)
         return r;
     struct holder *holders = arena_make(arena, struct holder, row->run.count);
@@ -351,6 +370,8 @@ int reader_find(struct reader *reader, struct index_find *find, struct err *err)
             r = reader_is_shown(reader, &row, &shown, err);
         if (!r && shown)
             r = reader_show(reader, &row, find->facts, find->arena, &find->rows[i], err);
+        else if (!r && found)
+            find->rows[i].hidden = row.run.count > 0;
         if (r)
             return r;
     }

@@ -16,6 +16,7 @@
 struct reader_project {
     uint64_t number; /* 0: empty */
     struct uuid id;
+    uint64_t version;
     bool removed;
     struct str name; /* from malloc */
 };
@@ -25,7 +26,7 @@ enum { READER_PROJECTS = 256 };
 struct reader {
     sqlite3 *db;
     struct keys_reader keys;
-    sqlite3_stmt *begin, *end, *meta, *row, *facts, *name, *names, *project, *has, *feedback,
+    sqlite3_stmt *begin, *end, *meta, *row, *facts, *name, *names, *project, *has, *feedback, *said,
         *feedback_runs, *entity_number;
     sqlite3_stmt *entity, *entity_by_id, *entities_by_name, *entities_by_parent, *entities_by_time;
     const struct keys_view *view;                    /* during a read */

@@ -172,6 +172,9 @@ const struct filter *filter_both(const struct filter *a, const struct filter *b,
                                  struct arena *arena);
 const struct filter *filter_search(struct str text, struct arena *arena);
 
+/* The runs of a thread; at == NULL: of any. */
+const struct filter *filter_thread(struct str thread, struct arena *arena);
+
 /* Does it search in texts? */
 bool filter_searches(const struct filter *filter);
 

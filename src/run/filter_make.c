@@ -32,11 +32,22 @@ const struct filter *filter_search(struct str text, struct arena *arena)
     struct filter_value *value = arena_make(arena, struct filter_value, 1);
     struct filter *search = arena_make(arena, struct filter, 1);
     value->text = text;
-    *search = (struct filter){.kind = FILTER_SEARCH,
-                              .attribute = FILTER_ATTRIBUTES,
-                              .values = value,
-                              .value_count = 1};
+    *search = (struct filter){
+        .kind = FILTER_SEARCH, .attribute = FILTER_ATTRIBUTES, .values = value, .value_count = 1};
     return search;
+}
+
+const struct filter *filter_thread(struct str thread, struct arena *arena)
+{
+    struct filter_value *value = arena_make(arena, struct filter_value, 1);
+    struct filter *test = arena_make(arena, struct filter, 1);
+    value->text = thread;
+    *test = (struct filter){.kind = FILTER_TEST,
+                            .attribute = FILTER_THREAD_ID,
+                            .op = thread.at ? FILTER_EQ : FILTER_NOT_NULL,
+                            .values = value,
+                            .value_count = thread.at ? 1 : 0};
+    return test;
 }
 
 bool filter_searches(const struct filter *filter)

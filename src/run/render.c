@@ -289,7 +289,7 @@ static void add_usage(struct splice *splice, const struct view *run, enum facts_
         splice_add(splice, digits);
 }
 
-static void add_value(struct splice *splice, const struct view *run, enum show field)
+void render_value(struct splice *splice, const struct view *run, enum show field)
 {
     const struct facts *facts = facts_of_view(run);
     switch (field) {
@@ -412,8 +412,10 @@ static void add_value(struct splice *splice, const struct view *run, enum show f
     case SHOW_DIRECT_CHILD_RUN_IDS:
     case SHOW_MANIFEST_ID:
     case SHOW_IN_DATASET:
-    case SHOW_S3_URLS:
         splice_add(splice, STR("null"));
+        return;
+    case SHOW_S3_URLS:
+        add_json(splice, run->s3_urls, STR("null"));
         return;
     case SHOWS:
         break;
@@ -431,7 +433,7 @@ void render_run(struct splice *splice, const struct view *run, uint64_t fields)
         before = ',';
         add_word(splice, names[f]);
         splice_add(splice, STR(":"));
-        add_value(splice, run, (enum show)f);
+        render_value(splice, run, (enum show)f);
     }
     splice_add(splice, STR("}"));
 }

@@ -75,7 +75,7 @@ enum show {
 uint32_t render_reads(uint64_t fields);
 
 /* Part of every entity tag: whoever changes what is rendered changes it too. */
-enum { RENDER_VERSION = 2 };
+enum { RENDER_VERSION = 3 };
 
 /* The tenant that paths of the web page name; there is one. */
 #define RENDER_TENANT "00000000-0000-4000-8000-000000000000"
@@ -85,6 +85,9 @@ enum show show_named(struct str name);
 
 /* {"id":...}: the fields whose bit is set in `fields`, in the order above. */
 void render_run(struct splice *splice, const struct view *run, uint64_t fields);
+
+/* One member's value. */
+void render_value(struct splice *splice, const struct view *run, enum show field);
 
 /* One field's bytes, as sent, or what stands for it: SHOW_INPUTS, SHOW_OUTPUTS,
  * SHOW_METADATA. */

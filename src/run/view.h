@@ -13,6 +13,7 @@
 #include "run/run.h"
 
 struct facts;
+struct stats;
 
 struct view {
     struct uuid id, trace, parent; /* parent all zero: top level */
@@ -26,7 +27,10 @@ struct view {
     struct str field[RUN_FIELDS]; /* its JSON as sent; at == NULL: nobody said */
     const struct facts *facts;    /* NULL: they were not asked for */
     struct str feedback_stats;    /* JSON; at == NULL: none, or not asked for */
+    struct str s3_urls;           /* JSON; of its attachments; likewise */
     struct uuid share;            /* its token; all zero: likewise */
+    const struct stats *totals;   /* of all runs of its trace; NULL: not asked for */
+    struct str origin;            /* of links to us: http://host, or nothing */
 };
 
 /* Fill `field` from the holders and their runs, `runs[i]` being what holder i points to. */

@@ -6,9 +6,36 @@
 #include "base/text.h"
 #include "run/facts.h"
 #include "run/render.h"
+#include "serve/links.h"
 #include "wire/json_string.h"
 
 static void got(struct op *op);
+
+int fetch_row(const struct index_row *row, struct arena *arena, struct view *view, struct err *err)
+{
+    struct facts *facts = NULL;
+    if (row->facts.at) {
+        facts = arena_make(arena, struct facts, 1);
+        int r = facts_read(row->facts, arena, facts, err);
+        if (r)
+            return r;
+    }
+    *view = (struct view){
+        .id = row->id,
+        .trace = row->trace,
+        .parent = row->parent,
+        .project = row->project,
+        .project_name = row->project_name,
+        .start_us = row->start_us,
+        .end_us = row->end_us,
+        .type = row->type,
+        .status = row->status,
+        .version = row->version,
+        .whole = row->holder_count == 1 && row->holders[0].kind == RUN_WHOLE,
+        .facts = facts,
+    };
+    return 0;
+}
 
 /* Fields that facts say too, when they were not too long for that. */
 static uint32_t said_by(const struct facts *facts)
@@ -25,20 +52,20 @@ static uint32_t said_by(const struct facts *facts)
     return said & ~facts->cut;
 }
 
+/* `facts` NULL: there are none. */
 static bool must_read(const struct index_row *row, const struct facts *facts, uint64_t fields)
 {
     uint32_t held = 0;
     for (unsigned i = 0; i < row->holder_count; i++)
         held |= row->holders[i].fields;
-    return (render_reads(fields) & held & ~said_by(facts)) != 0;
+    return (render_reads(fields) & held & ~(facts ? said_by(facts) : 0)) != 0;
 }
 
 uint64_t fetch_size(const struct index_row *row, uint64_t fields)
 {
-    static const struct facts none = {.cut = UINT32_MAX};
     static const struct facts all = {
         .name = {"", 0}, .error = {"", 0}, .dotted_order = {"", 0}, .has_reference_example = true};
-    if (!must_read(row, &none, fields))
+    if (!must_read(row, NULL, fields))
         return 0;
     if (!row->facts.at || must_read(row, &all, fields))
         return row->size;
@@ -61,20 +88,16 @@ void fetch_runs(struct fetch *fetch)
     for (size_t i = 0; i < fetch->count; i++)
         total += fetch->rows[i].holder_count;
     struct place *places = arena_make(fetch->arena, struct place, total + 1);
-    struct facts *facts = arena_make(fetch->arena, struct facts, fetch->count + 1);
     fetch->reads = arena_make(fetch->arena, bool, fetch->count + 1);
     fetch->views = arena_make(fetch->arena, struct view, fetch->count + 1);
     total = 0;
     for (size_t i = 0; i < fetch->count; i++) {
         const struct index_row *row = &fetch->rows[i];
-        if (row->facts.at) {
-            if (facts_read(row->facts, fetch->arena, &facts[i], &fetch->op.err)) {
-                op_finish(&fetch->op);
-                return;
-            }
-            fetch->views[i].facts = &facts[i];
+        if (fetch_row(row, fetch->arena, &fetch->views[i], &fetch->op.err)) {
+            op_finish(&fetch->op);
+            return;
         }
-        fetch->reads[i] = must_read(row, &facts[i], fetch->fields);
+        fetch->reads[i] = must_read(row, fetch->views[i].facts, fetch->fields);
         if (fetch->reads[i])
             add_places(row, places, &total);
     }
@@ -97,24 +120,6 @@ static bool are_of(const struct index_row *row, const struct run *runs)
         if (uuid_compare(runs[i].id, row->id) != 0 || runs[i].hash[0] != row->holders[i].hash)
             return false;
     return true;
-}
-
-static struct view view_of(const struct index_row *row, const struct facts *facts)
-{
-    return (struct view){
-        .id = row->id,
-        .trace = row->trace,
-        .parent = row->parent,
-        .project = row->project,
-        .project_name = row->project_name,
-        .start_us = row->start_us,
-        .end_us = row->end_us,
-        .type = row->type,
-        .status = row->status,
-        .version = row->version,
-        .whole = row->holder_count == 1 && row->holders[0].kind == RUN_WHOLE,
-        .facts = facts,
-    };
 }
 
 static int put_together(struct view *view, const struct index_row *row, const struct run *runs,
@@ -162,6 +167,17 @@ static void fill_from_facts(struct view *view, struct arena *arena)
     }
 }
 
+static void add_links(struct fetch *fetch, struct view *view)
+{
+    if (!fetch->links || !(fetch->fields & SHOW(SHOW_S3_URLS)) || !view->facts ||
+        view->facts->attachment_count == 0)
+        return;
+    struct text text = {0};
+    links_show(fetch->links, view->id, view->facts, &text);
+    view->s3_urls = arena_copy(fetch->arena, text_str(&text));
+    text_free(&text);
+}
+
 static void got(struct op *op)
 {
     struct fetch *fetch = op_owner(op, struct fetch, read.op);
@@ -171,13 +187,13 @@ static void got(struct op *op)
     const struct run *runs = fetch->read.runs;
     for (size_t i = 0; i < fetch->count && !fetch->op.err.code; i++) {
         const struct index_row *row = &fetch->rows[i];
-        fetch->views[i] = view_of(row, fetch->views[i].facts);
         if (fetch->reads[i]) {
             (void)put_together(&fetch->views[i], row, runs, &fetch->op.err);
             runs += row->holder_count;
         } else {
             fill_from_facts(&fetch->views[i], fetch->arena);
         }
+        add_links(fetch, &fetch->views[i]);
     }
     op_finish(&fetch->op);
 }

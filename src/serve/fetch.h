@@ -18,12 +18,15 @@
 #include "run/view.h"
 #include "store/store.h"
 
+struct links;
+
 struct fetch {
     struct op op;
     struct store *store;
     const struct index_row *rows; /* in: borrowed until done; all of them found */
     size_t count;
-    uint64_t fields; /* in: what will be shown of them (run/render.h) */
+    uint64_t fields;           /* in: what will be shown of them (run/render.h) */
+    const struct links *links; /* in: of attachments; NULL: none are shown */
     struct arena *arena;
     struct view *views; /* out: `count` */
 
@@ -36,3 +39,6 @@ void fetch_runs(struct fetch *fetch);
 
 /* Bytes that will be read of a row to show these fields. */
 uint64_t fetch_size(const struct index_row *row, uint64_t fields);
+
+/* What a row says without its layers.  The facts are in the arena; ERR_CORRUPT. */
+int fetch_row(const struct index_row *row, struct arena *arena, struct view *view, struct err *err);

@@ -45,15 +45,11 @@ static struct str key_of(struct serve_get *get)
     *p++ = 'r';
     memcpy(p, get->id.byte, sizeof get->id.byte);
     p += sizeof get->id.byte;
-    put_u64(p, get->style ? get->shown : get->fields);
+    put_u64(p, get->fields);
     p += 8;
     *p++ = (char)get->only;
     *p++ = (char)get->coding;
     *p++ = RENDER_VERSION; /* nodes that share a cache may not be of one build */
-    if (get->style) {
-        memcpy(p, get->project.byte, sizeof get->project.byte);
-        p += sizeof get->project.byte;
-    }
     return (struct str){get->key, (size_t)(p - get->key)};
 }
 
@@ -61,7 +57,7 @@ static struct str key_of(struct serve_get *get)
  * choice of fields, another coding, another way to render. */
 static void make_etag(struct serve_get *get, uint64_t version)
 {
-    char of[64];
+    char of[48];
     struct str key = key_of(get);
     memcpy(of, key.at, key.len);
     put_u64(of + key.len, version);
@@ -184,8 +180,7 @@ static void found(struct op *op)
         return;
     }
     const struct index_row *row = &get->find.rows[0];
-    bool elsewhere = !uuid_is_zero(get->project) && uuid_compare(get->project, row->project) != 0;
-    if (!row->found || elsewhere) {
+    if (!row->found) {
         fail(get, &(struct err){.code = ERR_NOT_FOUND, .text = "no such run"});
         return;
     }
@@ -277,6 +272,7 @@ static void recalled(struct op *op)
         .rows = row,
         .count = 1,
         .fields = get->only == SHOWS ? get->fields : SHOW(get->only),
+        .links = &get->serve->links,
         .arena = get->arena,
     };
     fetch_runs(&get->fetch);
@@ -296,7 +292,7 @@ static void got(struct op *op)
         fail(get, &op->err);
         return;
     }
-    if (get->only != SHOWS || !(get->fields & SHOW_OF_ENTITIES)) {
+    if (get->only != SHOWS || !(get->fields & SHOW_OF_ENTITIES) || get->find.rows[0].silent) {
         answer(get);
         return;
     }
@@ -327,9 +323,7 @@ static void answer(struct serve_get *get)
 {
     const struct view *run = &get->fetch.views[0];
     get->splice = (struct splice){.arena = get->arena};
-    if (get->style)
-        get->style->run(&get->splice, run, get->shown);
-    else if (get->only == SHOWS)
+    if (get->only == SHOWS)
         render_run(&get->splice, run, get->fields);
     else
         splice_view(&get->splice, render_field(run, get->only));

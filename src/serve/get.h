@@ -25,7 +25,6 @@
 #include "serve/fetch.h"
 #include "serve/remarks.h"
 #include "serve/serve.h"
-#include "serve/style.h"
 #include "wire/splice.h"
 
 enum { SERVE_ETAG = 34 }; /* 32 hex digits in quotes */
@@ -34,15 +33,12 @@ struct serve_get {
     struct op op;
     const struct serve *serve;
     struct uuid id;
-    uint64_t fields;           /* in: which to show; with a style, which are needed */
-    enum show only;            /* in: SHOWS: the run; else this field's bytes alone */
-    const struct style *style; /* in: NULL: that of the native API; else its `run` and ... */
-    uint64_t shown;            /* ... what it makes of it */
-    struct uuid project;       /* in: only in this one is it found; all zero: wherever it is */
-    enum coding coding;        /* in: what the client takes best */
-    bool strong;               /* in: other nodes are not taken at what is known of them */
-    struct str none_match;     /* in: of If-None-Match; at == NULL: none */
-    struct arena *arena;       /* in: lives until the answer was sent */
+    uint64_t fields;       /* in: which to show */
+    enum show only;        /* in: SHOWS: the run; else this field's bytes alone */
+    enum coding coding;    /* in: what the client takes best */
+    bool strong;           /* in: other nodes are not taken at what is known of them */
+    struct str none_match; /* in: of If-None-Match; at == NULL: none */
+    struct arena *arena;   /* in: lives until the answer was sent */
 
     char etag[SERVE_ETAG]; /* out */
     bool not_modified;     /* out: nothing else is filled then */
@@ -59,7 +55,7 @@ struct serve_get {
     struct cache_recall recall;
     struct fetch fetch;
     struct remarks remarks;
-    char key[56];
+    char key[40];
 };
 
 void serve_get(struct serve_get *get);

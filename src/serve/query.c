@@ -23,6 +23,17 @@ void serve_query(struct serve_query *query)
     ask(query);
 }
 
+bool serve_query_is_late(const struct serve_query *query, struct err *err)
+{
+    if (clock_mono_us() - query->began_us <= INT64_C(1000) * QUERY_MS)
+        return false;
+    err_set(err, ERR_TIMEOUT,
+            "Not all was looked through in %d s: ask for one project, or for less time with "
+            "start_time and end_time",
+            QUERY_MS / 1000);
+    return true;
+}
+
 static void answered(struct op *op)
 {
     struct serve_query *query = op_owner(op, struct serve_query, ask.op);
@@ -38,13 +49,8 @@ static void answered(struct op *op)
         query->query.after = true;
         query->query.cursor = query->ask.next;
     }
-    if (query->count > 0 || query->last)
+    if (query->count > 0 || query->last || serve_query_is_late(query, &query->op.err))
         op_finish(&query->op);
-    else if (clock_mono_us() - query->began_us > INT64_C(1000) * QUERY_MS)
-        op_fail(&query->op, ERR_TIMEOUT,
-                "Nothing was found in %d s, and there is more to look through: ask for a project, "
-                "or for less time with start_time",
-                QUERY_MS / 1000);
     else
         ask(query);
 }

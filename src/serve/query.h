@@ -8,7 +8,7 @@
  *
  * Threads  begun and done on op.loop
  * Memory   rows are in the `arena` of the call
- * Errors   ERR_TIMEOUT when it takes longer than QUERY_MS in all; those of the index
+ * Errors   ERR_TIMEOUT when nothing is found in QUERY_MS; those of the index
  */
 #pragma once
 
@@ -38,3 +38,6 @@ struct serve_query {
 };
 
 void serve_query(struct serve_query *query);
+
+/* For who goes through all: did it take longer than QUERY_MS already?  Then `err` is set. */
+bool serve_query_is_late(const struct serve_query *query, struct err *err);

@@ -101,7 +101,8 @@ static void heard(struct op *op)
         const struct entity *feedback = &remarks->ask.entities[i];
         size_t at = place_of(remarks, feedback->parent);
         if (at < remarks->count)
-            feedback_add(&remarks->tallies[at], feedback, remarks->arena);
+            feedback_add(remarks->sum ? remarks->sum : &remarks->tallies[at], feedback,
+                         remarks->sum ? remarks->sum_arena : remarks->arena);
     }
     remarks->offset += (uint32_t)count;
     if (!turn_page(remarks))

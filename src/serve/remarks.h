@@ -23,7 +23,9 @@ struct remarks {
     struct index *index;
     const struct uuid *ids; /* in: of runs, borrowed until done; at most REMARKS_RUNS */
     size_t count;
-    bool feedback, shares; /* in: which are wanted */
+    bool feedback, shares;      /* in: which are wanted */
+    struct feedback_tally *sum; /* in: all feedback is added here, and not told apart; or NULL */
+    struct arena *sum_arena;    /* in: of that */
     struct arena *arena;
 
     struct feedback_tally *tallies; /* out: `count` */

@@ -35,6 +35,7 @@
 #include "serve/remarks.h"
 #include "serve/serve.h"
 #include "serve/style.h"
+#include "serve/totals.h"
 
 struct arena;
 struct buf;
@@ -56,11 +57,16 @@ struct serve_runs {
     bool strong;            /* in, likewise: what any node acknowledged before is found */
     const struct uuid *ids; /* in, of serve_batch(): borrowed until serve_end() */
     size_t id_count;
-    struct run_query asked;    /* in, of serve_page(): likewise what it points to */
-    size_t most;               /* in, likewise: rows of the page, RUNS_ROWS at most */
-    bool full;                 /* in, likewise: not fewer, if there are as many */
+    struct run_query asked; /* in, of serve_page(): likewise what it points to */
+    size_t most;            /* in, likewise: rows of the page, RUNS_ROWS at most */
+    bool full;              /* in, likewise: not fewer, if there are as many */
+    bool one;               /* in, likewise: it is one run, or ERR_NOT_FOUND */
+    bool by_token;          /* in, likewise: only of the trace that this shares */
+    struct uuid token;
     const struct style *style; /* in, likewise */
     uint64_t shown;            /* in, likewise: what the style makes of it */
+    bool totals;               /* in, likewise: the runs are tops: what their traces used, too */
+    struct str origin;         /* in, likewise: of links to us */
 
     bool hit;         /* out: the page came from the cache */
     bool last;        /* out: this was the last step */
@@ -73,9 +79,12 @@ struct serve_runs {
     struct cache_get cached;
     struct index_search found;
     struct index_find find;
+    struct index_entities share;
     struct serve_query query_rows;
     struct fetch fetch;
     struct remarks remarks;
+    struct view **said; /* whose those are */
+    struct totals totaled;
     struct index_row *rows; /* those of the page */
     size_t count, next, step_count;
     struct arena *step_arena;

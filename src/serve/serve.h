@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "serve/links.h"
+
 struct budget;
 struct cache;
 struct follow;
@@ -21,6 +23,7 @@ struct serve {
     const atomic_uint_fast64_t *generation;
     struct follow *follow; /* of what other nodes commit; NULL: there are none */
     uint64_t run_ttl_ms, search_ttl_ms;
+    struct links links; /* of attachments */
 };
 
 static inline uint64_t serve_generation(const struct serve *serve)

@@ -3,6 +3,7 @@
 // LangChain and LangGraph; what they wrote is read back by the SDK and compared, and every
 // byte of it is held against what went over the wire, merged by the rules.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { all, load, nodeWithZstd, plain, program, useHere } from './lib/clients.mjs';
 import { Runs, assertShown } from './lib/merge.mjs';
@@ -192,9 +193,33 @@ describe('what the SDKs trace', () => {
         assert.deepEqual([run.prompt_tokens, run.completion_tokens, run.total_tokens], [11, 4, 15]);
     }
 
-    it('straight to the server, nothing between', async () => {
-        const done = await program('tracing', { url: server.url, project: 'straight' });
-        for (const [name, run] of Object.entries(done)) await assertReads(name, run);
+    for (const end of ['', '/', '/api/v1', '/api', '/v1'])
+        it(`straight to the server, at http://...${end}`, async () => {
+            const done = await program('tracing', {
+                url: `${server.url}${end}`,
+                project: 'straight',
+            });
+            for (const [name, run] of Object.entries(done)) await assertReads(name, run);
+            const there = new Client({ apiUrl: `${server.url}${end}` });
+            assert.equal((await there.readRun(done.agent.id)).name, 'agent');
+        });
+
+    it('to an agent instead of a project', async () => {
+        const done = await program('tracing', {
+            url: server.url,
+            env: { LANGSMITH_AGENT_ID: 'helper', LANGSMITH_AGENT_ENVIRONMENT: 'production' },
+        });
+        const run = await client.readRun(done.agent.id);
+        const { session_id } = await client.sessions.resolve({
+            kind: 'AGENT',
+            id: 'helper',
+            environment: 'PRODUCTION',
+        });
+        assert.equal(run.session_id, session_id);
+        assert.equal(
+            (await client.readProject({ projectId: session_id })).name,
+            'helper/production',
+        );
     });
 
     it('LangChain and LangGraph', async () => {
@@ -236,22 +261,22 @@ describe('what the SDKs trace', () => {
         }
     });
 
+    const hash = (text) => createHash('sha256').update(text).digest('hex');
     for (const sdk of ['langsmith', 'langsmith-2025'])
         it(`a thousand runs at once: ${sdk}`, async () => {
             const project = `a thousand of ${sdk}`;
-            const ids = await program('many', {
+            const runs = await program('many', {
                 url: server.url,
                 project,
                 args: [sdk, '1000', '300'],
             });
-            assert.equal(new Set(ids).size, 1000);
             const read = await all(client.listRuns({ projectName: project }));
             assert.equal(read.length, 1000);
             const byId = new Map(read.map((run) => [run.id, run]));
-            for (const [n, id] of ids.entries()) {
+            for (const [n, { id, hash: wanted }] of runs.entries()) {
                 const run = byId.get(id);
                 assert.equal(run.inputs.n, n);
-                assert.equal(run.inputs.text, String.fromCharCode(97 + (n % 26)).repeat(300));
+                assert.equal(hash(run.inputs.text), wanted);
                 assert.deepEqual(run.outputs, { id, n: n + 1 });
                 assert.equal(run.status, 'success');
             }
@@ -263,16 +288,17 @@ describe('what the SDKs trace', () => {
     ])
         it(`inputs of 20 MB: ${sdk}`, async () => {
             const size = 20 << 20;
-            const ids = await program('many', {
+            const runs = await program('many', {
                 url: server.url,
                 node,
                 project: 'large',
-                args: [sdk, '2', String(size)],
+                args: [sdk, '1', String(size)],
+                env: { LANGSMITH_RUN_COMPRESSION_WINDOW_LOG: '27' }, // the largest there is
             });
-            for (const [n, id] of ids.entries()) {
+            for (const [n, { id, hash: wanted }] of runs.entries()) {
                 const run = await client.readRun(id);
                 assert.equal(run.inputs.text.length, size);
-                assert.ok(run.inputs.text === String.fromCharCode(97 + n).repeat(size));
+                assert.equal(hash(run.inputs.text), wanted);
                 assert.deepEqual(run.outputs, { id, n: n + 1 });
             }
         });
@@ -364,5 +390,36 @@ describe('what the SDKs trace', () => {
         useHere(server.url);
         client = new Client();
         assert.deepEqual(await all(client.listRuns({ projectName: 'chains' })), before);
+    });
+});
+
+describe('with a key', () => {
+    const key = 'rk-a-key-of-ours';
+    let server;
+    before(async () => {
+        server = await Server.start({ flags: ['--api-key', key] });
+    });
+    after(() => server.close());
+
+    it('it is $LANGSMITH_API_KEY', async () => {
+        const client = new Client({ apiUrl: server.url, apiKey: key });
+        const done = await program('tracing', {
+            url: server.url,
+            env: { LANGSMITH_API_KEY: key },
+        });
+        assert.equal((await client.readRun(done.agent.id)).name, 'agent');
+        const link = await client.shareRun(done.agent.id);
+        const token = /\/public\/([^/]+)\//.exec(link)[1];
+        assert.equal((await fetch(`${server.url}/public/${token}/run`)).status, 200);
+        const { s3_urls } = await client.readRun(done.look.id);
+        for (const { presigned_url } of Object.values(s3_urls))
+            assert.equal((await fetch(new URL(presigned_url, server.url))).status, 200);
+    });
+    it('without it nothing is read', async () => {
+        const stranger = new Client({ apiUrl: server.url, apiKey: 'another' });
+        await assert.rejects(
+            all(stranger.listProjects()),
+            (error) => error.status === 401 || error.status === 403,
+        );
     });
 });

@@ -9,7 +9,7 @@ import { describe, it } from 'node:test';
 import { dashed, dice, rawElements, rawMember } from './lib/client.mjs';
 import { Runs, assertShown, instant } from './lib/merge.mjs';
 import { atOnce, batch, multipart, send, single } from './lib/send.mjs';
-import { Server } from './lib/server.mjs';
+import { Server, mode, run as command, sealed } from './lib/server.mjs';
 
 const seeds = process.env.SEED ? [Number(process.env.SEED)] : [1, 2, 3];
 const RUNS = 220;
@@ -207,14 +207,26 @@ class Sayings {
 
 // ---- the test ----
 
+// Nodes tell each other in their own time, but who asks for it is told the truth.
+const strong = (path) => `${path}${path.includes('?') ? '&' : '?'}consistency=strong`;
+
 async function assertAllShown(server, runs, ids) {
     for (let at = 0; at < ids.length; at += 100) {
         const some = ids.slice(at, at + 100);
-        const answer = await server.post('/runs/batch', some);
+        const answer = await server.post(strong('/runs/batch'), some);
         assert.equal(answer.status, 200, answer.text);
         const shown = rawElements(rawMember(answer.text, 'runs'));
         assert.equal(shown.length, some.length);
         for (const [i, id] of some.entries()) assertShown(shown[i], runs, id);
+    }
+}
+
+// One by one, twice: the second comes out of a cache.
+async function assertEachShown(server, runs, ids) {
+    for (const id of [...ids, ...ids]) {
+        const answer = await server.get(strong(`/runs/${id}`));
+        assert.equal(answer.status, 200, answer.text);
+        assertShown(answer.text, runs, id);
     }
 }
 
@@ -223,7 +235,11 @@ async function found(server, query) {
     const ids = [];
     let last = null;
     for (let cursor; ;) {
-        const answer = await server.post('/runs/query', { ...query, cursor, select: ['id'] });
+        const answer = await server.post(strong('/runs/query'), {
+            ...query,
+            cursor,
+            select: ['id'],
+        });
         assert.equal(answer.status, 200, answer.text);
         const { runs, cursors } = answer.json;
         for (const { id, start_time } of runs) {
@@ -249,38 +265,62 @@ async function assertFound(server, runs) {
     };
     const projects = group((id) => runs.value(id, 'session_name') ?? 'default');
     for (const [name, ids] of projects) {
-        const [project] = (await server.get(`/sessions?name=${encodeURIComponent(name)}`)).json;
+        const [project] = (await server.get(strong(`/sessions?name=${encodeURIComponent(name)}`)))
+            .json;
         assert.deepEqual(await found(server, { session: [project.id] }), ids.sort(), name);
     }
     for (const [trace, ids] of group((id) => runs.trace(id)))
         assert.deepEqual(await found(server, { trace }), ids.sort(), trace);
 }
 
+// Packs say what the segments said, and an index made of them what the old one did.
+async function assertRebuilt(server, runs) {
+    await server.restart({ flags: ['--seal-idle', '100ms'] });
+    await sealed(server);
+    await assertAllShown(server, runs, runs.ids());
+    await server.stop();
+    const made = await command(['reindex', '--data', server.data]);
+    assert.equal(made.code, 0, String(made.stderr));
+    await server.up();
+    await assertAllShown(server, runs, runs.ids());
+    await assertFound(server, runs);
+}
+
 describe('layers in any order', () => {
     for (const seed of seeds)
         it(`seed ${seed}`, async () => {
             const server = await Server.start();
+            // Where everything is shared, another node is told half of it.
+            const nodes = [server];
+            if (mode === 'production') nodes.push(await Server.start({ place: server.place }));
             const sayings = new Sayings(seed);
+            const node = () => sayings.random.one(nodes);
             const runs = new Runs();
             while (!sayings.done()) {
                 const operations = sayings.step();
-                await atOnce(sayings.requests(operations), CONNECTIONS, async (request) => {
+                const requests = sayings.requests(operations);
+                for (const request of requests) request.to = node();
+                await atOnce(requests, CONNECTIONS, async (request) => {
                     for (let i = 0; i < request.times; i++) {
-                        const { status, text } = await send(server, request);
+                        const { status, text } = await send(request.to, request);
                         assert.equal(status, 202, `${request.path}: ${text}`);
                     }
                 });
                 for (const one of operations) runs.add(one);
                 const some = sayings.shuffled(runs.ids()).slice(0, 40);
-                await assertAllShown(server, runs, some);
+                await assertEachShown(node(), runs, some);
             }
             assert.equal(runs.ids().length, RUNS);
-            await assertAllShown(server, runs, runs.ids());
-            await assertFound(server, runs);
+            for (const one of nodes) {
+                await assertAllShown(one, runs, runs.ids());
+                await assertFound(one, runs);
+            }
 
             await server.restart();
             await assertAllShown(server, runs, runs.ids());
             await assertFound(server, runs);
+            if (mode === 'embedded') await assertRebuilt(server, runs);
+            for (const other of nodes.slice(1)) await other.stop();
             await server.close();
         });
 });

@@ -208,7 +208,7 @@ describe('the second API', () => {
             const items = await all(
                 client.traces.query({
                     project_id: project,
-                    selects: ['ID', 'NAME'],
+                    selects: ['ID', 'NAME', 'TOTAL_TOKENS'],
                     page_size: 10,
                 }),
             );

@@ -1,7 +1,7 @@
 // query.mjs - POST /runs/query: all that can be asked, pages, and what is read for it.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { assertFault, run, uuid } from './lib/client.mjs';
+import { ask as send, assertFault, run, uuid } from './lib/client.mjs';
 import { Server } from './lib/server.mjs';
 
 const at = (i) => new Date(Date.UTC(2026, 0, 1) + i * 1000).toISOString();
@@ -13,6 +13,7 @@ describe('POST /runs/query', () => {
     });
     after(() => server.close());
 
+    const plain = (method, path) => send(server, method, path);
     const ask = (body) =>
         server.post('/runs/query', typeof body === 'string' ? body : JSON.stringify(body));
     const runs = async (body) => {
@@ -182,6 +183,58 @@ describe('POST /runs/query', () => {
         });
     });
 
+    describe('what was said of runs', () => {
+        it('comes with them: counted, and by which token they are shared', async () => {
+            const { session, ids } = await project([{ name: 'a' }, { name: 'b' }]);
+            const [a, b] = ids;
+            await server.get(`/runs/${a}`); // it is kept, and is another one then
+            for (const [score, comment] of [
+                [1, 'good'],
+                [0.5, null],
+            ]) {
+                const body = { run_id: a, key: 'k', score, comment };
+                assert.equal((await server.post('/feedback', JSON.stringify(body))).status, 200);
+            }
+            const label = { run_id: b, key: 'label', value: 'up' };
+            assert.equal((await server.post('/feedback', JSON.stringify(label))).status, 200);
+            const shared = await plain('PUT', `/runs/${b}/share`);
+            const { share_token } = shared.json;
+
+            const [ofB, ofA] = await runs({
+                ...{ session, select: ['feedback_stats', 'share_token'] },
+            });
+            assert.equal(ofA.feedback_stats.k.n, 2);
+            assert.equal(ofA.feedback_stats.k.avg, 0.75);
+            assert.deepEqual(ofA.feedback_stats.k.comments, ['good']);
+            assert.equal(ofA.share_token, null);
+            assert.deepEqual(ofB.feedback_stats.label.values, { up: 1 });
+            assert.equal(ofB.share_token, share_token);
+            for (const [id, want] of [
+                [a, ofA],
+                [b, ofB],
+            ]) {
+                const one = (await server.get(`/runs/${id}`)).json;
+                assert.deepEqual(one.feedback_stats, want.feedback_stats);
+                assert.equal(one.share_token, want.share_token);
+            }
+            const body = JSON.stringify({ session });
+            const all = (await server.post('/runs/stats', body)).json.feedback_stats;
+            assert.deepEqual(Object.keys(all).sort(), ['k', 'label']);
+            assert.equal(all.k.n, 2);
+            assert.deepEqual(await names({ session, filter: 'eq(feedback_key, "k")' }), ['a']);
+        });
+        it('also what came before the run, and not what was taken back', async () => {
+            const id = uuid();
+            const said = JSON.stringify({ run_id: id, key: 'early', score: 1 });
+            const feedback = await server.post('/feedback', said);
+            assert.equal(feedback.status, 200);
+            await server.store([run({ id })]);
+            assert.equal((await server.get(`/runs/${id}`)).json.feedback_stats.early.n, 1);
+            await plain('DELETE', `/feedback/${feedback.json.id}`);
+            assert.equal((await server.get(`/runs/${id}`)).json.feedback_stats, null);
+        });
+    });
+
     describe('pages', () => {
         const all = async (body) => {
             const found = [];
@@ -235,9 +288,9 @@ describe('POST /runs/query', () => {
             const inputs = { text: 'x'.repeat(300_000) };
             const { session } = await project(Array.from({ length: 12 }, () => ({ inputs })));
             const body = JSON.stringify({ session, select: ['inputs'] });
-            const plain = await server.post('/runs/query', body);
-            assert.equal(plain.json.runs.length, 12);
-            assert.equal(plain.json.runs[11].inputs.text.length, 300_000);
+            const answer = await server.post('/runs/query', body);
+            assert.equal(answer.json.runs.length, 12);
+            assert.equal(answer.json.runs[11].inputs.text.length, 300_000);
         });
     });
 
@@ -265,6 +318,52 @@ describe('POST /runs/query', () => {
                 assert.equal(answer.status, 400);
                 assert.match(answer.json.detail, /^At least one of 'session', 'id'/);
             }
+        });
+    });
+
+    describe('in numbers: POST /runs/stats', () => {
+        const stats = async (body) => {
+            const answer = await server.post('/runs/stats', JSON.stringify(body));
+            assert.equal(answer.status, 200, answer.text);
+            return answer.json;
+        };
+        it('has them of all runs that are asked for, and reads none', async () => {
+            const usage_metadata = { input_tokens: 10, output_tokens: 5, total_cost: 0.1 };
+            const outputs = { usage_metadata };
+            const list = Array.from({ length: 1500 }, (_, i) => ({
+                run_type: i % 3 ? 'chain' : 'llm',
+                outputs,
+                start_time: at(i),
+                end_time: at(i + (i % 5)),
+                ...(i % 4 === 0 && { error: 'no' }),
+            }));
+            const { session } = await project(list);
+            const before_ = await reads();
+            const all = await stats({ session });
+            assert.equal(await reads(), before_);
+            assert.equal(all.run_count, 1500);
+            assert.equal(all.latency_p50, 2);
+            assert.equal(all.latency_p99, 4);
+            assert.equal(all.error_rate, 0.25);
+            assert.equal(all.streaming_rate, 0);
+            assert.equal(all.total_tokens, 500 * 15);
+            assert.equal(all.prompt_tokens, 500 * 10);
+            assert.equal(all.median_tokens, 15);
+            assert.ok(Math.abs(all.total_cost - 50) < 1e-6);
+            assert.equal(all.prompt_cost, null);
+            assert.equal(Date.parse(all.last_run_start_time), Date.parse(at(1499)));
+            assert.deepEqual(all.feedback_stats, {});
+            assert.deepEqual(all.run_facets, []);
+            const some = await stats({ session, filter: 'eq(run_type, "llm")', error: true });
+            assert.equal(some.run_count, 125);
+        });
+        it('of none are none, and of what makes no sense what is wrong', async () => {
+            const none = await stats({ session: [uuid()] });
+            assert.equal(none.run_count, 0);
+            assert.equal(none.latency_p50, null);
+            assert.equal((await server.post('/runs/stats', '{}')).status, 400);
+            const bad = await server.post('/runs/stats', '{"session":["x"]}');
+            assertFault(bad, 'uuid_parsing', ['body', 'session', 0]);
         });
     });
 });

@@ -1,0 +1,156 @@
+/* runs_page.c - see runs.h: pages of a query.
+ *
+ *   serve_page()  ask whose trace is shared ⇢ shared() ⇢ led()
+ *                 ask for rows ⇢ queried(), until there are enough
+ */
+#include <assert.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/text.h"
+#include "serve/runs_step.h"
+
+static void shared(struct op *op);
+static void led(struct op *op);
+static void queried(struct op *op);
+
+/* Rows and their facts are ours until the answer was sent, and a client can ask for many. */
+static bool charge_rows(struct serve_runs *runs, const struct index_row *rows, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += sizeof *rows + rows[i].facts.len + rows[i].holder_count * sizeof(struct holder);
+    struct buf *charge = buf_new(0);
+    if (!charge)
+        return false;
+    arena_keep(runs->arena, charge);
+    return buf_charge(charge, runs->serve->budget, size);
+}
+
+static void add_rows(struct serve_runs *runs, const struct index_row *rows, size_t count)
+{
+    if (runs->count + count > runs->room) {
+        size_t room = runs->count + count > 2 * runs->room ? runs->count + count : 2 * runs->room;
+        struct index_row *all = arena_make(runs->arena, struct index_row, room);
+        if (runs->count)
+            memcpy(all, runs->rows, runs->count * sizeof *all);
+        runs->rows = all;
+        runs->room = room;
+    }
+    for (size_t i = 0; i < count; i++) {
+        runs->rows[runs->count] = rows[i];
+        runs->rows[runs->count++].size = fetch_size(&rows[i], runs->fields);
+    }
+}
+
+static void ask_rows(struct serve_runs *runs)
+{
+    size_t left = runs->most - runs->count;
+    runs->query_rows.query.limit = (uint32_t)(left < QUERY_LIMIT_MAX ? left : QUERY_LIMIT_MAX);
+    serve_query(&runs->query_rows);
+}
+
+static void begin(struct serve_runs *runs)
+{
+    runs->query_rows = (struct serve_query){
+        .op = {.loop = runs->op.loop, .done = queried},
+        .index = runs->serve->index,
+        .query = runs->asked,
+        .arena = runs->arena,
+    };
+    ask_rows(runs);
+}
+
+void serve_page(struct serve_runs *runs)
+{
+    assert(runs->most > 0 && runs->most <= RUNS_ROWS);
+    if (!runs->by_token) {
+        begin(runs);
+        return;
+    }
+    runs->share = (struct index_entities){
+        .op = {.loop = runs->op.loop, .done = shared},
+        .kind = ENTITY_SHARE,
+        .ids = &runs->token,
+        .id_count = 1,
+        .limit = 1,
+        .arena = runs->arena,
+    };
+    runs->serve->index->ops->entities(runs->serve->index, &runs->share);
+}
+
+static void fail_not_found(struct serve_runs *runs, const char *sentence)
+{
+    struct err err;
+    err_set(&err, ERR_NOT_FOUND, "%s", sentence);
+    runs_fail(runs, &err);
+}
+
+/* The run that is shared; its whole trace is. */
+static void shared(struct op *op)
+{
+    struct serve_runs *runs = op_owner(op, struct serve_runs, share.op);
+    if (op->err.code) {
+        runs_fail(runs, &op->err);
+    } else if (runs->share.count == 0) {
+        fail_not_found(runs, "Nothing is shared by this token");
+    } else {
+        runs->find = (struct index_find){
+            .op = {.loop = runs->op.loop, .done = led},
+            .ids = &runs->share.entities[0].parent,
+            .count = 1,
+            .arena = runs->arena,
+        };
+        runs->serve->index->ops->find(runs->serve->index, &runs->find);
+    }
+}
+
+static void led(struct op *op)
+{
+    struct serve_runs *runs = op_owner(op, struct serve_runs, find.op);
+    if (op->err.code) {
+        runs_fail(runs, &op->err);
+    } else if (!runs->find.rows[0].found) {
+        fail_not_found(runs, "The run that was shared is not there");
+    } else {
+        runs->asked.by_trace = true;
+        runs->asked.trace = runs->find.rows[0].trace;
+        begin(runs);
+    }
+}
+
+static void queried(struct op *op)
+{
+    struct serve_runs *runs = op_owner(op, struct serve_runs, query_rows.op);
+    const struct serve_query *rows = &runs->query_rows;
+    if (op->err.code) {
+        runs_fail(runs, &op->err);
+        return;
+    }
+    if (!charge_rows(runs, rows->rows, rows->count)) {
+        runs_fail_busy(runs);
+        return;
+    }
+    add_rows(runs, rows->rows, rows->count);
+    if (runs->full && !rows->last && runs->count < runs->most) {
+        ask_rows(runs);
+        return;
+    }
+    if (runs->one && runs->count == 0) {
+        fail_not_found(runs, "Run not found");
+        return;
+    }
+    struct query_cursor next = rows->query.cursor;
+    bool more = !rows->last;
+    size_t count = runs_fit(runs->rows, runs->count);
+    if (count < runs->count) {
+        next = (struct query_cursor){runs->rows[count - 1].start_us, runs->rows[count - 1].id};
+        more = true;
+    }
+    runs->count = count;
+    struct text suffix = {0};
+    runs->style->end(&suffix, more ? &next : NULL);
+    runs->suffix = arena_copy(runs->arena, text_str(&suffix));
+    text_free(&suffix);
+    runs_step(runs);
+}
