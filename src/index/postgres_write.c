@@ -239,6 +239,14 @@ void pg_writer_ask(struct pg_writer *writer, void (*send)(struct pg_call *, stru
     (void)taken;
 }
 
+void *pg_room(size_t count, size_t size)
+{
+    void *at = calloc(count + 1, size);
+    if (!at)
+        abort();
+    return at;
+}
+
 bool pg_writer_same_session(const struct pg_writer *writer)
 {
     return writer->session > 0 && pg_pool_session(writer->pool) == writer->session;
