@@ -84,6 +84,7 @@ struct serve_runs {
     struct fetch fetch;
     struct remarks remarks;
     struct view **said; /* whose those are */
+    bool by_facts;      /* of serve_page(): fields are JSON, not bytes as they were sent */
     struct totals totaled;
     struct index_row *rows; /* those of the page */
     size_t count, next, step_count;

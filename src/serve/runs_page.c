@@ -64,6 +64,7 @@ static void begin(struct serve_runs *runs)
 void serve_page(struct serve_runs *runs)
 {
     assert(runs->most > 0 && runs->most <= RUNS_ROWS);
+    runs->by_facts = true;
     if (!runs->by_token) {
         begin(runs);
         return;
