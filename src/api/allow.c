@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/arena.h"
+#include "wire/base64.h"
 
 /* In a time that tells nothing of how much of it is right. */
 static bool same_secret(struct str given, struct str secret)
@@ -20,41 +21,12 @@ static bool starts(struct str s, const char *word, size_t len)
     return s.len >= len && strncasecmp(s.at, word, len) == 0;
 }
 
-static int base64_digit(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-/* RFC 4648; false when it is no base64.  `out` has room for 3 bytes of every 4. */
-static bool base64(struct str text, char *out, size_t *len)
-{
-    unsigned bits = 0, have = 0;
-    while (text.len > 0 && text.at[text.len - 1] == '=')
-        text.len--;
-    *len = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        int digit = base64_digit(text.at[i]);
-        if (digit < 0)
-            return false;
-        bits = bits << 6 | (unsigned)digit;
-        have += 6;
-        if (have < 8)
-            continue;
-        have -= 8;
-        out[(*len)++] = (char)(bits >> have);
-        bits &= (1u << have) - 1;
-    }
-    return true;
-}
-
 /* What follows the colon of Basic credentials; at == NULL: they are none. */
 static struct str password(struct http_request *request, struct str coded)
 {
     char *plain = arena_alloc(http_arena(request), coded.len + 1);
     size_t len;
-    if (!base64(coded, plain, &len))
+    if (!base64_read(coded, plain, &len))
         return (struct str){0};
     const char *colon = memchr(plain, ':', len);
     return colon ? (struct str){colon + 1, len - (size_t)(colon + 1 - plain)} : (struct str){0};

@@ -28,6 +28,33 @@ bool body_read(struct http_request *request, struct str json, struct body *body)
     return false;
 }
 
+bool body_read_list(struct http_request *request, struct str json, struct body *body)
+{
+    struct json_scan scan;
+    *body = (struct body){.arena = http_arena(request), .item = SIZE_MAX};
+    json_scan_start(&scan, JSON_VALUE);
+    enum json_event event;
+    enum json_type type = JSON_NULL;
+    struct str list = {0};
+    do {
+        event = json_scan_next(&scan, json.at, json.len, true);
+        if (event == JSON_ITEM) {
+            type = scan.type;
+            list = (struct str){json.at + scan.value.at, scan.value.len};
+        }
+    } while (event == JSON_FIELD || event == JSON_ITEM);
+    if (event != JSON_END) {
+        fail_json(request, scan.offset, scan.fault ? scan.fault : "cut short");
+        return false;
+    }
+    if (type != JSON_LIST) {
+        fail_value(request, "list_type", "body", NULL, "Input should be a valid list");
+        return false;
+    }
+    body->object.members = json_list_read(list, body->arena, &body->object.count);
+    return true;
+}
+
 static struct str str_of(const char *name)
 {
     return (struct str){name, strlen(name)};

@@ -35,6 +35,9 @@ struct body {
 
 bool body_read(struct http_request *request, struct str json, struct body *body);
 
+/* The same for a body that is a list: its items are the members, without names. */
+bool body_read_list(struct http_request *request, struct str json, struct body *body);
+
 bool body_has(const struct body *body, const char *name);            /* null included */
 struct str body_json(const struct body *body, const char *name);     /* of any type, as sent */
 struct str body_object(struct body *body, const char *name);         /* JSON as sent */

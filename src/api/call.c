@@ -75,6 +75,11 @@ static bool read_body(struct call *call, struct body *body)
     return body_read(call->request, call->body, body);
 }
 
+static bool read_list(struct call *call, struct body *body)
+{
+    return body_read_list(call->request, call->body, body);
+}
+
 static bool is_good(struct call *call, struct body *body)
 {
     return body_good(call->request, body);
@@ -83,6 +88,16 @@ static bool is_good(struct call *call, struct body *body)
 bool call_json(struct call *call, struct body *body)
 {
     return survives(call, read_body, body);
+}
+
+bool call_json_list(struct call *call, const struct json_member **items, size_t *count)
+{
+    struct body body;
+    if (!survives(call, read_list, &body))
+        return false;
+    *items = body.object.members;
+    *count = body.object.count;
+    return true;
 }
 
 bool call_good(struct call *call, struct body *body)
@@ -433,6 +448,16 @@ bool call_ask_ids(struct call *call, const char *name, const struct uuid **ids, 
     }
     *ids = *count ? list : NULL;
     return true;
+}
+
+bool call_ask_object(struct call *call, const char *name, struct json_object *object)
+{
+    struct str json = call_ask(call, name);
+    struct json_scan scan;
+    if (!json.len || json_object_read(json, call->arena, object, &scan) == JSON_OBJECT_READ)
+        return true;
+    refuse(call, "dict_type", "query", name, "Input should be a JSON object");
+    return false;
 }
 
 /* A whole number that is not negative; a very large one is large enough. */

@@ -32,6 +32,8 @@
 struct api;
 struct body;
 struct call;
+struct json_member;
+struct json_object;
 struct splice;
 
 enum {
@@ -115,6 +117,8 @@ void call_fail(struct call *call, int status, const char *format, ...)
  * false: answered. */
 bool call_json(struct call *call, struct body *body);
 bool call_good(struct call *call, struct body *body);
+/* Likewise a body that is a list. */
+bool call_json_list(struct call *call, const struct json_member **items, size_t *count);
 
 /* The id in the n-th {} of the path; false: answered. */
 bool call_id(struct call *call, unsigned n, struct uuid *id);
@@ -123,5 +127,7 @@ bool call_id(struct call *call, unsigned n, struct uuid *id);
 bool call_ask_id(struct call *call, const char *name, struct uuid *id, bool *there);
 bool call_ask_ids(struct call *call, const char *name, const struct uuid **ids, size_t *count);
 bool call_ask_page(struct call *call, uint32_t otherwise, uint32_t *limit, uint32_t *offset);
+/* A JSON object; of none, no members. */
+bool call_ask_object(struct call *call, const char *name, struct json_object *object);
 struct str call_ask(const struct call *call, const char *name);
 bool call_asks(const struct call *call, const char *name, bool otherwise); /* true, True, 1 */

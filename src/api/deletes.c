@@ -4,6 +4,8 @@
  * as a run, comes back with a rebuild, and hides too what comes later of the same id.  The
  * bytes stay where they are until their container goes.
  */
+#include <inttypes.h>
+
 #include "api/body.h"
 #include "api/call.h"
 #include "api/handlers.h"
@@ -14,19 +16,15 @@
 enum { DELETES_MAX = 1000 };
 
 struct deletes {
+    const struct uuid *ids, *traces;
+    size_t id_count, trace_count;
     struct run *runs; /* as they are stored */
     size_t count;
-    struct uuid id; /* of DELETE: the one */
+    uint64_t deleted; /* runs that were there */
+    size_t next;      /* of the traces: whose runs are counted */
     struct run_query query;
+    struct uuid receipt;
 };
-
-static struct deletes *deletes_new(struct call *call, size_t max)
-{
-    struct deletes *deletes = arena_make(call->arena, struct deletes, 1);
-    deletes->runs = arena_make(call->arena, struct run, max + 1);
-    call->own = deletes;
-    return deletes;
-}
 
 static void add(struct call *call, enum entity_kind kind, struct uuid id)
 {
@@ -36,6 +34,7 @@ static void add(struct call *call, enum entity_kind kind, struct uuid id)
     text_add_char(&text, '{');
     shape_id(&text, "id", id);
     shape_time(&text, "deleted_at", gone.made_us);
+    shape_id(&text, "receipt", deletes->receipt);
     text_add_char(&text, '}');
     gone.json = arena_copy(call->arena, text_str(&text));
     text_free(&text);
@@ -44,98 +43,116 @@ static void add(struct call *call, enum entity_kind kind, struct uuid id)
 
 static void deleted(struct call *call)
 {
-    call_reply_empty(call, 202);
+    struct deletes *deletes = call->own;
+    struct text text = {0};
+    text_addf(&text, "{\"deleted\":%" PRIu64, deletes->deleted);
+    shape_id(&text, "receipt", deletes->receipt);
+    text_add_char(&text, '}');
+    call_reply(call, 202, &text);
 }
 
-static void store(struct call *call)
+/* --- traces: how many runs each has ------------------------------------------------------------ */
+
+static void count_next(struct call *call);
+
+static void counted(struct call *call)
 {
     struct deletes *deletes = call->own;
-    if (deletes->count > 0)
+    deletes->deleted += call->query.count;
+    deletes->query.after = call->query.more;
+    deletes->query.cursor = call->query.next;
+    if (!call->query.more)
+        deletes->next++;
+    count_next(call);
+}
+
+static void count_next(struct call *call)
+{
+    struct deletes *deletes = call->own;
+    if (deletes->next < deletes->trace_count) {
+        deletes->query.trace = deletes->traces[deletes->next];
+        call_query(call, &deletes->query, counted);
+    } else if (deletes->deleted == 0 && deletes->id_count + deletes->trace_count == 1) {
+        call_fail(call, 404, "There is nothing to delete: no such run");
+    } else if (deletes->count > 0) {
         call_commit(call, deletes->runs, deletes->count, deleted);
-    else
+    } else {
         deleted(call);
+    }
 }
 
-/* --- DELETE /runs/{id}, /traces/{id} -------------------------------------------------------- */
+/* --- runs: those that are there; the others are nobody's loss ----------------------------------- */
 
-static void run_found(struct call *call)
+static void runs_found(struct call *call)
 {
     struct deletes *deletes = call->own;
-    if (!call->find.rows[0].found) {
-        call_fail(call, 404, "Run not found");
-        return;
+    for (size_t i = 0; i < call->find.count; i++) {
+        if (!call->find.rows[i].found)
+            continue;
+        add(call, ENTITY_GONE_RUN, call->find.rows[i].id);
+        deletes->deleted++;
     }
-    add(call, ENTITY_GONE_RUN, deletes->id);
-    store(call);
+    count_next(call);
 }
+
+static void delete_them(struct call *call, const struct deletes *asked)
+{
+    struct deletes *deletes = arena_make(call->arena, struct deletes, 1);
+    call->own = deletes;
+    *deletes = *asked;
+    deletes->receipt = uuid_v7(&(struct uuid_source){0}, clock_now_us());
+    deletes->runs = arena_make(call->arena, struct run, asked->id_count + asked->trace_count);
+    deletes->query = (struct run_query){.by_trace = true,
+                                        .start_min_us = INT64_MIN,
+                                        .start_max_us = INT64_MAX,
+                                        .limit = QUERY_LIMIT_MAX};
+    for (size_t i = 0; i < deletes->trace_count; i++)
+        add(call, ENTITY_GONE_TRACE, deletes->traces[i]);
+    if (deletes->id_count > 0)
+        call_find(call, deletes->ids, deletes->id_count, runs_found);
+    else
+        count_next(call);
+}
+
+/* --- DELETE /runs/{id}, DELETE /runs?trace_id=, POST /runs/delete --------------------------------- */
 
 static void delete_one(struct call *call)
 {
-    struct deletes *deletes = deletes_new(call, 1);
-    if (call_id(call, 0, &deletes->id))
-        call_find(call, &deletes->id, 1, run_found);
+    struct uuid *id = arena_make(call->arena, struct uuid, 1);
+    if (call_id(call, 0, id))
+        delete_them(call, &(struct deletes){.ids = id, .id_count = 1});
 }
 
 CALL(delete_run, delete_one, 0)
 
-static void trace_found(struct call *call)
+static void delete_trace(struct call *call)
 {
-    struct deletes *deletes = call->own;
-    if (call->query.count == 0) {
-        call_fail(call, 404, "Trace not found");
+    struct uuid *trace = arena_make(call->arena, struct uuid, 1);
+    bool there;
+    if (!call_ask_id(call, "trace_id", trace, &there))
         return;
-    }
-    add(call, ENTITY_GONE_TRACE, deletes->id);
-    store(call);
+    if (there)
+        delete_them(call, &(struct deletes){.traces = trace, .trace_count = 1});
+    else
+        call_fail(call, 400, "Which runs? Say trace_id=ID, or DELETE /runs/ID");
 }
 
-static void delete_all_of(struct call *call)
-{
-    struct deletes *deletes = deletes_new(call, 1);
-    if (!call_id(call, 0, &deletes->id))
-        return;
-    deletes->query = (struct run_query){.by_trace = true,
-                                        .trace = deletes->id,
-                                        .start_min_us = INT64_MIN,
-                                        .start_max_us = INT64_MAX,
-                                        .limit = 1};
-    call_query(call, &deletes->query, trace_found);
-}
-
-CALL(delete_trace, delete_all_of, 0)
-
-/* --- POST /runs/delete ---------------------------------------------------------------------- */
-
-/* Those that are there; the others are nobody's loss. */
-static void runs_found(struct call *call)
-{
-    for (size_t i = 0; i < call->find.count; i++)
-        if (call->find.rows[i].found)
-            add(call, ENTITY_GONE_RUN, call->find.rows[i].id);
-    store(call);
-}
+CALL(delete_runs_of, delete_trace, 0)
 
 static void delete_several(struct call *call)
 {
     struct body body;
-    size_t id_count, trace_count;
+    struct deletes asked = {0};
     if (!call_json(call, &body))
         return;
-    const struct uuid *ids = body_ids(&body, "ids", &id_count);
-    const struct uuid *traces = body_ids(&body, "trace_ids", &trace_count);
-    if (!ids && !traces)
+    asked.ids = body_ids(&body, "ids", &asked.id_count);
+    asked.traces = body_ids(&body, "trace_ids", &asked.trace_count);
+    if (!asked.ids && !asked.traces)
         body_fault(&body, "trace_ids", "missing", "Field required: trace_ids, or ids of runs");
-    else if (id_count + trace_count > DELETES_MAX)
+    else if (asked.id_count + asked.trace_count > DELETES_MAX)
         body_fault(&body, "trace_ids", "too_long", "At most 1000 ids can be deleted at once");
-    if (!call_good(call, &body))
-        return;
-    (void)deletes_new(call, id_count + trace_count);
-    for (size_t i = 0; i < trace_count; i++)
-        add(call, ENTITY_GONE_TRACE, traces[i]);
-    if (id_count > 0)
-        call_find(call, ids, id_count, runs_found);
-    else
-        store(call);
+    if (call_good(call, &body))
+        delete_them(call, &asked);
 }
 
 CALL(delete_runs, delete_several, CALL_BODY)

@@ -7,13 +7,14 @@
 
 #include "api/api.h"
 #include "api/call.h"
+#include "api/example.h"
 #include "api/handlers.h"
 #include "api/range.h"
 #include "base/arena.h"
 #include "run/facts.h"
 
 struct download {
-    struct uuid run;
+    struct uuid id; /* of the run, or of the example */
     struct str name;
     const struct facts_attachment *found;
 };
@@ -60,7 +61,7 @@ static void read_it(struct call *call)
 {
     struct download *download = call->own;
     const struct run *run = &call->read.runs[0];
-    if (run->kind != RUN_ATTACHMENT || uuid_compare(run->id, download->run) != 0)
+    if (run->kind != RUN_ATTACHMENT || uuid_compare(run->id, download->id) != 0)
         call_fail(call, 500, "Another thing is where the index says: run `rundlet verify`");
     else
         reply(call, run_field(run, RUN_INPUTS), run_field(run, RUN_RUN_TYPE));
@@ -84,19 +85,37 @@ static void run_found(struct call *call)
         call_read(call, &download->found->place, read_it);
 }
 
+static void example_found(struct call *call)
+{
+    struct download *download = call->own;
+    struct str type, bytes;
+    if (call->entities.count > 0 &&
+        example_file(call->entities.entities, download->name, call->arena, &type, &bytes))
+        reply(call, bytes, type);
+    else
+        no_such(call);
+}
+
 static void get(struct call *call)
 {
     struct download *download = arena_make(call->arena, struct download, 1);
-    bool by_run;
+    bool by_run, by_example = false;
     call->own = download;
-    if (!call_ask_id(call, "run", &download->run, &by_run))
+    if (!call_ask_id(call, "run", &download->id, &by_run) ||
+        (!by_run && !call_ask_id(call, "example", &download->id, &by_example)))
         return;
     download->name = call_ask(call, "name");
-    if (!by_run || !links_check(&call->api->serve.links, download->run, download->name,
-                                call_ask(call, "signature")))
+    if (!(by_run || by_example) ||
+        !links_check(&call->api->serve.links, by_run ? LINKS_RUN : LINKS_EXAMPLE, download->id,
+                     download->name, call_ask(call, "signature")))
         call_fail(call, 403, "This is no address that this server gave");
+    else if (by_run)
+        call_find(call, &download->id, 1, run_found);
     else
-        call_find(call, &download->run, 1, run_found);
+        call_entities(call,
+                      &(struct index_entities){
+                          .kind = ENTITY_EXAMPLE, .ids = &download->id, .id_count = 1, .limit = 1},
+                      example_found);
 }
 
 CALL(get_download, get, 0)

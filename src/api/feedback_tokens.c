@@ -165,25 +165,11 @@ static bool is_list(struct str json)
     return blank < json.len && json.at[blank] == '[';
 }
 
-/* A list is read as the member of an object, whose errors then name it. */
-static const struct json_member *items_of(struct call *call, struct body *body, size_t *count)
-{
-    struct text text = {0};
-    text_add(&text, STR("{\"tokens\":"));
-    text_add(&text, call->body);
-    text_add_char(&text, '}');
-    call->body = arena_copy(call->arena, text_str(&text));
-    text_free(&text);
-    return call_json(call, body) ? json_list_read(body_json(body, "tokens"), call->arena, count)
-                                 : NULL;
-}
-
 static void post_list(struct call *call, struct post *post)
 {
-    struct body body;
     size_t count = 0;
-    const struct json_member *items = items_of(call, &body, &count);
-    if (!items)
+    const struct json_member *items;
+    if (!call_json_list(call, &items, &count))
         return;
     if (count > TOKENS_MAX) {
         call_fail(call, 422, "At most %d tokens can be made at once; these are %zu", TOKENS_MAX,

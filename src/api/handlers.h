@@ -33,8 +33,18 @@ extern const struct http_handler post_feedback, list_feedback, get_feedback, pat
 
 extern const struct http_handler get_download; /* GET /public/download */
 
-/* DELETE /runs/{id}, DELETE /traces/{id}, POST /runs/delete */
-extern const struct http_handler delete_run, delete_trace, delete_runs;
+/* DELETE /runs/{id}, DELETE /runs?trace_id=, POST /runs/delete */
+extern const struct http_handler delete_run, delete_runs_of, delete_runs;
+
+/* Datasets: /datasets, /datasets/{id}. */
+extern const struct http_handler post_dataset, list_datasets, get_dataset, patch_dataset,
+    delete_dataset;
+
+/* Examples: /examples, /examples/bulk, /examples/{id}; in parts and by a list of ids below
+ * /platform/datasets. */
+extern const struct http_handler post_example, post_examples, list_examples, get_example,
+    patch_example, patch_examples, delete_example, delete_examples, delete_examples_of,
+    post_example_parts, patch_example_parts;
 
 /* Shares: /runs/{id}/share, and what is shown of them below /public/{token}. */
 extern const struct http_handler put_share, get_share, delete_share, get_public_run, get_public_one,

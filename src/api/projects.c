@@ -342,16 +342,6 @@ static listing_order *order_of(const struct call *call)
     return down ? NULL : oldest_first;
 }
 
-static bool read_metadata(struct call *call, struct json_object *result)
-{
-    struct str json = call_ask(call, "metadata");
-    struct json_scan scan;
-    if (!json.len || json_object_read(json, call->arena, result, &scan) == JSON_OBJECT_READ)
-        return true;
-    call_fail(call, 422, "metadata: it should be a JSON object");
-    return false;
-}
-
 static void list(struct call *call);
 
 static enum change_to make_default(struct change *change)
@@ -402,7 +392,7 @@ static void list(struct call *call)
     if (!call_ask_page(call, LIST_LIMIT, &ask.limit, &ask.offset) ||
         !call_ask_ids(call, "id", &ask.asked.ids, &ask.asked.id_count) ||
         !call_ask_ids(call, "reference_dataset", &wanted->datasets, &wanted->dataset_count) ||
-        !read_metadata(call, &wanted->metadata))
+        !call_ask_object(call, "metadata", &wanted->metadata))
         return;
     ask.asked.name = call_ask(call, "name");
     ask.asked.name_contains = call_ask(call, "name_contains");

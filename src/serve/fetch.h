@@ -28,7 +28,7 @@ struct fetch {
     size_t count;
     uint64_t fields;           /* in: what will be shown of them (run/render.h) */
     bool by_facts;             /* in: texts that facts say may be written anew */
-    const struct links *links; /* in: of attachments */
+    const struct links *links; /* in: of attachments; NULL: none are shown */
     struct arena *arena;
     struct view *views; /* out: `count` */
 

@@ -12,12 +12,13 @@ void links_open(struct links *links, struct str secret)
     blake2s(STR("rundlet attachments"), secret, links->key);
 }
 
-static void sign(const struct links *links, struct uuid run, struct str name,
+static void sign(const struct links *links, enum links_of of, struct uuid id, struct str name,
                  char out[LINKS_SIGNATURE + 1])
 {
     struct text text = {0};
     uint8_t hash[BLAKE2S];
-    text_add(&text, (struct str){(const char *)run.byte, sizeof run.byte});
+    text_add_char(&text, (char)of);
+    text_add(&text, (struct str){(const char *)id.byte, sizeof id.byte});
     text_add(&text, name);
     blake2s((struct str){(const char *)links->key, sizeof links->key}, text_str(&text), hash);
     text_free(&text);
@@ -37,21 +38,24 @@ static void add_escaped(struct text *text, struct str plain)
     }
 }
 
-void links_write(const struct links *links, struct uuid run, struct str name, struct text *text)
+void links_write(const struct links *links, enum links_of of, struct uuid id, struct str name,
+                 struct text *text)
 {
-    char id[UUID_TEXT], signature[LINKS_SIGNATURE + 1];
-    uuid_write(run, id);
-    sign(links, run, name, signature);
-    text_addf(text, "/public/download?run=%.*s&name=", UUID_TEXT, id);
+    char room[UUID_TEXT], signature[LINKS_SIGNATURE + 1];
+    uuid_write(id, room);
+    sign(links, of, id, name, signature);
+    text_addf(text, "/public/download?%s=%.*s&name=", of == LINKS_RUN ? "run" : "example",
+              UUID_TEXT, room);
     add_escaped(text, name);
     text_addf(text, "&signature=%s", signature);
 }
 
-bool links_check(const struct links *links, struct uuid run, struct str name, struct str signature)
+bool links_check(const struct links *links, enum links_of of, struct uuid id, struct str name,
+                 struct str signature)
 {
     char right[LINKS_SIGNATURE + 1];
     unsigned char differ = 0;
-    sign(links, run, name, right);
+    sign(links, of, id, name, right);
     if (signature.len != LINKS_SIGNATURE)
         return false;
     for (size_t i = 0; i < LINKS_SIGNATURE; i++) /* in a time that tells nothing */
@@ -68,7 +72,7 @@ static void show(const struct links *links, struct uuid run,
     json_string_write(text, text_str(&word));
     text_add(text, STR(":{\"presigned_url\":"));
     word.len = 0;
-    links_write(links, run, attachment->name, &word);
+    links_write(links, LINKS_RUN, run, attachment->name, &word);
     json_string_write(text, text_str(&word));
     text_add(text, STR(",\"mime_type\":"));
     json_string_write(text, attachment->type);

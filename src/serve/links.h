@@ -1,6 +1,6 @@
 /* links.h - addresses of attachments, for whoever was given one: they ask for no key.
  *
- * An address names the run and the attachment, and carries a keyed hash of both that only
+ * An address names the run (or the example of a dataset) and the attachment, and carries a keyed hash of both that only
  * nodes of this deployment can make.  It is the same each time, so answers that hold it
  * may be cached; it ends with the run, and with the key.
  *
@@ -26,9 +26,15 @@ struct links {
 /* `secret`: that of the deployment; empty: everybody may read everything anyway. */
 void links_open(struct links *links, struct str secret);
 
-/* The address, without scheme and host. */
-void links_write(const struct links *links, struct uuid run, struct str name, struct text *text);
-bool links_check(const struct links *links, struct uuid run, struct str name, struct str signature);
+/* Whose attachment it is. */
+enum links_of { LINKS_RUN, LINKS_EXAMPLE };
+
+/* The address, without scheme and host: /public/download?run=ID&name=NAME&signature=...,
+ * or example=ID. */
+void links_write(const struct links *links, enum links_of of, struct uuid id, struct str name,
+                 struct text *text);
+bool links_check(const struct links *links, enum links_of of, struct uuid id, struct str name,
+                 struct str signature);
 
 /* `s3_urls` of a run: {"attachment.<name>": {"presigned_url", "mime_type", "s3_url"}, ...}. */
 void links_show(const struct links *links, struct uuid run, const struct facts *facts,

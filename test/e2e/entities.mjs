@@ -471,11 +471,14 @@ describe('deletes', () => {
     });
     it('a trace with all its runs, also those that come later', async () => {
         const root = await storeRun(server);
-        await call(server, 'DELETE', `/traces/${root.id}`, undefined, 202);
+        const said = await call(server, 'DELETE', `/runs?trace_id=${root.id}`, undefined, 202);
+        assert.equal(said.deleted, 1);
+        assert.match(said.receipt, /^[0-9a-f-]{36}$/);
         await is404(server, 'GET', `/runs/${root.id}`);
         const late = await storeRun(server, { trace_id: root.id, parent_run_id: root.id });
         await is404(server, 'GET', `/runs/${late.id}`);
-        await is404(server, 'DELETE', `/traces/${root.id}`);
+        await is404(server, 'DELETE', `/runs?trace_id=${root.id}`);
+        await call(server, 'DELETE', '/runs', undefined, 400);
     });
     it('several at once', async () => {
         const runs = [];
@@ -641,7 +644,7 @@ describe('all of it', () => {
         made.share = (await call(server, 'PUT', `/runs/${made.kept.id}/share`, {})).share_token;
         await call(server, 'POST', '/feedback/tokens', { run_id: made.kept.id, feedback_key: 'k' });
         await call(server, 'DELETE', `/runs/${made.run.id}`, undefined, 202);
-        await call(server, 'DELETE', `/traces/${made.trace.id}`, undefined, 202);
+        await call(server, 'DELETE', `/runs?trace_id=${made.trace.id}`, undefined, 202);
         const doomed = await call(server, 'GET', `/runs/${made.projectRun.id}`);
         await call(server, 'DELETE', `/sessions/${doomed.session_id}`, undefined, 202);
         return made;

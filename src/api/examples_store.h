@@ -1,0 +1,35 @@
+/* examples_store.h - several examples made or changed at once, all or none.
+ *
+ *   examples_store()  are their datasets there? ⇢ which of them are there already? ⇢ stored
+ *
+ * Changes of one example at the same moment by several requests are not told apart: the
+ * last one holds.
+ */
+#pragma once
+
+#include "api/call.h"
+#include "api/example.h"
+
+enum { EXAMPLES_MAX = 10000, EXAMPLES_BODY = 64 << 20 };
+
+struct example_item {
+    struct uuid id, dataset; /* zero: none was said */
+    struct example_said said;
+    struct entity entity; /* out */
+};
+
+struct examples {
+    struct example_item *items; /* in: in the request's arena */
+    size_t count;
+    bool update;     /* in: they must be there */
+    call_step *done; /* in: `entity` of each is filled then */
+
+    /* The journey's own. */
+    struct uuid *ids;
+};
+
+/* `examples` becomes call->own.  What does not fit is answered. */
+void examples_store(struct call *call, struct examples *examples);
+
+/* Room for one more; NULL: there are too many. */
+struct example_item *examples_add(struct examples *examples, size_t *cap, struct arena *arena);
