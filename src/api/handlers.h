@@ -16,6 +16,7 @@ extern const struct http_handler query_runs;  /* POST /runs/query */
 extern const struct http_handler query_stats; /* POST /runs/stats */
 extern const struct http_handler get_root;    /* GET / */
 extern const struct http_handler get_info;    /* GET /info */
+extern const struct http_handler get_tenant;  /* GET /settings, /workspaces/current */
 extern const struct http_handler get_ok;      /* GET /ok, /info/health */
 extern const struct http_handler get_health;  /* GET /health */
 extern const struct http_handler get_ready;   /* GET /ready */

@@ -15,6 +15,8 @@ static const struct http_route routes[] = {
     {"GET", "/info", &get_info},
     {"GET", "/info/health", &get_ok},
     {"GET", "/ok", &get_ok},
+    {"GET", "/settings", &get_tenant},
+    {"GET", "/workspaces/current", &get_tenant},
     {"POST", "/runs", &post_runs},
     {"POST", "/runs/batch", &runs_batch},
     {"POST", "/runs/multipart", &post_parts},
@@ -152,7 +154,7 @@ void api_serve(struct http_config *config)
     config->prefixes = prefixes;
     config->prefix_count = sizeof prefixes / sizeof prefixes[0];
     config->not_found = "Not Found: of the LangSmith API there is what docs/langsmith.md lists: "
-                        "runs, queries, projects, feedback, shares, v2, /info";
+                        "runs, queries, projects, feedback, shares, datasets, v2, /info";
     config->before = before;
     config->ended = ended;
 }
