@@ -12,9 +12,11 @@
  * seconds are of all the repeats of a row.  GETs and searches that are asked one
  * at a time share one processor with their client (load.h says why).
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "floor.h"
@@ -260,6 +262,37 @@ static void measure_hot_one(struct bench *bench, const struct program *server, c
     client_close(&bare);
 }
 
+/* A process that posts one small run after another: each commit makes the index be asked
+ * before a run from the cache is given. */
+static pid_t writer_start(const struct program *server)
+{
+    const struct run_shape shape = {.small = true};
+    struct load_request request;
+    struct client client;
+    struct answer answer;
+    pid_t pid = fork();
+    if (pid < 0)
+        die("cannot fork");
+    if (pid > 0)
+        return pid;
+    load_post(&request, &shape, 1);
+    client_open(&client, server->port);
+    for (;;) {
+        load_renew(&request);
+        client_ask(&client, &request, &answer);
+        if (answer.status != 201)
+            _exit(1);
+    }
+}
+
+static void writer_stop(pid_t pid)
+{
+    int status = 0;
+    kill(pid, SIGKILL);
+    if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status))
+        die("the writer ended by itself");
+}
+
 static void measure_hot_many(struct bench *bench, const struct program *server, const char *name,
                              struct load_request gets[HOT], const char *target)
 {
@@ -372,6 +405,12 @@ static void group_get(struct bench *bench)
     beside_us(bench, &server, false);
     measure_hot_many(bench, &server, "GET hot, 3 x 10 KB, 32 connections", small, "60000");
     measure_hot_many(bench, &server, "GET hot, 3 x 100 KB, 32 connections", large, "8000");
+    pid_t writer = writer_start(&server);
+    double commits = program_metric(&server, "commit_groups_total"), began_s = now_s();
+    measure_hot_many(bench, &server, "  3 x 10 KB, beside one that writes", small, "");
+    printf("  commits a second meanwhile: %.0f\n",
+           (program_metric(&server, "commit_groups_total") - commits) / (now_s() - began_s));
+    writer_stop(writer);
     free_all(small, HOT);
     free_all(large, HOT);
     program_stop(&server);

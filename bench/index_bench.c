@@ -17,6 +17,7 @@
 
 #include "base/arena.h"
 #include "lib/index_calls.h"
+#include "lib/make_layer.h"
 #include "lib/make_record.h"
 #include "run/query.h"
 
@@ -25,19 +26,26 @@ enum { FIRST = 100000, FINDS = 20000, PER_FIND = 100, SEARCHES = 2000 };
 enum ids { IDS_V7, IDS_V4 };
 enum traces { TRACES_V4, TRACES_V7 };
 enum names { NAMES_FEW, NAMES_OWN };
+/* Whole runs; or a post and a patch, in one batch or in two, one group after the other. */
+enum layers { LAYERS_NONE, LAYERS_TOGETHER, LAYERS_APART };
 
 struct workload {
     const char *name;
     enum ids ids;
     enum traces traces;
     enum names names;
+    enum layers layers;
 };
 
 static const struct workload workloads[] = {
-    {"time-ordered ids and traces", IDS_V7, TRACES_V7, NAMES_FEW},
-    {"server-made ids, v4 traces", IDS_V7, TRACES_V4, NAMES_FEW},
-    {"v4 ids, v4 traces", IDS_V4, TRACES_V4, NAMES_FEW},
-    {"server-made ids, all names differ", IDS_V7, TRACES_V4, NAMES_OWN},
+    {"time-ordered ids and traces", IDS_V7, TRACES_V7, NAMES_FEW, LAYERS_NONE},
+    {"server-made ids, v4 traces", IDS_V7, TRACES_V4, NAMES_FEW, LAYERS_NONE},
+    {"v4 ids, v4 traces", IDS_V4, TRACES_V4, NAMES_FEW, LAYERS_NONE},
+    {"server-made ids, all names differ", IDS_V7, TRACES_V4, NAMES_OWN, LAYERS_NONE},
+    {"post and patch in one batch", IDS_V7, TRACES_V7, NAMES_FEW, LAYERS_TOGETHER},
+    {"the same, v4 ids", IDS_V4, TRACES_V4, NAMES_FEW, LAYERS_TOGETHER},
+    {"post and patch in different batches", IDS_V7, TRACES_V7, NAMES_FEW, LAYERS_APART},
+    {"the same, v4 ids", IDS_V4, TRACES_V4, NAMES_FEW, LAYERS_APART},
 };
 
 static void or_die(int failed, const char *what)
@@ -58,11 +66,11 @@ struct source {
     uint64_t made;
 };
 
-static struct made_record *next_batch(struct source *s, size_t count, struct uuid *last)
+/* Runs and their names, from malloc. */
+static struct make_run *next_runs(struct source *s, size_t count, char (*names)[48])
 {
     struct make_run *runs = calloc(count, sizeof *runs);
-    char(*names)[48] = calloc(count, sizeof *names);
-    or_die(!runs || !names, "no memory");
+    or_die(!runs, "no memory");
     for (size_t i = 0; i < count; i++) {
         s->now_us += 10;
         runs[i].id =
@@ -80,11 +88,79 @@ static struct made_record *next_batch(struct source *s, size_t count, struct uui
         runs[i].name = names[i];
         s->made++;
     }
+    return runs;
+}
+
+/* As the SDKs send it with each layer: mostly the same of all runs. */
+static const char extra[] =
+    "{\"metadata\":{\"ls_provider\":\"openai\",\"ls_model_name\":\"gpt-4o\",\"ls_model_type\":"
+    "\"chat\",\"ls_temperature\":0.7,\"ls_max_tokens\":1024,\"revision_id\":\"v1.2.3-17-gabcdef\","
+    "\"environment\":\"production\",\"user_id\":\"u-%llu\",\"session_id\":\"s-%llu\"},"
+    "\"runtime\":{\"sdk\":\"langsmith-py\",\"sdk_version\":\"0.4.37\",\"library\":\"langsmith\","
+    "\"platform\":\"Linux\",\"runtime\":\"python\",\"py_implementation\":\"CPython\","
+    "\"runtime_version\":\"3.12.3\",\"langchain_version\":\"0.3.27\"}}";
+
+/* Posts, then patches; one of the two may be left out. */
+static struct made_record *make_pairs(const struct make_run *runs, size_t count, bool posts,
+                                      bool patches)
+{
+    struct make_layer *layers = calloc(2 * count, sizeof *layers);
+    char(*extras)[900] = calloc(count, sizeof *extras);
+    char(*names)[60] = calloc(count, sizeof *names);
+    or_die(!layers || !extras || !names, "no memory");
+    size_t made = 0;
+    for (size_t i = 0; i < count; i++) {
+        snprintf(extras[i], sizeof *extras, extra, (unsigned long long)runs[i].number % 1000,
+                 (unsigned long long)runs[i].number / 20);
+        snprintf(names[i], sizeof *names, "\"%s\"", runs[i].name);
+        if (posts)
+            layers[made++] = (struct make_layer){
+                .kind = RUN_POST,
+                .id = runs[i].id,
+                .trace = runs[i].trace,
+                .parent = i % 4 ? runs[i - i % 4].id : (struct uuid){{0}},
+                .start_us = runs[i].start_us,
+                .field = {[RUN_NAME] = names[i],
+                          [RUN_START_TIME] = "1",
+                          [RUN_INPUTS] = "{\"question\":\"What is the answer to all of this?\"}",
+                          [RUN_EXTRA] = extras[i],
+                          [RUN_SESSION_NAME] = "\"bench\""}};
+    }
+    for (size_t i = 0; patches && i < count; i++)
+        layers[made++] = (struct make_layer){
+            .kind = RUN_PATCH,
+            .id = runs[i].id,
+            .trace = runs[i].trace,
+            .parent = i % 4 ? runs[i - i % 4].id : (struct uuid){{0}},
+            .end_us = runs[i].start_us + 5,
+            .field = {[RUN_END_TIME] = "1",
+                      [RUN_OUTPUTS] = "{\"answer\":\"It is forty-two.\",\"usage_metadata\":"
+                                      "{\"input_tokens\":31,\"output_tokens\":7,"
+                                      "\"total_tokens\":38}}",
+                      [RUN_EXTRA] = extras[i],
+                      [RUN_SESSION_NAME] = "\"bench\""}};
+    struct made_record *record = make_layers(layers, made);
+    free(layers);
+    free(extras);
+    free(names);
+    return record;
+}
+
+/* What goes in next: one record, or two. */
+static size_t next_batches(struct source *s, size_t count, struct uuid *last,
+                           struct made_record *made[2])
+{
+    char(*names)[48] = calloc(count, sizeof *names);
+    or_die(!names, "no memory");
+    struct make_run *runs = next_runs(s, count, names);
+    enum layers layers = s->workload->layers;
     *last = runs[count / 2].id;
-    struct made_record *made = make_record(runs, count);
+    made[0] = layers == LAYERS_NONE ? make_record(runs, count)
+                                    : make_pairs(runs, count, true, layers == LAYERS_TOGETHER);
+    made[1] = layers == LAYERS_APART ? make_pairs(runs, count, false, true) : NULL;
     free(runs);
     free(names);
-    return made;
+    return layers == LAYERS_APART ? 2 : 1;
 }
 
 /* --- times ------------------------------------------------------------------------ */
@@ -298,17 +374,22 @@ static void bench(const struct workload *workload, const char *dir, uint64_t row
     uint64_t sequence = 0, since = 0;
     double cpu = 0, wal = 0;
     for (uint64_t done = 0; done < rows;) {
-        struct made_record *made = next_batch(&source, group, &ids[id_count++]);
-        struct index_batch batch = {
-            .record = &made->record, .first = {1, (uint32_t)done}, .sequence = ++sequence};
+        struct made_record *made[2];
+        size_t batches = next_batches(&source, group, &ids[id_count++], made);
         double cpu_began = cpu_seconds();
         int64_t began = now_ns(), thread_began = thread_ns();
-        or_die(calls_stage(&calls, &batch, 1) || calls_commit(&calls, sequence), calls.err.text);
+        for (size_t i = 0; i < batches; i++) {
+            struct index_batch batch = {
+                .record = &made[i]->record, .first = {1, (uint32_t)done}, .sequence = ++sequence};
+            or_die(calls_stage(&calls, &batch, 1) || calls_commit(&calls, sequence),
+                   calls.err.text);
+            or_die(batch.added != made[i]->record.count, "a batch was not new");
+        }
         times_add(&times, now_ns() - began);
         times_add(&busy, thread_ns() - thread_began);
         cpu += cpu_seconds() - cpu_began;
-        or_die(batch.added != group, "a batch was not new");
-        made_free(made);
+        made_free(made[0]);
+        made_free(made[1]);
         done += group;
         since += group;
         if (done == FIRST || done >= rows) {

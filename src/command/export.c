@@ -23,6 +23,7 @@
 #include "config.h"
 #include "index/index.h"
 #include "loop/loop.h"
+#include "run/render.h"
 #include "serve/fetch.h"
 #include "store/containers.h"
 #include "store/store.h"
@@ -121,6 +122,7 @@ static int print_together(struct export *export, const struct index_row *row, st
         .store = export->store,
         .rows = row,
         .count = 1,
+        .fields = SHOW_ALL,
         .arena = arena,
     };
     fetch_runs(&fetch);

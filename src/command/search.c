@@ -95,6 +95,7 @@ static int print_step(struct search *search, const struct index_row *rows, size_
         .store = search->app->store,
         .rows = rows,
         .count = count,
+        .fields = SHOW_ALL,
         .arena = arena,
     };
     fetch_runs(&fetch);

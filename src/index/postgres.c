@@ -1,7 +1,7 @@
 /* postgres.c - the index in PostgreSQL: who asks what from where.
  *
  *   commit loop   stage, commit, rollback: the writers (postgres_write.h)
- *   every loop    find, search, follow: its own readers (postgres_read.h)
+ *   every loop    find, search, query, entities, follow: its own readers (postgres_read.h)
  *   any thread    mark, durable, runs: numbers that are kept here
  *
  * docs/design/index-postgres.md says how each promise is kept.
@@ -114,6 +114,18 @@ static void search(struct index *index, struct index_search *search)
     pg_read_search(read_of(p, search->op.loop), search);
 }
 
+static void query(struct index *index, struct index_query *query)
+{
+    struct postgres_index *p = postgres_of(index);
+    pg_read_query(read_of(p, query->op.loop), query);
+}
+
+static void entities(struct index *index, struct index_entities *entities)
+{
+    struct postgres_index *p = postgres_of(index);
+    pg_read_entities(read_of(p, entities->op.loop), entities);
+}
+
 static void follow(struct index *index, struct index_follow *follow)
 {
     struct postgres_index *p = postgres_of(index);
@@ -175,6 +187,8 @@ static const struct index_ops postgres_ops = {
     .durable = durable,
     .find = find,
     .search = search,
+    .query = query,
+    .entities = entities,
     .follow = follow,
     .known = known,
     .condemn = condemn,

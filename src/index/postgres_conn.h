@@ -36,7 +36,7 @@ const struct libpq *pg_server_libpq(const struct pg_server *server);
 
 /* --- values ------------------------------------------------------------------ */
 
-enum { PG_ARGS = 12 };
+enum { PG_ARGS = 24 };
 
 /* What is bound to $1, $2, ...  All zero: none. */
 struct pg_args {
@@ -49,14 +49,16 @@ struct pg_args {
 void pg_add_int(struct pg_args *args, int32_t value);
 void pg_add_long(struct pg_args *args, uint64_t value); /* the same bits */
 void pg_add_uuid(struct pg_args *args, struct uuid id);
-void pg_add_text(struct pg_args *args, struct str text); /* at == NULL: null */
+void pg_add_text(struct pg_args *args, struct str text); /* or bytea; at == NULL: null */
+void pg_add_null(struct pg_args *args);
 
 /* An array is one argument: begin, elements, end. */
-enum pg_type { PG_BYTEA = 17, PG_LONG = 20, PG_INT = 23, PG_UUID = 2950 };
+enum pg_type { PG_BYTEA = 17, PG_LONG = 20, PG_INT = 23, PG_TEXT = 25, PG_UUID = 2950 };
 void pg_begin_array(struct pg_args *args, enum pg_type type, size_t count);
 void pg_put_int(struct pg_args *args, int32_t value);
 void pg_put_long(struct pg_args *args, uint64_t value);
-void pg_put_bytes(struct pg_args *args, struct str bytes); /* a uuid or bytea */
+void pg_put_bytes(struct pg_args *args, struct str bytes); /* a uuid, bytea or text */
+void pg_put_uuid(struct pg_args *args, struct uuid id);    /* all zero: null */
 void pg_put_null(struct pg_args *args);
 void pg_end_array(struct pg_args *args);
 void pg_args_free(struct pg_args *args);
@@ -65,7 +67,9 @@ void pg_args_free(struct pg_args *args);
 int32_t pg_int(const struct libpq *pq, const PGresult *result, int row, int column);
 uint64_t pg_long(const struct libpq *pq, const PGresult *result, int row, int column);
 struct uuid pg_uuid(const struct libpq *pq, const PGresult *result, int row, int column);
+/* Also of bytea; a view of the result. */
 struct str pg_text(const struct libpq *pq, const PGresult *result, int row, int column);
+bool pg_null(const struct libpq *pq, const PGresult *result, int row, int column);
 uint64_t pg_changed(const struct libpq *pq, PGresult *result); /* rows, by INSERT or UPDATE */
 
 /* --- calls -------------------------------------------------------------------- */

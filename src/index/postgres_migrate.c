@@ -24,6 +24,7 @@ enum {
     extern const char migration_##id##_up[], migration_##id##_down[];
 
 MIGRATION(1, "src/index/migrations/0001-runs")
+MIGRATION(2, "src/index/migrations/0002-layers")
 
 struct migration {
     const char *name, *up, *down;
@@ -32,6 +33,7 @@ struct migration {
 /* Numbered from 1; append only, and never changed once released. */
 static const struct migration migrations[] = {
     {"0001-runs", migration_1_up, migration_1_down},
+    {"0002-layers", migration_2_up, migration_2_down},
 };
 
 enum { NEWEST = sizeof migrations / sizeof *migrations };

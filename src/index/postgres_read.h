@@ -1,4 +1,4 @@
-/* postgres_read.h - one loop's questions to the index: find, search, follow,
+/* postgres_read.h - one loop's questions to the index: runs, entities, follow,
  * and what containers there are.
  *
  * Threads  its loop
@@ -28,6 +28,8 @@ void pg_read_free(struct pg_read *read); /* NULL is fine */
 
 void pg_read_find(struct pg_read *read, struct index_find *find);
 void pg_read_search(struct pg_read *read, struct index_search *search);
+void pg_read_query(struct pg_read *read, struct index_query *query);
+void pg_read_entities(struct pg_read *read, struct index_entities *entities);
 void pg_read_follow(struct pg_read *read, struct index_follow *follow);
 void pg_read_known(struct pg_read *read, struct index_known *known);
 void pg_read_condemn(struct pg_read *read, struct index_condemn *condemn);

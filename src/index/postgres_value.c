@@ -58,6 +58,11 @@ void pg_add_text(struct pg_args *args, struct str text)
     end(args);
 }
 
+void pg_add_null(struct pg_args *args)
+{
+    pg_add_text(args, (struct str){0});
+}
+
 void pg_begin_array(struct pg_args *args, enum pg_type type, size_t count)
 {
     begin(args);
@@ -87,6 +92,14 @@ void pg_put_bytes(struct pg_args *args, struct str bytes)
     put(&args->bytes, bytes.len, 4);
     if (bytes.len > 0)
         text_add(&args->bytes, bytes);
+}
+
+void pg_put_uuid(struct pg_args *args, struct uuid id)
+{
+    if (uuid_is_zero(id))
+        pg_put_null(args);
+    else
+        pg_put_bytes(args, (struct str){(const char *)id.byte, sizeof id.byte});
 }
 
 void pg_put_null(struct pg_args *args)
@@ -142,6 +155,11 @@ struct str pg_text(const struct libpq *pq, const PGresult *result, int row, int 
         return (struct str){0};
     return (struct str){pq->PQgetvalue(result, row, column),
                         (size_t)pq->PQgetlength(result, row, column)};
+}
+
+bool pg_null(const struct libpq *pq, const PGresult *result, int row, int column)
+{
+    return pq->PQgetisnull(result, row, column) != 0;
 }
 
 uint64_t pg_changed(const struct libpq *pq, PGresult *result)

@@ -162,8 +162,8 @@ int parts_open(struct parts *parts, struct keys_reader *reader, uint64_t seed, s
         const char *sql;
     } statements[] = {
         {&parts->begin, "INSERT INTO part(part, kind, state) VALUES (?1, ?2, 0)"},
-        {&parts->finish, "UPDATE part SET state = 1, level = ?2, blocks = ?3, keys = ?4, upto = ?5,"
-                         " first = ?6, last = ?7, filter = ?8 WHERE part = ?1"},
+        {&parts->finish, "UPDATE part SET state = 1, level = ?2, blocks = ?3, keys = ?4,"
+                         " first = ?5, last = ?6, filter = ?7 WHERE part = ?1"},
         {&parts->kill, "UPDATE part SET state = 2, filter = NULL WHERE part = ?1"},
         {&parts->forget, "DELETE FROM part WHERE part = ?1"},
         {&parts->add_block, "INSERT INTO block VALUES (?1, ?2)"},
@@ -199,16 +199,6 @@ void parts_close(struct parts *parts)
     free(parts->filters);
     free(parts->dead);
     *parts = (struct parts){0};
-}
-
-uint64_t parts_upto(const struct parts *parts, enum keys_kind kind)
-{
-    const struct part_list *list = &parts->reader->parts;
-    uint64_t upto = 0;
-    for (size_t i = list->begin[kind]; i < list->begin[kind + 1]; i++)
-        if (list->at[i].upto > upto)
-            upto = list->at[i].upto;
-    return upto;
 }
 
 /* --- writing one -------------------------------------------------------------- */
@@ -283,13 +273,12 @@ static int finish(struct part_writer *out, struct err *err)
     (void)sqlite3_bind_int(s, 2, out->part.level);
     (void)sqlite3_bind_int64(s, 3, out->part.blocks);
     (void)sqlite3_bind_int64(s, 4, (int64_t)out->part.keys);
-    (void)sqlite3_bind_int64(s, 5, (int64_t)out->part.upto);
-    (void)sqlite3_bind_blob(s, 6, out->part.first, (int)width, SQLITE_STATIC);
-    (void)sqlite3_bind_blob(s, 7, out->part.last, (int)width, SQLITE_STATIC);
+    (void)sqlite3_bind_blob(s, 5, out->part.first, (int)width, SQLITE_STATIC);
+    (void)sqlite3_bind_blob(s, 6, out->part.last, (int)width, SQLITE_STATIC);
     if (out->filter)
-        (void)sqlite3_bind_blob(s, 8, out->filter->bits, (int)out->filter->size, SQLITE_STATIC);
+        (void)sqlite3_bind_blob(s, 7, out->filter->bits, (int)out->filter->size, SQLITE_STATIC);
     else
-        (void)sqlite3_bind_null(s, 8);
+        (void)sqlite3_bind_null(s, 7);
     r = db_run(s, "finish a part", err);
     if (!r && out->filter) {
         add_filter(parts, out->filter);
@@ -299,7 +288,7 @@ static int finish(struct part_writer *out, struct err *err)
 }
 
 int parts_write(struct parts *parts, enum keys_kind kind, struct keys_run *const *runs,
-                size_t count, uint64_t upto, struct err *err)
+                size_t count, struct err *err)
 {
     size_t width = keys_width(kind), at[KEYS_RUNS_MAX + 1] = {0}, keys = 0;
     assert(count <= KEYS_RUNS_MAX + 1);
@@ -309,7 +298,6 @@ int parts_write(struct parts *parts, enum keys_kind kind, struct keys_run *const
     if (!out)
         return err_set(err, ERR_BUSY, "index: no memory for a part");
     int r = begin(parts, out, kind, 0, keys, err);
-    out->part.upto = upto;
     while (!r) {
         const unsigned char *least = NULL;
         size_t from = 0;
@@ -376,17 +364,15 @@ static int start_merge(struct parts *parts, enum keys_kind kind, int level, stru
     struct merge *merge = calloc(1, sizeof *merge);
     if (!merge)
         return err_set(err, ERR_BUSY, "index: no memory for a merge");
-    uint64_t keys = 0, upto = 0;
+    uint64_t keys = 0;
     for (size_t i = 0; i < count; i++) {
         merge->in[i].part = oldest[i]->part;
         merge->in[i].blocks = oldest[i]->blocks;
         keys += oldest[i]->keys;
-        upto = oldest[i]->upto > upto ? oldest[i]->upto : upto;
     }
     merge->count = count;
     parts->merges[kind][level] = merge;
     int r = begin(parts, &merge->out, kind, level + 1, keys, err);
-    merge->out.part.upto = upto;
     return r;
 }
 

@@ -51,10 +51,7 @@ int parts_reload(struct parts *parts, int64_t layout, struct err *err);
 
 /* Write a new part of level 0 with the keys of all `runs`. */
 int parts_write(struct parts *parts, enum keys_kind kind, struct keys_run *const *runs,
-                size_t count, uint64_t upto, struct err *err);
+                size_t count, struct err *err);
 
 /* A slice of what there is to do, for `added` new keys of each kind. */
 int parts_tend(struct parts *parts, const uint64_t added[KEYS_KINDS], struct err *err);
-
-/* The numbers up to which the parts of a kind are complete. */
-uint64_t parts_upto(const struct parts *parts, enum keys_kind kind);

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "base/arena.h"
 #include "index/hash.h"
 #include "index/sqlite_staged.h"
 #include "run/facts.h"
@@ -29,8 +28,6 @@ enum {
 };
 
 enum { GUESSED = 1, POSTED = 2, BY_DEFAULT = 4 };
-
-enum { FACTS_ROOM = 2048 };
 
 /* --- rows ------------------------------------------------------------------------- */
 
@@ -163,23 +160,20 @@ static void add_facts(const struct row *row, const struct facts *facts, uint64_t
         add(result, row_attribute_uuid(seed, ATTRIBUTE_EXAMPLE, facts->reference_example));
 }
 
-int row_attributes(const struct row *row, struct str bytes, uint64_t seed,
+int row_attributes(const struct row *row, struct str bytes, uint64_t seed, struct arena *scratch,
                    struct row_attributes *result, struct err *err)
 {
-    int r = 0;
     result->count = 0;
     if (row->run.count == 0)
         return 0;
     if (!uuid_is_zero(row->run.parent))
         add(result, row_attribute_uuid(seed, ATTRIBUTE_PARENT, row->run.parent));
-    if (bytes.len > 0) {
-        struct arena *arena = arena_new(FACTS_ROOM);
-        struct facts facts;
-        r = facts_read(bytes, arena, &facts, err);
-        if (!r)
-            add_facts(row, &facts, seed, result);
-        arena_free(arena);
-    }
+    if (bytes.len == 0)
+        return 0;
+    struct facts facts;
+    int r = facts_read(bytes, scratch, &facts, err);
+    if (!r)
+        add_facts(row, &facts, seed, result);
     return r;
 }
 

@@ -16,6 +16,7 @@
 #include "index/sqlite_keys.h"
 #include "run/merge.h"
 
+struct arena;
 struct staged;
 
 /* The columns of a SELECT for row_read(), and of an INSERT. */
@@ -61,7 +62,7 @@ struct row_attributes {
     size_t count, cap;
 };
 
-int row_attributes(const struct row *row, struct str facts, uint64_t seed,
+int row_attributes(const struct row *row, struct str facts, uint64_t seed, struct arena *scratch,
                    struct row_attributes *result, struct err *err);
 void row_attributes_free(struct row_attributes *attributes);
 

@@ -39,7 +39,7 @@ int keys_reader_open(struct keys_reader *reader, sqlite3 *db, struct err *err)
         r = db_prepare(db, "SELECT keys FROM block WHERE block = ?1", &reader->block, err);
     if (!r)
         r = db_prepare(db,
-                       "SELECT part, kind, level, blocks, keys, upto, first, last FROM part"
+                       "SELECT part, kind, level, blocks, keys, first, last FROM part"
                        " WHERE state = 1 ORDER BY kind, part DESC",
                        &reader->list, err);
     if (r)
@@ -74,12 +74,11 @@ static int take_part(sqlite3_stmt *row, struct part *part, struct err *err)
         .level = sqlite3_column_int(row, 2),
         .blocks = (uint32_t)sqlite3_column_int64(row, 3),
         .keys = (uint64_t)sqlite3_column_int64(row, 4),
-        .upto = (uint64_t)sqlite3_column_int64(row, 5),
     };
     size_t width = keys_width(part->kind);
-    const void *first = sqlite3_column_blob(row, 6), *last = sqlite3_column_blob(row, 7);
-    if (!first || !last || (size_t)sqlite3_column_bytes(row, 6) != width ||
-        (size_t)sqlite3_column_bytes(row, 7) != width || part->blocks == 0)
+    const void *first = sqlite3_column_blob(row, 5), *last = sqlite3_column_blob(row, 6);
+    if (!first || !last || (size_t)sqlite3_column_bytes(row, 5) != width ||
+        (size_t)sqlite3_column_bytes(row, 6) != width || part->blocks == 0)
         return damaged(err);
     memcpy(part->first, first, width);
     memcpy(part->last, last, width);

@@ -30,7 +30,6 @@ struct part {
     int level;
     uint32_t blocks;
     uint64_t keys;
-    uint64_t upto; /* the parts of this kind up to here hold the keys of numbers <= upto */
     unsigned char first[KEYS_WIDTH_MAX], last[KEYS_WIDTH_MAX];
 };
 

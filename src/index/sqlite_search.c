@@ -35,6 +35,7 @@ enum {
 struct hit {
     unsigned char order[8 + 16]; /* start and id, as in a key */
     uint64_t row;
+    const struct index_row *shown; /* NULL: it is still to be read */
 };
 
 /* The best hits so far: a heap with the oldest on top, of at most limit + 1. */
@@ -46,6 +47,7 @@ struct page {
 struct search {
     struct reader *reader;
     const struct query *query;
+    struct index_search *asked;
     struct str wanted; /* folded */
     struct page page;
     struct tested {
@@ -303,17 +305,38 @@ static struct hit hit_at(enum keys_kind kind, const unsigned char *key, size_t a
     return hit;
 }
 
-/* Add it to the page if its run is shown, and its name matches when that is asked. */
-static int add_if_shown(struct search *s, const struct hit *hit, bool by_name, struct err *err)
+/* Add it to the page if its run is shown, and its name matches when that is asked.  What is
+ * read is kept if it stays there, since others that come are behind it. */
+static int add_if_shown(struct search *s, struct hit hit, bool by_name, bool stays, struct err *err)
 {
     struct row row;
     bool shown = false, matches = true;
-    int r = reader_row(s->reader, hit->row, &row, &shown, err);
+    int r = reader_row(s->reader, hit.row, &row, &shown, err);
     if (!r && shown && by_name)
         r = test_name(s, row.name, &matches, err);
-    if (!r && shown && matches)
-        page_add(&s->page, hit);
+    if (r || !shown || !matches)
+        return r;
+    if (stays) {
+        struct index_row *kept = arena_make(s->asked->arena, struct index_row, 1);
+        r = reader_show(s->reader, &row, s->asked->facts, s->asked->arena, kept, err);
+        hit.shown = kept;
+    }
+    page_add(&s->page, &hit);
     return r;
+}
+
+/* A hit of the page, as it is answered. */
+static int show_hit(struct search *s, const struct hit *hit, struct index_row *result,
+                    struct err *err)
+{
+    struct row row;
+    bool shown;
+    if (hit->shown) {
+        *result = *hit->shown;
+        return 0;
+    }
+    int r = reader_row(s->reader, hit->row, &row, &shown, err);
+    return r ? r : reader_show(s->reader, &row, s->asked->facts, s->asked->arena, result, err);
 }
 
 static int search_trace(struct search *s, struct err *err)
@@ -327,7 +350,7 @@ static int search_trace(struct search *s, struct err *err)
     const unsigned char *key = NULL;
     while (!r && !page_full(&s->page) && !(r = keys_scan_next(&scan, &key, err)) && key) {
         const struct hit hit = hit_at(KEYS_TRACE, key, 16);
-        r = add_if_shown(s, &hit, s->query->by_name, err);
+        r = add_if_shown(s, hit, s->query->by_name, true, err);
     }
     keys_scan_end(&scan);
     return r;
@@ -356,7 +379,7 @@ static int walk(struct search *s, uint64_t most, bool *done, struct err *err)
         bool matches = false;
         r = test_name(s, key_read_number(key + sizeof hit.order), &matches, err);
         if (!r && matches)
-            r = add_if_shown(s, &hit, false, err);
+            r = add_if_shown(s, hit, false, true, err);
         *done = page_full(&s->page);
     }
     keys_scan_end(&scan);
@@ -380,7 +403,7 @@ static int merge_names(struct search *s, struct err *err)
             const struct hit hit = hit_at(KEYS_NAME, key, KEYS_NUMBER);
             if (!page_takes(&s->page, &hit))
                 break;
-            r = add_if_shown(s, &hit, false, err);
+            r = add_if_shown(s, hit, false, false, err);
         }
         keys_scan_end(&scan);
     }
@@ -412,7 +435,8 @@ static int search_name(struct search *s, struct err *err)
 int reader_search(struct reader *reader, struct index_search *search, struct err *err)
 {
     const struct query *query = search->query;
-    struct search s = {.reader = reader, .query = query, .page.cap = (size_t)query->limit + 1};
+    struct search s = {
+        .reader = reader, .query = query, .asked = search, .page.cap = (size_t)query->limit + 1};
     s.page.hits = arena_make(search->arena, struct hit, s.page.cap);
     if (query->by_name) {
         char *folded = arena_alloc(search->arena, FOLD_GROWTH * query->name.len + 1);
@@ -430,15 +454,10 @@ int reader_search(struct reader *reader, struct index_search *search, struct err
     bool more = s.page.count > query->limit;
     size_t count = more ? query->limit : s.page.count;
     struct index_row *rows = arena_make(search->arena, struct index_row, count);
-    for (size_t i = 0; i < count; i++) {
-        struct row row;
-        bool shown;
-        r = reader_row(reader, s.page.hits[i].row, &row, &shown, err);
-        if (!r)
-            r = reader_show(reader, &row, search->facts, search->arena, &rows[i], err);
-        if (r)
-            return r;
-    }
+    for (size_t i = 0; !r && i < count; i++)
+        r = show_hit(&s, &s.page.hits[i], &rows[i], err);
+    if (r)
+        return r;
     search->rows = rows;
     search->count = count;
     search->more = more;

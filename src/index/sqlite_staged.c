@@ -6,12 +6,12 @@
 
 #include "index/sqlite_parts.h"
 
-/* Staged keys that are too many to wait become a part.  It does not count as
- * complete: the rest of this transaction's keys come with the commit. */
+/* Staged keys that are too many to wait become a part.  The rest of this
+ * transaction's keys come with the commit. */
 static int spill(struct staged *staged, enum keys_kind kind, struct err *err)
 {
     struct keys_run *run = staged_take(staged, kind);
-    int r = parts_write(staged->parts, kind, &run, 1, 0, err);
+    int r = parts_write(staged->parts, kind, &run, 1, err);
     keys_run_unref(run);
     staged->kind[kind].spilled = true;
     return r;

@@ -5,11 +5,17 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "base/arena.h"
 #include "index/hash.h"
 #include "index/sqlite_db.h"
 #include "index/sqlite_scan.h"
 
-enum { POOL_MUCH = 16 << 20, HOLDERS_MIN = 2 };
+enum {
+    POOL_MUCH = 16 << 20,
+    HOLDERS_MIN = 2,
+    SCRATCH = 64 << 10, /* bytes to begin with, ... */
+    SCRATCH_ROWS = 64   /* ... and rows that share them */
+};
 
 /* Something in the pool. */
 struct piece {
@@ -352,9 +358,10 @@ static int attributes_changed(struct touched *t, const struct touch *touch, cons
     if (!touch->facts_changed)
         return 0;
     struct row_attributes *before = &t->attributes_before;
-    int r = row_attributes(row, piece_str(t, &touch->was_facts), t->seed, before, err);
+    int r = row_attributes(row, piece_str(t, &touch->was_facts), t->seed, t->scratch, before, err);
     if (!r)
-        r = row_attributes(row, piece_str(t, &touch->facts), t->seed, &t->attributes, err);
+        r = row_attributes(row, piece_str(t, &touch->facts), t->seed, t->scratch, &t->attributes,
+                           err);
     *changed = before->count != t->attributes.count ||
                (before->count > 0 &&
                 memcmp(before->at, t->attributes.at, before->count * sizeof *before->at) != 0);
@@ -408,7 +415,8 @@ static int insert(struct touched *t, struct touch *touch, struct row *row, struc
     if (!r && old)
         r = replace(t, old, row->number, err);
     if (!r)
-        r = row_attributes(row, piece_str(t, &touch->facts), t->seed, &t->attributes, err);
+        r = row_attributes(row, piece_str(t, &touch->facts), t->seed, t->scratch, &t->attributes,
+                           err);
     return r ? r : row_stage(t->staged, row, &t->attributes, all, err);
 }
 
@@ -444,11 +452,18 @@ int touched_write(struct touched *t, struct err *err)
 {
     struct row row;
     int r = 0;
-    for (size_t i = 0; !r && i < t->count; i++) {
-        if (t->at[i].held && t->at[i].changed)
+    for (size_t i = 0, written = 0; !r && i < t->count; i++) {
+        if (t->at[i].held && t->at[i].changed) {
+            if (written++ % SCRATCH_ROWS == 0) {
+                arena_free(t->scratch);
+                t->scratch = arena_new(SCRATCH);
+            }
             r = write_one(t, &t->at[i], &row, err);
+        }
         t->at[i].held = t->at[i].changed = t->at[i].facts_changed = false;
     }
+    arena_free(t->scratch);
+    t->scratch = NULL;
     forget_pool(t);
     t->before_count = 0;
     t->first = t->count; /* what is written is not undone */

@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "index/sqlite_row.h"
 
+struct arena;
 struct keys_reader;
 struct keys_view;
 struct staged;
@@ -46,7 +47,8 @@ struct touched {
     size_t first; /* touch of the batch */
     struct touch_before *before;
     size_t before_count, before_cap;
-    struct text bytes; /* scratch */
+    struct text bytes;     /* scratch, ... */
+    struct arena *scratch; /* ... like this, while rows are written */
     struct row_attributes attributes, attributes_before;
 };
 

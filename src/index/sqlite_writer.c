@@ -23,6 +23,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/arena.h"
 #include "index/sqlite_db.h"
 #include "index/sqlite_merge.h"
 #include "index/sqlite_parts.h"
@@ -31,7 +32,10 @@
 
 enum {
     INTERNED_MAX = 16384, /* names remembered between transactions, ... */
-    INTERNED_BYTES_MAX = 4 << 20
+    INTERNED_BYTES_MAX = 4 << 20,
+    NUMBERS_LATE = 1 << 17, /* rows that are read again at start for the keys of one kind */
+    UPTO_BYTES = 8 * KEYS_KINDS,
+    SCRATCH = 2048
 };
 
 struct writer {
@@ -49,12 +53,14 @@ struct writer {
     uint64_t seed, replaced, changes;
     int64_t layout;
     uint64_t mark;
+    uint64_t upto[KEYS_KINDS]; /* the keys of numbers up to here are all in parts */
     _Atomic uint64_t runs;
 
     /* Of the open transaction. */
     bool open;
     bool failed; /* it cannot be committed */
     bool stale;  /* the parts and the counts must be read again */
+    uint64_t upto_next[KEYS_KINDS];
 };
 
 /* --- opening ------------------------------------------------------------------ */
@@ -69,7 +75,7 @@ static int prepare_all(struct writer *w, struct err *err)
         {&w->commit, "COMMIT"},
         {&w->rollback, "ROLLBACK"},
         {&w->set_meta, "UPDATE meta SET mark = ?1, layout = ?2, newest = ?3, replaced = ?4,"
-                       " catalog = ?5"},
+                       " catalog = ?5, upto = ?6"},
     };
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
         int r = db_prepare(w->db, statements[i].sql, statements[i].statement, err);
@@ -91,6 +97,10 @@ static void take_meta(struct writer *w, sqlite3_stmt *s)
     m->names.count = m->names.committed = (uint64_t)sqlite3_column_int64(s, 5);
     m->touched.replaced = w->replaced = (uint64_t)sqlite3_column_int64(s, 6);
     m->catalog.changes = w->changes = (uint64_t)sqlite3_column_int64(s, 7);
+    const unsigned char *upto = sqlite3_column_blob(s, 8);
+    for (int k = 0; k < KEYS_KINDS; k++)
+        w->upto[k] = get_u64(upto + 8 * k);
+    memcpy(w->upto_next, w->upto, sizeof w->upto);
 }
 
 static int load_meta(struct writer *w, struct err *err)
@@ -98,12 +108,13 @@ static int load_meta(struct writer *w, struct err *err)
     sqlite3_stmt *s = NULL;
     int r = db_prepare(w->db,
                        "SELECT mark, layout, newest, seed, (SELECT max(row) FROM run),"
-                       " (SELECT max(name) FROM name), replaced, catalog FROM meta",
+                       " (SELECT max(name) FROM name), replaced, catalog, upto FROM meta",
                        &s, err);
     bool row = false;
     if (!r)
         r = db_step(s, &row, "read the mark", err);
-    if (!r && row && sqlite3_column_bytes(s, 2) == sizeof w->merger.touched.newest.byte)
+    if (!r && row && sqlite3_column_bytes(s, 2) == sizeof w->merger.touched.newest.byte &&
+        sqlite3_column_bytes(s, 8) == UPTO_BYTES)
         take_meta(w, s);
     else if (!r)
         r = err_set(err, ERR_CORRUPT, "index: no mark is in it; run `rundlet reindex`");
@@ -132,8 +143,10 @@ static int recover_rows(struct writer *w, const uint64_t upto[KEYS_KINDS], struc
         struct str facts = {sqlite3_column_blob(s, ROW_COLUMN_COUNT),
                             (size_t)sqlite3_column_bytes(s, ROW_COLUMN_COUNT)};
         r = row_read(s, &row, err);
+        struct arena *scratch = arena_new(SCRATCH);
         if (!r)
-            r = row_attributes(&row, facts, w->seed, &attributes, err);
+            r = row_attributes(&row, facts, w->seed, scratch, &attributes, err);
+        arena_free(scratch);
         if (!r)
             r = row_stage(&w->staged, &row, &attributes, upto, err);
     }
@@ -162,12 +175,9 @@ static void publish(struct writer *w, const bool flushed[KEYS_KINDS],
 /* The keys that are in no part, from their rows and names. */
 static int recover_view(struct writer *w, struct err *err)
 {
-    uint64_t upto[KEYS_KINDS];
-    for (int k = 0; k < KEYS_KINDS; k++)
-        upto[k] = parts_upto(&w->parts, (enum keys_kind)k);
-    int r = recover_rows(w, upto, err);
+    int r = recover_rows(w, w->upto, err);
     if (!r)
-        r = names_recover(&w->merger.names, upto, err);
+        r = names_recover(&w->merger.names, w->upto, err);
     if (r)
         return r;
     const bool flushed[KEYS_KINDS] = {false};
@@ -311,6 +321,7 @@ void writer_rollback(struct writer *w)
     m->touched.rows = w->view ? w->view->rows : 0;
     m->touched.replaced = w->replaced;
     m->catalog.changes = w->changes;
+    memcpy(w->upto_next, w->upto, sizeof w->upto);
     forget_all(w);
 }
 
@@ -359,51 +370,88 @@ static bool is_of_names(enum keys_kind kind)
     return kind == KEYS_TEXT || kind == KEYS_GRAM;
 }
 
+/* The numbers of a kind that are given out, and those that were at the last commit. */
+static uint64_t numbers(const struct writer *w, enum keys_kind kind)
+{
+    return is_of_names(kind) ? w->merger.names.count : w->merger.touched.rows;
+}
+
+static uint64_t numbers_before(const struct writer *w, enum keys_kind kind)
+{
+    return is_of_names(kind) ? w->merger.names.committed : w->view->rows;
+}
+
 /* Write what the view has of a kind as a part.  What spilled needs the keys
  * that are still staged as well, so that the part is complete. */
 static int flush(struct writer *w, enum keys_kind kind, struct keys_run **staged, struct err *err)
 {
     struct keys_run *runs[KEYS_RUNS_MAX + 1];
     size_t count = w->view->kind[kind].count;
+    bool spilled = w->staged.kind[kind].spilled;
     memcpy(runs, w->view->kind[kind].runs, count * sizeof *runs);
-    uint64_t upto = is_of_names(kind) ? w->merger.names.committed : w->view->rows;
-    if (w->staged.kind[kind].spilled) {
-        upto = is_of_names(kind) ? w->merger.names.count : w->merger.touched.rows;
-        if (*staged)
-            runs[count++] = *staged;
-    }
+    if (spilled && *staged)
+        runs[count++] = *staged;
+    w->upto_next[kind] = spilled ? numbers(w, kind) : numbers_before(w, kind);
     if (count == 0)
         return 0;
-    int r = parts_write(&w->parts, kind, runs, count, upto, err);
-    if (!r && w->staged.kind[kind].spilled) {
+    int r = parts_write(&w->parts, kind, runs, count, err);
+    if (!r && spilled) {
         keys_run_unref(*staged);
         *staged = NULL;
     }
     return r;
 }
 
-/* Flush what spilled, and at most one kind that has grown long. */
+/* Should the keys of a kind that are in memory go to the file, and how much?  When there are
+ * many; and when, few as they are, too many rows would have to be read again for them. */
+static size_t pressure(const struct writer *w, enum keys_kind kind)
+{
+    size_t size = keys_view_count(w->view, kind) * keys_width(kind);
+    bool late = size > 0 && numbers_before(w, kind) - w->upto[kind] >= NUMBERS_LATE;
+    return size >= w->parts.flush ? size : late ? 1 : 0;
+}
+
+/* Flush what spilled, and at most one kind besides. */
 static int flush_some(struct writer *w, struct keys_run *staged[KEYS_KINDS],
                       bool flushed[KEYS_KINDS], struct err *err)
 {
-    int longest = KEYS_KINDS;
-    size_t most = w->parts.flush;
+    int worst = KEYS_KINDS;
+    size_t most = 0;
     for (int k = 0; k < KEYS_KINDS; k++) {
-        size_t size = keys_view_count(w->view, (enum keys_kind)k) * keys_width((enum keys_kind)k);
+        size_t wants = pressure(w, (enum keys_kind)k);
         flushed[k] = w->staged.kind[k].spilled;
-        if (!flushed[k] && size >= most) {
-            most = size;
-            longest = k;
+        if (!flushed[k] && wants > most) {
+            most = wants;
+            worst = k;
         }
     }
-    if (longest < KEYS_KINDS)
-        flushed[longest] = true;
+    if (worst < KEYS_KINDS)
+        flushed[worst] = true;
     for (int k = 0; k < KEYS_KINDS; k++) {
         int r = flushed[k] ? flush(w, (enum keys_kind)k, &staged[k], err) : 0;
         if (r)
             return r;
+        /* Of a kind that has no key in memory all are in parts. */
+        if (!staged[k] && (flushed[k] || w->view->kind[k].count == 0))
+            w->upto_next[k] = numbers(w, (enum keys_kind)k);
     }
     return 0;
+}
+
+static int write_meta(struct writer *w, uint64_t sequence, struct err *err)
+{
+    const struct merger *m = &w->merger;
+    unsigned char upto[UPTO_BYTES];
+    for (int k = 0; k < KEYS_KINDS; k++)
+        put_u64(upto + 8 * k, w->upto_next[k]);
+    sqlite3_stmt *s = w->set_meta; /* binding numbers and static bytes cannot fail */
+    (void)sqlite3_bind_int64(s, 1, (int64_t)sequence);
+    (void)sqlite3_bind_int64(s, 2, w->parts.layout);
+    (void)sqlite3_bind_blob(s, 3, m->touched.newest.byte, 16, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(s, 4, (int64_t)m->touched.replaced);
+    (void)sqlite3_bind_int64(s, 5, (int64_t)m->catalog.changes);
+    (void)sqlite3_bind_blob(s, 6, upto, sizeof upto, SQLITE_STATIC);
+    return db_run(s, "set the mark", err);
 }
 
 int writer_commit(struct writer *w, uint64_t sequence, struct err *err)
@@ -426,12 +474,7 @@ int writer_commit(struct writer *w, uint64_t sequence, struct err *err)
         r = parts_tend(&w->parts, added, err);
     if (r)
         goto fail;
-    (void)sqlite3_bind_int64(w->set_meta, 1, (int64_t)sequence); /* these binds cannot fail */
-    (void)sqlite3_bind_int64(w->set_meta, 2, w->parts.layout);
-    (void)sqlite3_bind_blob(w->set_meta, 3, m->touched.newest.byte, 16, SQLITE_STATIC);
-    (void)sqlite3_bind_int64(w->set_meta, 4, (int64_t)m->touched.replaced);
-    (void)sqlite3_bind_int64(w->set_meta, 5, (int64_t)m->catalog.changes);
-    r = db_run(w->set_meta, "set the mark", err);
+    r = write_meta(w, sequence, err);
     if (!r)
         r = db_run(w->commit, "commit", err);
     if (r)
@@ -441,6 +484,7 @@ int writer_commit(struct writer *w, uint64_t sequence, struct err *err)
     w->mark = sequence;
     w->layout = w->parts.layout;
     w->changes = m->catalog.changes;
+    memcpy(w->upto, w->upto_next, sizeof w->upto);
     m->names.committed = m->names.count;
     publish(w, flushed, staged);
     forget_all(w);

@@ -12,8 +12,13 @@
  *   - staging or appending fails: roll back, and the whole group fails.
  *     Duplicates and conflicts of the group fail with it, since they may have
  *     been judged against rows that are gone.
- *   - between judging and committing another node stored one of the runs, or
- *     took the container's number: the group is judged again, with new places.
+ *   - between judging and committing another node wrote one of the runs: the group
+ *     is judged again.  Runs come in layers, perhaps by several nodes, so this is no
+ *     exception: what was appended is kept, and as long as the same records are
+ *     accepted only the rows are committed again.
+ *   - other records are accepted then, or the container's number was taken: the
+ *     group is judged again with new places.  What was appended is no row's, and
+ *     goes with the garbage.
  *   - the commit fails after the log was written: nobody is acknowledged, and
  *     an index of one process is `behind`.  Before the next group the log's tail
  *     is replayed into it (recover.h); until that succeeds every batch is refused.
@@ -39,19 +44,23 @@
 enum {
     GROUP_RUNS = 10000,
     GROUP_BATCHES = STORE_GROUP_RECORDS,
-    JUDGED_MAX = 4 /* times that a group is judged */
+    PLACES_MAX = 4,      /* times that a group gets places */
+    JUDGED_MAX = 8,      /* times that it is judged with the same; a container may be given up */
+    JUDGED_US = 10000000 /* and all of this takes no longer */
 };
 
 struct group {
     struct commit *commit;
     bool busy;
-    bool again; /* it is to be judged again */
-    unsigned judged_times;
+    bool again;    /* it is to be judged again */
+    bool appended; /* places and sequences hold, and so does what was accepted */
+    unsigned placed_times, judged_times;
+    int64_t taken_us;
     struct commit_batch *batches[GROUP_BATCHES];
     struct store_record places[GROUP_BATCHES];
     struct index_batch judged[GROUP_BATCHES];
     struct store_record accepted[GROUP_BATCHES];
-    size_t count;
+    size_t count, accepted_count;
     int64_t began_us, appended_us;
     struct err failed; /* why the group failed, while it is rolled back */
 
@@ -327,6 +336,13 @@ static void roll_back(struct group *g, const struct err *err)
     index->ops->rollback(index, &g->rollback);
 }
 
+static int place(struct group *g, struct err *err)
+{
+    g->placed_times++;
+    g->judged_times = 1;
+    return store_reserve(g->commit->config.store, g->places, g->count, err);
+}
+
 static void judge(struct group *g)
 {
     struct commit *commit = g->commit;
@@ -337,7 +353,7 @@ static void judge(struct group *g)
     g->began_us = clock_mono_us();
     for (size_t i = 0; i < g->count; i++)
         g->judged[i] = (struct index_batch){0};
-    if (store_reserve(commit->config.store, g->places, g->count, &err)) {
+    if (!g->appended && place(g, &err)) {
         commit->staging = false;
         end(g, &err);
         return;
@@ -406,9 +422,45 @@ static void begin(struct op *op)
         return;
     take_group(g);
     g->busy = true;
-    g->judged_times = 0;
+    g->appended = false;
+    g->placed_times = 0;
+    g->taken_us = clock_mono_us();
     commit->busy++;
     judge(g);
+}
+
+/* Are these the records that were accepted the last time? */
+static bool accept(struct group *g)
+{
+    size_t count = 0;
+    bool same = true;
+    for (size_t i = 0; i < g->count; i++) {
+        if (g->judged[i].verdict != INDEX_ADDED)
+            continue;
+        same =
+            same && count < g->accepted_count && g->accepted[count].record == g->places[i].record;
+        g->accepted[count++] = g->places[i];
+    }
+    same = same && count == g->accepted_count;
+    g->accepted_count = count;
+    return same;
+}
+
+static void append(struct group *g)
+{
+    g->append.op.err = (struct err){0};
+    g->append.records = g->accepted;
+    g->append.count = g->accepted_count;
+    store_append(g->commit->config.store, &g->append);
+}
+
+static void commit_rows(struct group *g)
+{
+    struct index *index = g->commit->config.index;
+    g->appended_us = clock_mono_us();
+    g->commit_rows.op.err = (struct err){0};
+    g->commit_rows.sequence = g->accepted[g->accepted_count - 1].sequence;
+    index->ops->commit(index, &g->commit_rows);
 }
 
 static void staged(struct op *op)
@@ -423,19 +475,17 @@ static void staged(struct op *op)
         roll_back(g, &op->err);
         return;
     }
-    size_t count = 0;
-    for (size_t i = 0; i < g->count; i++)
-        if (g->judged[i].verdict == INDEX_ADDED)
-            g->accepted[count++] = g->places[i];
-    if (count == 0) {
+    bool same = accept(g);
+    if (g->accepted_count == 0) {
         roll_back(g, &(struct err){.code = ERR_OK}); /* nothing staged: just end it */
-        return;
+    } else if (!g->appended) {
+        append(g);
+    } else if (same) {
+        commit_rows(g);
+    } else {
+        g->appended = false;
+        roll_back(g, &(struct err){.code = ERR_CONFLICT});
     }
-    g->append.op.err = (struct err){0};
-    g->append.records = g->accepted;
-    g->append.count = count;
-    g->commit_rows.sequence = g->accepted[count - 1].sequence;
-    store_append(commit->config.store, &g->append);
 }
 
 static void appended(struct op *op)
@@ -449,9 +499,8 @@ static void appended(struct op *op)
         roll_back(g, &op->err);
         return;
     }
-    g->appended_us = clock_mono_us();
-    g->commit_rows.op.err = (struct err){0};
-    index->ops->commit(index, &g->commit_rows);
+    g->appended = true;
+    commit_rows(g);
 }
 
 static void committed(struct op *op)
@@ -483,15 +532,19 @@ static void rolled_back(struct op *op)
 {
     struct group *g = op_owner(op, struct group, rollback.op);
     struct commit *commit = g->commit;
-    store_forget(commit->config.store);
-    if (g->failed.code == ERR_CONFLICT && g->judged_times < JUDGED_MAX) {
-        g->again = true; /* another node came first */
+    bool came_first = g->failed.code == ERR_CONFLICT;
+    if (came_first && g->judged_times == JUDGED_MAX)
+        g->appended = false;
+    if (!came_first || !g->appended)
+        store_forget(commit->config.store);
+    if (came_first && (g->appended || g->placed_times < PLACES_MAX) &&
+        clock_mono_us() - g->taken_us < JUDGED_US) {
+        g->again = true;
         wake(commit);
         return;
     }
-    if (g->failed.code == ERR_CONFLICT) /* no batch of it is to blame */
-        err_set(&g->failed, ERR_BUSY, "Other nodes came first, %d times in a row; try again",
-                JUDGED_MAX);
+    if (came_first) /* no batch of it is to blame */
+        err_set(&g->failed, ERR_BUSY, "Other nodes came first, again and again; try again");
     end(g, &g->failed);
 }
 

@@ -169,7 +169,8 @@ static void fill_from_facts(struct view *view, struct arena *arena)
 
 static void add_links(struct fetch *fetch, struct view *view)
 {
-    if (!(fetch->fields & SHOW(SHOW_S3_URLS)) || !view->facts || view->facts->attachment_count == 0)
+    if (!fetch->links || !(fetch->fields & SHOW(SHOW_S3_URLS)) || !view->facts ||
+        view->facts->attachment_count == 0)
         return;
     struct text text = {0};
     links_show(fetch->links, view->id, view->facts, &text);

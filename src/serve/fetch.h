@@ -26,7 +26,7 @@ struct fetch {
     const struct index_row *rows; /* in: borrowed until done; all of them found */
     size_t count;
     uint64_t fields;           /* in: what will be shown of them (run/render.h) */
-    const struct links *links; /* in: of attachments */
+    const struct links *links; /* in: of attachments; NULL: none are shown */
     struct arena *arena;
     struct view *views; /* out: `count` */
 

@@ -9,7 +9,7 @@ import { describe, it } from 'node:test';
 import { dashed, dice, rawElements, rawMember } from './lib/client.mjs';
 import { Runs, assertShown, instant } from './lib/merge.mjs';
 import { atOnce, batch, multipart, send, single } from './lib/send.mjs';
-import { Server, mode } from './lib/server.mjs';
+import { Server, mode, run as command, sealed } from './lib/server.mjs';
 
 const seeds = process.env.SEED ? [Number(process.env.SEED)] : [1, 2, 3];
 const RUNS = 220;
@@ -273,6 +273,19 @@ async function assertFound(server, runs) {
         assert.deepEqual(await found(server, { trace }), ids.sort(), trace);
 }
 
+// Packs say what the segments said, and an index made of them what the old one did.
+async function assertRebuilt(server, runs) {
+    await server.restart({ flags: ['--seal-idle', '100ms'] });
+    await sealed(server);
+    await assertAllShown(server, runs, runs.ids());
+    await server.stop();
+    const made = await command(['reindex', '--data', server.data]);
+    assert.equal(made.code, 0, String(made.stderr));
+    await server.up();
+    await assertAllShown(server, runs, runs.ids());
+    await assertFound(server, runs);
+}
+
 describe('layers in any order', () => {
     for (const seed of seeds)
         it(`seed ${seed}`, async () => {
@@ -306,6 +319,7 @@ describe('layers in any order', () => {
             await server.restart();
             await assertAllShown(server, runs, runs.ids());
             await assertFound(server, runs);
+            if (mode === 'embedded') await assertRebuilt(server, runs);
             for (const other of nodes.slice(1)) await other.stop();
             await server.close();
         });

@@ -597,25 +597,63 @@ TEST(a_failed_group_is_no_matter_of_another)
     teardown(&f);
 }
 
-/* Another node has the number, or stored one of the runs first. */
-TEST(a_conflict_is_judged_again_with_new_places)
+/* Another node has the number. */
+TEST(a_number_that_is_taken_is_judged_again_with_new_places)
 {
-    static const char *const stories[] = {"rsabfrsabfrsac.", "rsacbfrsacbfrsac."};
-    for (int of_commit = 0; of_commit < 2; of_commit++) {
-        struct fixture f;
-        struct sent sent;
-        setup_shared(&f, 1, AT_ONCE, 0);
-        world.conflicts_of_commit = of_commit;
-        world.conflicts = 2;
-        send_now(&f, &sent);
+    struct fixture f;
+    struct sent sent;
+    setup_shared(&f, 1, AT_ONCE, 0);
+    world.conflicts = 2;
+    send_now(&f, &sent);
 
-        CHECK(story_is(stories[of_commit]));
-        CHECK(sent.answered && sent.batch.op.err.code == ERR_OK);
-        CHECK(sent.batch.verdict == INDEX_ADDED && sent.batch.added == 1);
-        CHECK(world.first.container == 3 && world.marked == 13);
-        CHECK(commit_trouble(f.commit) == ERR_OK);
-        teardown(&f);
-    }
+    CHECK(story_is("rsabfrsabfrsac."));
+    CHECK(sent.answered && sent.batch.op.err.code == ERR_OK);
+    CHECK(sent.batch.verdict == INDEX_ADDED && sent.batch.added == 1);
+    CHECK(world.first.container == 3 && world.marked == 13);
+    CHECK(commit_trouble(f.commit) == ERR_OK);
+    teardown(&f);
+}
+
+/* Another node wrote one of the runs first. */
+TEST(a_conflict_is_judged_again_and_what_was_appended_is_kept)
+{
+    struct fixture f;
+    struct sent sent;
+    setup_shared(&f, 1, AT_ONCE, 0);
+    world.conflicts_of_commit = true;
+    world.conflicts = 2;
+    send_now(&f, &sent);
+
+    CHECK(story_is("rsacbscbsc."));
+    CHECK(sent.answered && sent.batch.op.err.code == ERR_OK);
+    CHECK(sent.batch.verdict == INDEX_ADDED && sent.batch.added == 1);
+    CHECK(world.first.container == 1 && world.marked == 11);
+    CHECK(commit_trouble(f.commit) == ERR_OK);
+    teardown(&f);
+}
+
+TEST(where_other_records_are_accepted_they_are_appended_anew)
+{
+    struct fixture f;
+    struct sent first, sent[2];
+    setup_shared(&f, 1, AT_ONCE, 0);
+    world.hold_commits = true;
+    send_now(&f, &first);
+    for (int i = 0; i < 2; i++)
+        send_now(&f, &sent[i]);
+    go_on(0, ERR_OK);
+    turn(&f);
+    CHECK(story_is("rsac.rsac")); /* both in one group */
+    world.verdicts[1] = INDEX_CONFLICT;
+    go_on(0, ERR_CONFLICT);
+    turn(&f);
+    CHECK(story_is("rsac.rsacbsbfrsac")); /* the second is a conflict now */
+    go_on(0, ERR_OK);
+    turn(&f);
+    CHECK(sent[0].answered && sent[0].batch.op.err.code == ERR_OK && sent[0].batch.added == 1);
+    CHECK(sent[1].answered && sent[1].batch.verdict == INDEX_CONFLICT);
+    CHECK(world.first.container == 3);
+    teardown(&f);
 }
 
 /* An index of one process has only the first kind. */
@@ -632,25 +670,61 @@ TEST(a_number_that_is_taken_is_no_matter_for_one_node_either)
     teardown(&f);
 }
 
-TEST(four_conflicts_are_enough)
+static void see_refused(struct fixture *f, struct sent *sent)
 {
-    for (int of_commit = 0; of_commit < 2; of_commit++) {
-        struct fixture f;
-        struct sent sent, next;
-        setup_shared(&f, 1, AT_ONCE, 0);
-        world.conflicts_of_commit = of_commit;
-        world.conflicts = 4;
-        send_now(&f, &sent);
-        CHECK(story_is(of_commit ? "rsacbfrsacbfrsacbfrsacbf." : "rsabfrsabfrsabfrsabf."));
-        CHECK(sent.answered && sent.batch.op.err.code == ERR_BUSY);
-        CHECK(sent.batch.op.err.text[0]);
-        CHECK(commit_trouble(f.commit) == ERR_OK); /* nothing is down */
+    struct sent next;
+    CHECK(sent->answered && sent->batch.op.err.code == ERR_BUSY);
+    CHECK(sent->batch.op.err.text[0]);
+    CHECK(commit_trouble(f->commit) == ERR_OK); /* nothing is down */
+    world.conflicts = 0;
+    send_now(f, &next);
+    CHECK(next.answered && next.batch.op.err.code == ERR_OK);
+    CHECK(next.batch.verdict == INDEX_ADDED);
+}
 
-        send_now(&f, &next);
-        CHECK(next.answered && next.batch.op.err.code == ERR_OK);
-        CHECK(next.batch.verdict == INDEX_ADDED);
-        teardown(&f);
-    }
+TEST(four_numbers_that_are_taken_are_enough)
+{
+    struct fixture f;
+    struct sent sent;
+    setup_shared(&f, 1, AT_ONCE, 0);
+    world.conflicts = 1000;
+    send_now(&f, &sent);
+    CHECK(story_is("rsabfrsabfrsabfrsabf."));
+    see_refused(&f, &sent);
+    teardown(&f);
+}
+
+/* Its container may have been given up. */
+TEST(a_group_that_never_fits_gets_new_places_and_is_refused_at_last)
+{
+    struct fixture f;
+    struct sent sent;
+    setup_shared(&f, 1, AT_ONCE, 0);
+    world.conflicts_of_commit = true;
+    world.conflicts = 1000;
+    send_now(&f, &sent);
+    CHECK(story_is("rsacbscbscbscbscbscbscbscbf"
+                   "rsacbscbscbscbscbscbscbscbf"
+                   "rsacbscbscbscbscbscbscbscbf"
+                   "rsacbscbscbscbscbscbscbscbf."));
+    see_refused(&f, &sent);
+    teardown(&f);
+}
+
+TEST(a_group_is_not_judged_again_for_ever)
+{
+    struct fixture f;
+    struct sent sent;
+    setup_shared(&f, 1, AT_ONCE, 0);
+    world.hold_commits = true;
+    send_now(&f, &sent);
+    world.mono_us += 11000000;
+    go_on(0, ERR_CONFLICT);
+    turn(&f);
+    CHECK(story_is("rsacb."));
+    world.hold_commits = false;
+    see_refused(&f, &sent);
+    teardown(&f);
 }
 
 TEST(the_last_judgement_is_the_one_that_counts)

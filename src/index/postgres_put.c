@@ -1,0 +1,569 @@
+/* postgres_put.c - what a ledger changes, as statements of a transaction; see postgres_writer.h.
+ *
+ * Everybody makes the same changes in the same order: new rows, rows that change, entities,
+ * who waits for whom; rows by (part, id), entities by (kind, id).  So nobody waits for
+ * somebody who waits for them.
+ *
+ * Who waits: a run that guesses its trace, and the one that would tell it, may come by two
+ * nodes at once, and neither would see the other.  So who makes a run wait takes the lock
+ * alone, and sees whether the other one is still as it was judged; all others share it, and
+ * see whether more runs wait for theirs than those they know.
+ */
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "index/fold.h"
+#include "index/postgres_part.h"
+#include "index/postgres_terms.h"
+#include "index/postgres_writer.h"
+#include "run/facts.h"
+#include "run/filter.h"
+
+enum { KEPT_PLACES = MERGE_HOLDERS + FACTS_ATTACHMENTS };
+
+/* What changes, each list in its order. */
+struct changes {
+    struct pg_slot **added, **changed;
+    struct pg_item **made, **said;
+    size_t added_count, changed_count, made_count, said_count;
+};
+
+/* --- which ---------------------------------------------------------------------------- */
+
+static int by_part_and_id(const void *a, const void *b)
+{
+    const struct pg_slot *x = *(struct pg_slot *const *)a, *y = *(struct pg_slot *const *)b;
+    if (x->part != y->part)
+        return x->part < y->part ? -1 : 1;
+    return uuid_compare(x->id, y->id);
+}
+
+static int by_kind_and_id(const void *a, const void *b)
+{
+    const struct pg_item *x = *(struct pg_item *const *)a, *y = *(struct pg_item *const *)b;
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    return uuid_compare(x->id, y->id);
+}
+
+static void *room_for(size_t count, size_t size)
+{
+    void *at = calloc(count + 1, size);
+    if (!at)
+        abort();
+    return at;
+}
+
+static void find_changes(const struct pg_ledger *l, struct changes *c)
+{
+    *c = (struct changes){
+        .added = room_for(l->slots.count, sizeof *c->added),
+        .changed = room_for(l->slots.count, sizeof *c->changed),
+        .made = room_for(l->items.count, sizeof *c->made),
+        .said = room_for(l->items.count, sizeof *c->said),
+    };
+    for (size_t i = 0; i < l->slots.count; i++) {
+        struct pg_slot *slot = l->slots.at[i];
+        if (slot->now != slot->was && slot->was)
+            c->changed[c->changed_count++] = slot;
+        else if (slot->now != slot->was)
+            c->added[c->added_count++] = slot;
+    }
+    for (size_t i = 0; i < l->items.count; i++) {
+        struct pg_item *item = l->items.at[i];
+        if (item->now != item->was && item->was)
+            c->said[c->said_count++] = item;
+        else if (item->now != item->was)
+            c->made[c->made_count++] = item;
+    }
+    qsort(c->added, c->added_count, sizeof *c->added, by_part_and_id);
+    qsort(c->changed, c->changed_count, sizeof *c->changed, by_part_and_id);
+    qsort(c->made, c->made_count, sizeof *c->made, by_kind_and_id);
+    qsort(c->said, c->said_count, sizeof *c->said, by_kind_and_id);
+}
+
+static void free_changes(struct changes *c)
+{
+    free(c->added);
+    free(c->changed);
+    free(c->made);
+    free(c->said);
+}
+
+/* --- rows ------------------------------------------------------------------------------ */
+
+static void add_number(struct text *text, uint64_t number)
+{
+    text_addf(text, "%s%lld", text->at[text->len - 1] == '{' ? "" : ",", (long long)number);
+}
+
+/* '{1,2}': an array in an array cannot be taken apart. */
+static void put_numbers(struct pg_args *args, const uint64_t *numbers, size_t count)
+{
+    struct text text = {0};
+    text_add_char(&text, '{');
+    for (size_t i = 0; i < count; i++)
+        add_number(&text, numbers[i]);
+    text_add_char(&text, '}');
+    pg_put_bytes(args, text_str(&text));
+    text_free(&text);
+}
+
+static void add_once(uint64_t *numbers, size_t *count, uint64_t number)
+{
+    for (size_t i = 0; i < *count; i++)
+        if (numbers[i] == number)
+            return;
+    numbers[(*count)++] = number;
+}
+
+/* Facts that cannot be read are an error of whoever reads the row; here they say nothing. */
+static struct facts facts_in(const struct pg_row *row, struct arena *arena)
+{
+    struct facts facts;
+    if (row->facts.len == 0 || facts_read(row->facts, arena, &facts, NULL))
+        facts = (struct facts){0};
+    return facts;
+}
+
+static void put_containers(struct pg_args *args, const struct pg_row *row)
+{
+    uint64_t numbers[KEPT_PLACES];
+    size_t count = 0;
+    struct arena *arena = arena_new(1024);
+    struct facts facts = facts_in(row, arena);
+    for (unsigned i = 0; i < row->run.count; i++)
+        add_once(numbers, &count, row->run.holder[i].place.container);
+    for (size_t i = 0; i < facts.attachment_count && count < KEPT_PLACES; i++)
+        add_once(numbers, &count, facts.attachments[i].place.container);
+    put_numbers(args, numbers, count);
+    arena_free(arena);
+}
+
+static void put_terms(struct pg_args *args, const struct pg_row *row)
+{
+    uint64_t terms[PG_TERMS_MAX];
+    struct arena *arena = arena_new(1024);
+    struct facts facts = facts_in(row, arena);
+    struct filter_subject subject = {0};
+    facts_subject(&facts, &subject);
+    put_numbers(args, terms, pg_terms_of(&subject, terms));
+    arena_free(arena);
+}
+
+static void put_holders(struct pg_args *args, const struct pg_row *row)
+{
+    struct text text = {0};
+    merge_write(row->run.holder, row->run.count, &text);
+    pg_put_bytes(args, text_str(&text));
+    text_free(&text);
+}
+
+static void put_long_or_null(struct pg_args *args, bool there, uint64_t number)
+{
+    if (there)
+        pg_put_long(args, number);
+    else
+        pg_put_null(args);
+}
+
+/* Columns of ADD_ROWS and SET_ROWS, postgres_write.c. */
+static const enum pg_type row_types[] = {
+    PG_INT,  PG_UUID, PG_UUID, PG_UUID, PG_UUID,  PG_LONG,  PG_LONG, PG_LONG, PG_LONG, PG_LONG,
+    PG_LONG, PG_INT,  PG_INT,  PG_INT,  PG_BYTEA, PG_BYTEA, PG_TEXT, PG_TEXT, PG_LONG};
+enum { ROW_COLUMNS = sizeof row_types / sizeof *row_types };
+
+static void put_cell(struct pg_args *args, const struct pg_slot *slot, size_t column)
+{
+    const struct pg_row *row = slot->now;
+    const struct merged *run = &row->run;
+    switch (column) {
+    case 0:
+        pg_put_int(args, slot->part);
+        break;
+    case 1:
+        pg_put_bytes(args, (struct str){(const char *)slot->id.byte, sizeof slot->id.byte});
+        break;
+    case 2: /* of one with attachments only, all zero */
+        pg_put_bytes(args, (struct str){(const char *)run->trace.byte, sizeof run->trace.byte});
+        break;
+    case 3:
+        pg_put_uuid(args, run->parent);
+        break;
+    case 4:
+        pg_put_uuid(args, row->project);
+        break;
+    case 5:
+        pg_put_long(args, (uint64_t)run->start_us);
+        break;
+    case 6:
+        put_long_or_null(args, run->end_us != RUN_RUNNING, (uint64_t)run->end_us);
+        break;
+    case 7:
+        put_long_or_null(args, row->name != 0, row->name);
+        break;
+    case 8:
+        pg_put_long(args, run->version);
+        break;
+    case 9:
+    case 10:
+        put_long_or_null(args, run->posted, run->post_hash[column - 9]);
+        break;
+    case 11:
+        pg_put_int(args, (int32_t)run->type);
+        break;
+    case 12:
+        pg_put_int(args, (int32_t)run->status);
+        break;
+    case 13:
+        pg_put_int(args, (run->guessed ? PG_GUESSED : 0) | (row->by_default ? PG_BY_DEFAULT : 0));
+        break;
+    case 14:
+        put_holders(args, row);
+        break;
+    case 15:
+        pg_put_bytes(args, row->facts);
+        break;
+    case 16:
+        put_containers(args, row);
+        break;
+    case 17:
+        put_terms(args, row);
+        break;
+    default:
+        pg_put_long(args, slot->change);
+        break;
+    }
+}
+
+static void add_rows(struct pg_args *args, struct pg_slot *const *slots, size_t count)
+{
+    for (size_t column = 0; column < ROW_COLUMNS; column++) {
+        pg_begin_array(args, row_types[column], count);
+        for (size_t i = 0; i < count; i++)
+            put_cell(args, slots[i], column);
+        pg_end_array(args);
+    }
+}
+
+static void send_rows(const struct changes *c, struct pg_conn *conn)
+{
+    struct pg_args args = {0};
+    if (c->added_count > 0) {
+        add_rows(&args, c->added, c->added_count);
+        pg_send(conn, &pg_writer_statements[PG_ADD_ROWS], &args);
+        pg_args_free(&args);
+    }
+    if (c->changed_count > 0) {
+        add_rows(&args, c->changed, c->changed_count);
+        pg_add_long(&args, c->changed_count);
+        pg_send(conn, &pg_writer_statements[PG_SET_ROWS], &args);
+        pg_args_free(&args);
+    }
+}
+
+/* --- entities ---------------------------------------------------------------------------- */
+
+/* The name that no other may have while this one is there; at == NULL: none. */
+static struct str taken_by(const struct pg_thing *thing)
+{
+    bool has =
+        thing && !thing->removed && !thing->apart && entity_has_unique_name(thing->entity.kind);
+    return has ? thing->entity.name : (struct str){0};
+}
+
+static bool lets_go(const struct pg_item *item)
+{
+    struct str was = taken_by(item->was), now = taken_by(item->now);
+    return was.at && !(now.at && str_eq(was, now));
+}
+
+/* Names are let go of before others take them. */
+static void send_let_go(const struct changes *c, struct pg_conn *conn)
+{
+    struct pg_args args = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < c->said_count; i++)
+        count += lets_go(c->said[i]);
+    if (count == 0)
+        return;
+    for (int column = 0; column < 2; column++) {
+        pg_begin_array(&args, column ? PG_UUID : PG_INT, count);
+        for (size_t i = 0; i < c->said_count; i++) {
+            if (!lets_go(c->said[i]))
+                continue;
+            if (column)
+                pg_put_uuid(&args, c->said[i]->id);
+            else
+                pg_put_int(&args, (int32_t)c->said[i]->kind);
+        }
+        pg_end_array(&args);
+    }
+    pg_send(conn, &pg_writer_statements[PG_LET_TITLES_GO], &args);
+    pg_args_free(&args);
+}
+
+static void put_str(struct pg_args *args, struct str bytes)
+{
+    if (bytes.at)
+        pg_put_bytes(args, bytes);
+    else
+        pg_put_null(args);
+}
+
+static void put_folded(struct pg_args *args, struct str name)
+{
+    struct text text = {0};
+    if (name.at)
+        text.len = fold(name, text_room(&text, FOLD_GROWTH * name.len + 1));
+    if (name.at)
+        pg_put_bytes(args, text_str(&text));
+    else
+        pg_put_null(args);
+    text_free(&text);
+}
+
+/* Columns of ADD_ITEMS and SET_ITEMS, postgres_write.c. */
+static const enum pg_type item_types[] = {PG_INT,   PG_UUID,  PG_UUID, PG_LONG,  PG_LONG, PG_INT,
+                                          PG_BYTEA, PG_BYTEA, PG_TEXT, PG_BYTEA, PG_LONG, PG_INT};
+enum { ITEM_COLUMNS = sizeof item_types / sizeof *item_types };
+
+static void put_item_cell(struct pg_args *args, const struct pg_item *item, size_t column)
+{
+    const struct entity *e = &item->now->entity;
+    switch (column) {
+    case 0:
+        pg_put_int(args, (int32_t)item->kind);
+        break;
+    case 1:
+        pg_put_bytes(args, (struct str){(const char *)item->id.byte, sizeof item->id.byte});
+        break;
+    case 2:
+        pg_put_uuid(args, e->parent);
+        break;
+    case 3:
+        pg_put_long(args, (uint64_t)e->made_us);
+        break;
+    case 4:
+        pg_put_long(args, e->version);
+        break;
+    case 5:
+        pg_put_int(args, item->now->removed);
+        break;
+    case 6:
+        put_str(args, e->name);
+        break;
+    case 7:
+        put_str(args, taken_by(item->now));
+        break;
+    case 8:
+        put_folded(args, e->name);
+        break;
+    case 9:
+        pg_put_bytes(args, e->json);
+        break;
+    case 10:
+        put_long_or_null(args, item->was, item->was ? item->was->entity.version : 0);
+        break;
+    default:
+        pg_put_int(args, part_of(e->parent));
+        break;
+    }
+}
+
+static void add_items(struct pg_args *args, struct pg_item *const *items, size_t count)
+{
+    for (size_t column = 0; column < ITEM_COLUMNS; column++) {
+        pg_begin_array(args, item_types[column], count);
+        for (size_t i = 0; i < count; i++)
+            put_item_cell(args, items[i], column);
+        pg_end_array(args);
+    }
+}
+
+static void send_items(const struct changes *c, struct pg_conn *conn)
+{
+    struct pg_args args = {0};
+    send_let_go(c, conn);
+    if (c->said_count > 0) {
+        add_items(&args, c->said, c->said_count);
+        pg_add_long(&args, c->said_count);
+        pg_send(conn, &pg_writer_statements[PG_SET_ITEMS], &args);
+        pg_args_free(&args);
+    }
+    if (c->made_count > 0) {
+        add_items(&args, c->made, c->made_count);
+        pg_send(conn, &pg_writer_statements[PG_ADD_ITEMS], &args);
+        pg_args_free(&args);
+    }
+}
+
+/* --- who waits ------------------------------------------------------------------------------ */
+
+/* Does it wait for another one than before? */
+static bool begins_to_wait(const struct pg_slot *slot)
+{
+    return pg_row_waits(slot->now) &&
+           !(pg_row_waits(slot->was) &&
+             uuid_compare(slot->was->run.trace, slot->now->run.trace) == 0);
+}
+
+static bool stops_to_wait(const struct pg_slot *slot)
+{
+    return pg_row_waits(slot->was) &&
+           !(pg_row_waits(slot->now) &&
+             uuid_compare(slot->was->run.trace, slot->now->run.trace) == 0);
+}
+
+/* May somebody wait for it that we know nothing of? */
+static bool is_news(const struct pg_slot *slot)
+{
+    return slot->now->run.count > 0 &&
+           (!slot->was || slot->was->run.count == 0 ||
+            uuid_compare(slot->was->run.trace, slot->now->run.trace) != 0);
+}
+
+typedef bool choose_fn(const struct pg_slot *slot);
+
+static size_t how_many(const struct changes *c, choose_fn *is)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->added_count; i++)
+        count += is(c->added[i]);
+    for (size_t i = 0; i < c->changed_count; i++)
+        count += is(c->changed[i]);
+    return count;
+}
+
+typedef void put_fn(struct pg_args *args, const struct pg_slot *slot);
+
+static void add_column(struct pg_args *args, const struct changes *c, choose_fn *is,
+                       enum pg_type type, put_fn *put)
+{
+    pg_begin_array(args, type, how_many(c, is));
+    for (size_t i = 0; i < c->added_count; i++)
+        if (is(c->added[i]))
+            put(args, c->added[i]);
+    for (size_t i = 0; i < c->changed_count; i++)
+        if (is(c->changed[i]))
+            put(args, c->changed[i]);
+    pg_end_array(args);
+}
+
+static void put_id(struct pg_args *args, const struct pg_slot *slot)
+{
+    pg_put_bytes(args, (struct str){(const char *)slot->id.byte, sizeof slot->id.byte});
+}
+
+static void put_part(struct pg_args *args, const struct pg_slot *slot)
+{
+    pg_put_int(args, slot->part);
+}
+
+static void put_awaited(struct pg_args *args, const struct pg_slot *slot)
+{
+    pg_put_bytes(args, (struct str){(const char *)slot->now->run.trace.byte, 16});
+}
+
+static void put_awaited_before(struct pg_args *args, const struct pg_slot *slot)
+{
+    pg_put_bytes(args, (struct str){(const char *)slot->was->run.trace.byte, 16});
+}
+
+static void send_waiting(const struct changes *c, struct pg_conn *conn)
+{
+    struct pg_args args = {0};
+    if (how_many(c, stops_to_wait) > 0) {
+        add_column(&args, c, stops_to_wait, PG_UUID, put_awaited_before);
+        add_column(&args, c, stops_to_wait, PG_UUID, put_id);
+        pg_send(conn, &pg_writer_statements[PG_DROP_WAITING], &args);
+        pg_args_free(&args);
+    }
+    if (how_many(c, begins_to_wait) > 0) {
+        add_column(&args, c, begins_to_wait, PG_UUID, put_awaited);
+        add_column(&args, c, begins_to_wait, PG_UUID, put_id);
+        add_column(&args, c, begins_to_wait, PG_INT, put_part);
+        pg_send(conn, &pg_writer_statements[PG_ADD_WAITING], &args);
+        pg_args_free(&args);
+    }
+}
+
+/* Those that somebody begins to wait for, if we do not change them ourselves. */
+static void add_awaited(struct pg_args *args, const struct pg_ledger *l, const struct changes *c)
+{
+    struct pg_slot **awaited = room_for(l->slots.count, sizeof *awaited);
+    size_t count = 0;
+    for (size_t i = 0; i < l->slots.count; i++) {
+        struct pg_slot *slot = l->slots.at[i];
+        struct pg_waiter *at = NULL;
+        for (struct pg_slot *w; slot->now == slot->was && (w = pg_ledger_next_waiter(slot, &at));)
+            if (begins_to_wait(w)) {
+                awaited[count++] = slot;
+                break;
+            }
+    }
+    (void)c;
+    pg_begin_array(args, PG_INT, count);
+    for (size_t i = 0; i < count; i++)
+        pg_put_int(args, awaited[i]->part);
+    pg_end_array(args);
+    pg_begin_array(args, PG_UUID, count);
+    for (size_t i = 0; i < count; i++)
+        put_id(args, awaited[i]);
+    pg_end_array(args);
+    pg_begin_array(args, PG_LONG, count);
+    for (size_t i = 0; i < count; i++)
+        pg_put_long(args, awaited[i]->was ? awaited[i]->change : 0);
+    pg_end_array(args);
+    free(awaited);
+}
+
+static uint64_t known_waiters(const struct changes *c)
+{
+    struct pg_slot *const *lists[] = {c->added, c->changed};
+    const size_t counts[] = {c->added_count, c->changed_count};
+    uint64_t known = 0;
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; i < counts[k]; i++) {
+            struct pg_waiter *at = NULL;
+            while (is_news(lists[k][i]) && pg_ledger_next_waiter(lists[k][i], &at))
+                known++;
+        }
+    return known;
+}
+
+static void see_waiting(const struct pg_ledger *l, const struct changes *c, struct pg_conn *conn)
+{
+    struct pg_args args = {0};
+    if (how_many(c, begins_to_wait) > 0) {
+        add_awaited(&args, l, c);
+        pg_send(conn, &pg_writer_statements[PG_SEE_AWAITED], &args);
+        pg_args_free(&args);
+    }
+    if (how_many(c, is_news) > 0) {
+        add_column(&args, c, is_news, PG_UUID, put_id);
+        pg_add_long(&args, known_waiters(c));
+        pg_send(conn, &pg_writer_statements[PG_SEE_WAITING], &args);
+        pg_args_free(&args);
+    }
+}
+
+/* --- all of it --------------------------------------------------------------------------------- */
+
+uint64_t pg_put(const struct pg_ledger *ledger, bool others, struct pg_conn *conn)
+{
+    struct changes c;
+    find_changes(ledger, &c);
+    bool waits = how_many(&c, begins_to_wait) > 0;
+    if (others && (waits || how_many(&c, is_news) > 0))
+        pg_send(conn, &pg_writer_statements[waits ? PG_TAKE_LOCK : PG_SHARE_LOCK], NULL);
+    send_rows(&c, conn);
+    send_items(&c, conn);
+    send_waiting(&c, conn);
+    if (others)
+        see_waiting(ledger, &c, conn);
+    uint64_t added = c.added_count;
+    free_changes(&c);
+    return added;
+}
