@@ -84,7 +84,7 @@ BENCH   := $(call programs,bench/*_bench.c)
 E2E     := $(shell grep -ls 'node:test' test/e2e/*.mjs)
 # Those that are about answers, again with other back ends; those about much at once, in
 # production only.  The rest is about HTTP, or looks into the data directory.
-ANSWERS := batch_get bytes defects durability get ids layers_read ops post search
+ANSWERS := batch_get bytes defects datasets durability entities get ids layers_read ops post search
 MUCH    := encodings limits readers
 SCRIPTS := $(E2E) $(wildcard test/crash/*.mjs test/crash/*.sh) \
            $(foreach m,log+postgres bucket+sqlite production,$(ANSWERS:%=test/e2e/%.mjs@$(m))) \
