@@ -76,11 +76,24 @@ TEST(files_stay_unless_it_is_said_which_do)
 TEST(the_last_file_of_a_name_stays)
 {
     arena = arena_new(4096);
-    struct example_file second = {STR("a"), STR("t/2"), STR("two"), NULL};
-    struct example_file first = {STR("a"), STR("t/1"), STR("one"), &second};
+    struct example_file second = {.name = STR("a"), .type = STR("t/2"), .id = {{2}}};
+    struct example_file first = {.name = STR("a"), .type = STR("t/1"), .next = &second};
     struct example_said said = {.files = &first};
     CHECK(is(written("attachments", &said, "{\"attachments\":{\"a\":1}}"),
-             "{\"a\":{\"mime_type\":\"t/2\",\"data\":\"dHdv\"}}"));
+             "{\"a\":{\"mime_type\":\"t/2\","
+             "\"file\":\"02000000-0000-0000-0000-000000000000\"}}"));
+    arena_free(arena);
+}
+
+TEST(a_file_is_found_by_its_name)
+{
+    arena = arena_new(4096);
+    struct uuid id;
+    const struct entity entity = {.json =
+                                      STR("{\"attachments\":{\"a\":{\"mime_type\":\"t/2\",\"file\":"
+                                          "\"02000000-0000-0000-0000-000000000000\"}}}")};
+    CHECK(example_file(&entity, STR("a"), arena, &id) && id.byte[0] == 2);
+    CHECK(!example_file(&entity, STR("b"), arena, &id));
     arena_free(arena);
 }
 
@@ -88,10 +101,13 @@ TEST(a_file_is_read_back)
 {
     arena = arena_new(4096);
     struct str type, bytes;
-    const struct entity entity = {
-        .json = STR("{\"attachments\":{\"a\":{\"mime_type\":\"t/2\",\"data\":\"dHdv\"}}}")};
-    CHECK(example_file(&entity, STR("a"), arena, &type, &bytes));
-    CHECK(str_eq(type, STR("t/2")) && str_eq(bytes, STR("two")));
-    CHECK(!example_file(&entity, STR("b"), arena, &type, &bytes));
+    struct text text = {0};
+    const struct example_file file = {
+        .name = STR("a"), .type = STR("t/2"), .data = {"\0\xff\r", 3}};
+    example_file_write(&text, &file);
+    const struct entity entity = {.json = text_str(&text)};
+    CHECK(example_file_read(&entity, arena, &type, &bytes));
+    CHECK(str_eq(type, STR("t/2")) && str_eq(bytes, (struct str){"\0\xff\r", 3}));
+    text_free(&text);
     arena_free(arena);
 }
