@@ -84,7 +84,7 @@ BENCH   := $(call programs,bench/*_bench.c)
 E2E     := $(shell grep -ls 'node:test' test/e2e/*.mjs)
 # Those that are about answers, again with other back ends; those about much at once, or about
 # what changes, in production only.  The rest is about HTTP, or looks into the data directory.
-ANSWERS := batch_get bytes defects durability entities get ids ops post query search v2
+ANSWERS := batch_get bytes datasets defects durability entities get ids ops post query search v2
 MUCH    := encodings limits readers cache_changes layers_read langsmith_entities langsmith_filters \
            langsmith_property langsmith_query langsmith_v2
 SCRIPTS := $(E2E) $(wildcard test/crash/*.mjs test/crash/*.sh) \
