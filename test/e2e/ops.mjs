@@ -158,7 +158,7 @@ describe('for operators', () => {
 
         it('counts what it names: after work of every kind nothing of it stands still', async () => {
             const trace_id = uuid();
-            const [one] = await server.store([run({ trace_id })]);
+            const [one] = await server.store([run({ trace_id, inputs: { a: 1 } })]);
             for (let i = 0; i < 2; i++) {
                 await server.get(`/runs/${one}`);
                 await server.get(`/runs/search?trace_id=${trace_id}`);

@@ -852,10 +852,11 @@ TEST(killed_backends_are_replaced)
 /* Writers are sent away, and notice it; `aside` and readers stay where they are. */
 static void lose_writers(const struct postgres_bed *bed, struct node *node)
 {
-    CHECK(postgres_bed_number(bed, "select count(pg_terminate_backend(pid, 10000))"
-                                   " from pg_stat_activity where datname = current_database()"
-                                   " and pid <> pg_backend_pid()"
-                                   " and (query = 'commit' or query like '%e.taken = sha256%')") > 0);
+    CHECK(postgres_bed_number(bed,
+                              "select count(pg_terminate_backend(pid, 10000))"
+                              " from pg_stat_activity where datname = current_database()"
+                              " and pid <> pg_backend_pid()"
+                              " and (query = 'commit' or query like '%e.taken = sha256%')") > 0);
     for (int i = 0; i < 10; i++)
         uv_run(loop_uv(node->calls.loop), UV_RUN_NOWAIT);
 }
