@@ -82,9 +82,9 @@ FUZZ    := $(call programs,test/fuzz/*_fuzz.c)
 BENCH   := $(call programs,bench/*_bench.c)
 # Scripts that are suites; what they import lies in folders below.
 E2E     := $(shell grep -ls 'node:test' test/e2e/*.mjs)
-ANSWERS := batch_get bytes datasets defects durability entities get ids layers_read ops post search
 # Those that are about answers, again with other back ends; those about much at once, or about
 # what changes, in production only.  The rest is about HTTP, or looks into the data directory.
+ANSWERS := batch_get bytes datasets defects durability entities get ids ops post search
 MUCH    := encodings limits readers cache_changes layers_read langsmith_entities langsmith_filters \
            langsmith_property langsmith_query
 SCRIPTS := $(E2E) $(wildcard test/crash/*.mjs test/crash/*.sh) \
