@@ -59,3 +59,5 @@ extern const struct http_handler v2_query_runs, v2_query_traces, v2_trace_runs, 
 extern const struct http_handler v2_query_threads, v2_all_threads, v2_thread_stats, v2_run_url;
 extern const struct http_handler v2_list_projects;               /* GET /v2/sessions */
 extern const struct http_handler v2_post_share, v2_delete_share; /* /v2/runs/{id}/share */
+
+extern const struct http_handler v2_list_datasets; /* GET /v2/datasets */

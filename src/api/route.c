@@ -83,6 +83,7 @@ static const struct http_route routes[] = {
     {"GET", "/v2/threads/{}/traces", &v2_thread_traces},
     {"GET", "/v2/threads/{}/stats", &v2_thread_stats},
     {"GET", "/v2/sessions", &v2_list_projects},
+    {"GET", "/v2/datasets", &v2_list_datasets},
     {"POST", "/v2/public/{}/runs/query", &v2_shared_runs},
     {"GET", "/v2/public/{}/run/{}", &v2_shared_run},
 };

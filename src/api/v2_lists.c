@@ -1,8 +1,10 @@
-/* v2_lists.c - GET /v2/sessions: projects, as v2 of the LangSmith API lists them.
+/* v2_lists.c - GET /v2/sessions, /v2/datasets: projects and datasets, as v2 of the LangSmith
+ * API lists them.
  *
  * A cursor is how many come before the page.
  */
 #include "api/call.h"
+#include "api/dataset.h"
 #include "api/handlers.h"
 #include "api/project.h"
 #include "api/v2.h"
@@ -50,7 +52,9 @@ static void add_project(struct call *call, const struct entity *project, struct 
     text_addf(text, ",\"type\":\"%s\"}", experiment ? "EXPERIMENT" : "PROJECT");
 }
 
-static void listed(struct call *call)
+typedef void add_fn(struct call *call, const struct entity *entity, struct text *text);
+
+static void reply_list(struct call *call, add_fn *add)
 {
     const struct listing *list = &call->listing;
     size_t count = list->count < list->limit ? list->count : list->limit - 1;
@@ -59,13 +63,18 @@ static void listed(struct call *call)
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             text_add_char(&text, ',');
-        add_project(call, &list->entities[i], &text);
+        add(call, &list->entities[i], &text);
     }
     if (count < list->count)
         text_addf(&text, "],\"next_cursor\":\"%zu\"}", list->offset + count);
     else
         text_add(&text, STR("],\"next_cursor\":null}"));
     call_reply(call, 200, &text);
+}
+
+static void listed(struct call *call)
+{
+    reply_list(call, add_project);
 }
 
 /* What the index does not know of a project. */
@@ -96,3 +105,31 @@ static void list(struct call *call)
 }
 
 CALL(v2_list_projects, list, 0)
+
+/* --- datasets -------------------------------------------------------------------------------- */
+
+/* What is counted of one is told where it is asked for by itself. */
+static void add_dataset(struct call *call, const struct entity *dataset, struct text *text)
+{
+    dataset_show(text, dataset, &(struct dataset_counts){.examples = -1, .sessions = -1},
+                 call->arena);
+}
+
+static void datasets_listed(struct call *call)
+{
+    reply_list(call, add_dataset);
+}
+
+static void list_datasets_v2(struct call *call)
+{
+    struct listing ask = {.asked = {.kind = ENTITY_DATASET}};
+    if (!ask_page(call, &ask) || !call_ask_ids(call, "id", &ask.asked.ids, &ask.asked.id_count))
+        return;
+    ask.asked.name = call_ask(call, "name");
+    ask.asked.name_contains = call_ask(call, "name_contains");
+    if (!ask.asked.name_contains.len)
+        ask.asked.name_contains = (struct str){0};
+    call_list(call, &ask, datasets_listed);
+}
+
+CALL(v2_list_datasets, list_datasets_v2, 0)
