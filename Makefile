@@ -82,10 +82,11 @@ FUZZ    := $(call programs,test/fuzz/*_fuzz.c)
 BENCH   := $(call programs,bench/*_bench.c)
 # Scripts that are suites; what they import lies in folders below.
 E2E     := $(shell grep -ls 'node:test' test/e2e/*.mjs)
-# Those that are about answers, again with other back ends; those about much at once, in
-# production only.  The rest is about HTTP, or looks into the data directory.
-ANSWERS := batch_get bytes defects durability get ids layers_read ops post search
-MUCH    := encodings limits readers
+# Those that are about answers, again with other back ends; those about much at once, or about
+# what changes, in production only.  The rest is about HTTP, or looks into the data directory.
+ANSWERS := batch_get bytes defects durability get ids ops post search
+MUCH    := encodings limits readers cache_changes layers_read langsmith_entities langsmith_filters \
+           langsmith_property langsmith_query query v2 entities datasets
 SCRIPTS := $(E2E) $(wildcard test/crash/*.mjs test/crash/*.sh) \
            $(foreach m,log+postgres bucket+sqlite production,$(ANSWERS:%=test/e2e/%.mjs@$(m))) \
            $(MUCH:%=test/e2e/%.mjs@production) test/e2e/faults_s3.mjs@bucket+sqlite

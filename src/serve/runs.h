@@ -29,6 +29,7 @@
 #include "index/index.h"
 #include "loop/op.h"
 #include "run/query.h"
+#include "serve/experiments.h"
 #include "serve/fetch.h"
 #include "serve/follow.h"
 #include "serve/query.h"
@@ -63,6 +64,8 @@ struct serve_runs {
     bool one;               /* in, likewise: it is one run, or ERR_NOT_FOUND */
     bool by_token;          /* in, likewise: only of the trace that this shares */
     struct uuid token;
+    bool by_dataset; /* in, likewise: only of projects that are experiments on this */
+    struct uuid dataset;
     const struct style *style; /* in, likewise */
     uint64_t shown;            /* in, likewise: what the style makes of it */
     bool totals;               /* in, likewise: the runs are tops: what their traces used, too */
@@ -80,10 +83,12 @@ struct serve_runs {
     struct index_search found;
     struct index_find find;
     struct index_entities share;
+    struct experiments experiments;
     struct serve_query query_rows;
     struct fetch fetch;
     struct remarks remarks;
     struct view **said; /* whose those are */
+    bool by_facts;      /* of serve_page(): fields are JSON, not bytes as they were sent */
     struct totals totaled;
     struct index_row *rows; /* those of the page */
     size_t count, next, step_count;

@@ -410,7 +410,8 @@ TEST(a_place_is_a_word_or_a_url_of_a_scheme_it_knows)
     CHECK(c && strcmp(c->index, "postgres://a:secret@h/d") == 0);
     config_free(c);
     CHECK(refused("--objects gs://bucket", "", "--objects: this URL is not one of: dir s3://..."));
-    CHECK(refused("--index mysql", "", "--index: \"mysql\" is not one of: sqlite memory postgres://"));
+    CHECK(refused("--index mysql", "",
+                  "--index: \"mysql\" is not one of: sqlite memory postgres://"));
     CHECK(refused("", "RUNDLET_CACHE=http://c", "RUNDLET_CACHE: this URL is not one of"));
     CHECK(refused("", "RUNDLET_INDEX=postgres://a:b\tc@h/d", "cannot stand in a URL"));
     CHECK(refused("--s3-access-key k", "", "only one of s3_access_key and s3_secret_key"));
