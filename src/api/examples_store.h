@@ -10,7 +10,7 @@
 #include "api/call.h"
 #include "api/example.h"
 
-enum { EXAMPLES_MAX = 10000, EXAMPLES_BODY = 64 << 20 };
+enum { EXAMPLES_MAX = 10000, EXAMPLES_BODY = 64 << 20, EXAMPLE_SIZE = 4 << 20 };
 
 struct example_item {
     struct uuid id, dataset; /* zero: none was said */

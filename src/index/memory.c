@@ -233,8 +233,6 @@ static void move_guessed(struct memory *m, const struct row *to, uint64_t sequen
 {
     const struct uuid id = to->run.id, trace = to->run.trace;
     const bool guessed = to->run.guessed;
-    if (guessed && uuid_compare(id, trace) == 0)
-        return; /* it knows no more than they */
     const struct rows *both[] = {&m->staged, &m->visible};
     if (guessed && uuid_compare(trace, id) == 0)
         return; /* that is what they have */
