@@ -3,7 +3,7 @@
  *
  *   postgres_read.c        one loop's readers
  *   postgres_find.c        runs by id, and pages of a search
- *   postgres_query.c       what a run_query asks, in looks at a piece of the index each
+ *   postgres_query.c       what a run_query asks, in looks (postgres_look.h)
  *   postgres_entities.c    entities
  *   postgres_containers.c  which containers there are, and what others commit
  */

@@ -11,6 +11,7 @@
     "select set_config('statement_timeout', $1, false),"                                           \
     " set_config('default_transaction_isolation', 'read committed', false),"                       \
     " " PG_KEEPALIVES ","                                                                          \
+    " set_config('plan_cache_mode', 'force_generic_plan', false),"                                 \
     " set_config('jit', 'off', false), set_config('enable_seqscan', 'off', false),"                \
     " set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)"
 
