@@ -15,8 +15,10 @@
 //   - a project finds its runs, each once, newest first, and counts as many
 //   - received = stored + merged + duplicate + refused
 //
-// At the end all of it for everything, `rundlet verify` is clean, and after `rundlet
-// reindex` all is the same: once from segments and packs, once from packs alone.
+// At the end all of it for everything: of a server that took layers and runs on, after one
+// more kill, and after `rundlet verify` (which is clean) and `rundlet reindex`, once from
+// segments and packs, once from packs alone.  With another RUNDLET_MODE there is nothing to
+// verify and to make anew.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { dice, rawElements, rawMember } from '../e2e/lib/client.mjs';
@@ -103,7 +105,8 @@ async function sendOne(request) {
     sayings.release(request);
 }
 
-async function ingest(ms) {
+// Clients talk for a while; `end` is called while they still do.
+async function talk(ms, end = null) {
     let left = CYCLE_REQUESTS;
     let going = true;
     const client = async () => {
@@ -112,12 +115,16 @@ async function ingest(ms) {
             if (request) await sendOne(request);
         }
     };
-    const clients = Array.from({ length: CLIENTS }, client);
-    await new Promise((resolve) => setTimeout(resolve, ms));
-    going = false;
+    const ended = new Promise((resolve) => setTimeout(resolve, ms)).then(() => {
+        going = false;
+        return end?.();
+    });
+    await Promise.all([...Array.from({ length: CLIENTS }, client), ended]);
+}
+
+async function kill() {
     assert.equal(server.exited, null, 'it ended by itself');
     await server.kill();
-    await Promise.all(clients);
     seen.killed++;
 }
 
@@ -282,6 +289,12 @@ async function listed(session) {
     }
 }
 
+// Microseconds.  Who did not say when it began, began when it came: that is later.
+function startOf(run) {
+    const said = truth.runs.value(run, 'start_time');
+    return said === undefined ? Infinity : instant(said);
+}
+
 async function compareProject(name) {
     const answer = await server.get(`/sessions?name=${encodeURIComponent(name)}`);
     const want = truth.inProject(name).sort();
@@ -293,8 +306,16 @@ async function compareProject(name) {
     const [{ id }] = answer.json;
     assert.ok(!truth.goneProjects.has(id), `project ${name} was deleted and is there`);
     assert.deepEqual((await listed(id)).sort(), want, `runs of ${name}`);
-    const stats = await server.post('/runs/stats', { session: [id] });
-    assert.equal(stats.json.run_count, want.length, `number of runs in ${name}`);
+    const since = new Date(sayings.epoch + random.below(1_000_000));
+    const late = want.filter((run) => startOf(run) >= since.getTime() * 1000);
+    for (const [start_time, runs] of [
+        [undefined, want],
+        [since.toISOString(), late],
+    ]) {
+        const stats = await server.post('/runs/stats', { session: [id], start_time });
+        const { run_count } = stats.json;
+        assert.equal(run_count, runs.length, `runs in ${name} since ${start_time}`);
+    }
 }
 
 const names = () => sayings.projects.map(({ name }) => name ?? 'default');
@@ -383,11 +404,16 @@ async function rebuilt() {
 async function main() {
     server = await Server.start({ flags });
     for (let cycle = 1; cycle <= cycles; cycle++) {
-        await ingest(5 + random.below(random.one([100, 500, 1500])));
+        await talk(5 + random.below(random.one([100, 500, 1500])), kill);
         while (random.chance(0.4)) await killWhileStarting(random.below(random.one([60, 300])));
         await start();
         await look();
     }
+    // What it makes of layers while it runs, and what it finds of them after a start.
+    await talk(1000);
+    await everything();
+    await kill();
+    await start();
     await everything();
     if (mode === 'embedded') {
         await rebuilt();

@@ -117,7 +117,9 @@ export class Sayings {
         this.project(run, fields);
         say(0.7, 'name', () => `"${op} ${random.below(9)}"`);
         say(0.5, 'run_type', () => `"${random.one(['llm', 'chain', 'tool'])}"`);
-        say(0.7, 'start_time', () => this.time(run.start + random.below(3)));
+        // Mostly as before; else far enough to pass others.
+        const moved = random.chance(0.3) ? random.below(500_000) : random.below(3);
+        say(0.7, 'start_time', () => this.time(run.start + moved));
         const end = run.start + 1000 + random.below(9000);
         say(op === 'patch' ? 0.8 : 0.1, 'end_time', () => this.time(end));
         say(0.7, 'inputs', () => this.payload());
