@@ -396,10 +396,13 @@ static enum index_verdict add_entity(struct memory *m, const struct run *run, ui
         return INDEX_DUPLICATE;
     if (!thing.removed && is_refused(m, there, &thing.entity, expect))
         return INDEX_CONFLICT;
-    if (there)
+    if (there) {
         thing.entity.made_us = there->entity.made_us;
-    if (thing.removed)
-        thing.entity.parent = there->entity.parent;
+        if (thing.removed)
+            thing.entity.parent = there->entity.parent;
+        if (!there->removed && uuid_compare(there->entity.parent, thing.entity.parent) != 0)
+            touch_run(m, &there->entity, sequence);
+    }
     things_add(&m->news, &thing);
     touch_run(m, &thing.entity, sequence);
     return INDEX_ADDED;
