@@ -19,6 +19,7 @@
 #include "lib/index_calls.h"
 #include "lib/make_layer.h"
 #include "lib/make_record.h"
+#include "run/filter.h"
 #include "run/query.h"
 
 enum { FIRST = 100000, FINDS = 20000, PER_FIND = 100, SEARCHES = 2000 };
@@ -288,6 +289,91 @@ static void time_search(struct calls *calls, const char *what, const struct quer
     free(times.us);
 }
 
+/* All pages of a query, at most `pages`. */
+static size_t turn_pages(struct calls *calls, struct run_query query, size_t pages)
+{
+    size_t found = 0;
+    bool more = true;
+    for (size_t i = 0; i < pages && more; i++) {
+        struct arena *arena = arena_new(1 << 16);
+        struct index_query page;
+        or_die(calls_query(calls, &query, arena, &page), calls->err.text);
+        found += page.count;
+        more = page.more;
+        query.after = true;
+        query.cursor = page.next;
+        arena_free(arena);
+    }
+    return found;
+}
+
+static void time_query(struct calls *calls, const char *what, const char *filter,
+                       struct run_query query, size_t pages)
+{
+    enum { TIMES = 100 };
+    struct uuid project = entity_project_id(STR("bench"), 0);
+    struct arena *arena = arena_new(4096);
+    struct times times = {0};
+    size_t found = 0;
+    query.projects = &project;
+    query.project_count = 1;
+    query.start_min_us = INT64_MIN;
+    query.start_max_us = INT64_MAX;
+    if (filter)
+        or_die(filter_parse((struct str){filter, strlen(filter)}, arena, &query.filter, NULL),
+               filter);
+    for (int i = 0; i < TIMES; i++) {
+        int64_t began = now_ns();
+        found = turn_pages(calls, query, pages);
+        times_add(&times, now_ns() - began);
+    }
+    printf("    %-44s %4zu found %9.1f us p50 %9.1f p99\n", what, found, at(&times, 0.5),
+           at(&times, 0.99));
+    free(times.us);
+    arena_free(arena);
+}
+
+/* A trace of very many runs. */
+static struct uuid add_trace(struct calls *calls, uint64_t sequence)
+{
+    enum { RUNS = 10000 };
+    struct make_run *runs = calloc(RUNS, sizeof *runs);
+    or_die(!runs, "no memory");
+    for (size_t i = 0; i < RUNS; i++)
+        runs[i] = (struct make_run){.id = make_id(1000 + i),
+                                    .trace = make_id(7),
+                                    .name = "step",
+                                    .start_us = INT64_C(1700000000000000) + (int64_t)i};
+    struct made_record *made = make_pairs(runs, RUNS, true, true);
+    struct index_batch batch = {.record = &made->record, .first = {2, 0}, .sequence = sequence};
+    or_die(calls_stage(calls, &batch, 1) || calls_commit(calls, sequence), calls->err.text);
+    made_free(made);
+    free(runs);
+    return make_id(7);
+}
+
+static void query_back(struct calls *calls, uint64_t sequence)
+{
+    const struct run_query any = {.limit = 50}, tops = {.limit = 50, .root = QUERY_YES},
+                           oldest = {.limit = 50, .oldest_first = true},
+                           trace = {.limit = 1000,
+                                    .by_trace = true,
+                                    .trace = add_trace(calls, sequence + 1)};
+    time_query(calls, "newest of a project", NULL, any, 1);
+    time_query(calls, "oldest of a project", NULL, oldest, 1);
+    time_query(calls, "newest tops of traces of a project", NULL, tops, 1);
+    time_query(calls, "metadata: one of a thousand",
+               "and(eq(metadata_key, \"user_id\"), eq(metadata_value, \"u-77\"))", any, 1);
+    time_query(calls, "metadata: that, and what all have",
+               "and(has(metadata, '{\"environment\":\"production\"}'),"
+               " has(metadata, '{\"user_id\":\"u-77\"}'))",
+               any, 1);
+    time_query(calls, "thread", "eq(thread_id, \"s-77\")", any, 1);
+    time_query(calls, "name, with a filter: two of a hundred", "eq(name, \"Chain number 7\")", any,
+               1);
+    time_query(calls, "a trace of 10000 runs, all pages", NULL, trace, 20);
+}
+
 static struct query named(const char *name)
 {
     return (struct query){.by_name = true, .name = {name, strlen(name)}, .limit = 50};
@@ -405,6 +491,8 @@ static void bench(const struct workload *workload, const char *dir, uint64_t row
            at(&busy, 1) / 1000);
     printf("    %.0f MB, WAL at most %.0f MB\n", file_size(dir, "index.db"), wal);
     read_back(&calls, ids, id_count, &source.random);
+    if (workload->layers != LAYERS_NONE)
+        query_back(&calls, sequence);
 
     calls_close(&calls);
     index->ops->close(index);

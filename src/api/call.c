@@ -261,8 +261,11 @@ static void found(struct op *op)
 void call_find(struct call *call, const struct uuid *ids, size_t count, call_step *next)
 {
     wait_for(call, next);
-    call->find = (struct index_find){
-        .op = op_of(call, found), .ids = ids, .count = count, .facts = true, .arena = call->arena};
+    call->find = (struct index_find){.op = op_of(call, found),
+                                     .ids = ids,
+                                     .count = count,
+                                     .facts = count == 1,
+                                     .arena = call->arena};
     struct index *index = call->api->serve.index;
     index->ops->find(index, &call->find);
 }

@@ -90,6 +90,7 @@ void call_wants(struct call *call, enum err_code code);
 void call_entities(struct call *call, const struct index_entities *ask, call_step *next);
 void call_list(struct call *call, const struct listing *ask, call_step *next);
 void call_change(struct call *call, const struct change *ask, call_step *next);
+/* With facts, if it is one. */
 void call_find(struct call *call, const struct uuid *ids, size_t count, call_step *next);
 void call_query(struct call *call, const struct run_query *query, call_step *next);
 void call_stats(struct call *call, const struct serve_stats *ask, call_step *next);

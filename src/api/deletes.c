@@ -59,9 +59,10 @@ static void count_next(struct call *call);
 static void counted(struct call *call)
 {
     struct deletes *deletes = call->own;
-    deletes->deleted += call->stats.stats.runs;
-    /* They are deleted, also when there are more than can be counted in time. */
-    deletes->next = call->stats.op.err.code ? deletes->trace_count : deletes->next + 1;
+    /* Too many to be counted in time: some are there, and the others are not waited for. */
+    bool late = call->stats.op.err.code != ERR_OK;
+    deletes->deleted += late ? 1 : call->stats.stats.runs;
+    deletes->next = late ? deletes->trace_count : deletes->next + 1;
     count_next(call);
 }
 
@@ -69,10 +70,10 @@ static void count_next(struct call *call)
 {
     struct deletes *deletes = call->own;
     if (deletes->next < deletes->trace_count) {
-        const struct serve_stats ask = {.query = {.by_trace = true,
-                                                  .trace = deletes->traces[deletes->next],
-                                                  .start_min_us = INT64_MIN,
-                                                  .start_max_us = INT64_MAX}};
+        struct serve_stats ask = {.query = {.by_trace = true,
+                                            .trace = deletes->traces[deletes->next],
+                                            .start_min_us = INT64_MIN,
+                                            .start_max_us = INT64_MAX}};
         call_wants(call, ERR_TIMEOUT);
         call_stats(call, &ask, counted);
     } else if (deletes->deleted == 0 && deletes->id_count + deletes->trace_count == 1) {

@@ -14,7 +14,8 @@
 #include "run/facts.h"
 
 struct download {
-    struct uuid id; /* of the run, or of the example */
+    struct uuid id;   /* of the run, or of the example */
+    struct uuid file; /* of the example's */
     struct str name;
     const struct facts_attachment *found;
 };
@@ -85,13 +86,25 @@ static void run_found(struct call *call)
         call_read(call, &download->found->place, read_it);
 }
 
+static void file_found(struct call *call)
+{
+    struct str type, bytes;
+    if (call->entities.count > 0 &&
+        example_file_read(call->entities.entities, call->arena, &type, &bytes))
+        reply(call, bytes, type);
+    else
+        no_such(call);
+}
+
 static void example_found(struct call *call)
 {
     struct download *download = call->own;
-    struct str type, bytes;
     if (call->entities.count > 0 &&
-        example_file(call->entities.entities, download->name, call->arena, &type, &bytes))
-        reply(call, bytes, type);
+        example_file(call->entities.entities, download->name, call->arena, &download->file))
+        call_entities(call,
+                      &(struct index_entities){
+                          .kind = ENTITY_FILE, .ids = &download->file, .id_count = 1, .limit = 1},
+                      file_found);
     else
         no_such(call);
 }

@@ -152,24 +152,41 @@ static void write_files(struct text *text, const struct example_said *said,
         if (file_named(file->next, file->name))
             continue; /* the last of a name */
         write_name(text, file->name);
-        text_add(text, STR("{\"mime_type\":"));
-        json_string_write(text, file->type);
-        text_add(text, STR(",\"data\":\""));
-        base64_write(text, file->data);
-        text_add(text, STR("\"}"));
+        text_add_char(text, '{');
+        shape_text(text, "mime_type", file->type);
+        shape_id(text, "file", file->id);
+        text_add_char(text, '}');
     }
     text_add_char(text, '}');
 }
 
 bool example_file(const struct entity *example, struct str name, struct arena *arena,
-                  struct str *type, struct str *bytes)
+                  struct uuid *file)
 {
     struct json_object object = shape_object(example, arena);
     struct json_object files = object_of(json_object_json(&object, STR("attachments")), arena);
-    struct json_object file = object_of(json_object_json(&files, name), arena);
-    struct str data = json_object_text(&file, STR("data"), arena);
+    struct json_object found = object_of(json_object_json(&files, name), arena);
+    return json_object_id(&found, STR("file"), file);
+}
+
+void example_file_write(struct text *text, const struct example_file *file)
+{
+    text_add_char(text, '{');
+    shape_id(text, "id", file->id);
+    shape_text(text, "name", file->name);
+    shape_text(text, "mime_type", file->type);
+    text_add(text, STR(",\"data\":\""));
+    base64_write(text, file->data);
+    text_add(text, STR("\"}"));
+}
+
+bool example_file_read(const struct entity *file, struct arena *arena, struct str *type,
+                       struct str *bytes)
+{
+    struct json_object object = shape_object(file, arena);
+    struct str data = json_object_text(&object, STR("data"), arena);
     char *room = arena_alloc(arena, data.len + 1);
-    *type = json_object_text(&file, STR("mime_type"), arena);
+    *type = json_object_text(&object, STR("mime_type"), arena);
     bytes->at = room;
     return data.at && base64_read(data, room, &bytes->len);
 }

@@ -1,7 +1,7 @@
 /* example.h - an example of a dataset as the API takes and shows it.
  *
- * Its files are part of its object: "attachments": {"<name>": {"mime_type", "data"}}, the
- * bytes in base64.
+ * Its files are entities of their own, so that a list of examples has not to read them; its
+ * object says which: "attachments": {"<name>": {"mime_type", "file"}}.
  *
  * Sources  docs/langsmith.md
  */
@@ -17,6 +17,7 @@ extern const struct shape example_shape;
 struct example_file {
     struct str name, type;
     struct str data; /* its bytes */
+    struct uuid id;
     struct example_file *next;
 };
 
@@ -37,9 +38,14 @@ void example_write(struct text *text, struct uuid id, struct uuid dataset, int64
 void example_show(struct text *text, const struct entity *example, const struct links *links,
                   struct arena *arena);
 
-/* The bytes of its file of that name, and their type; false: there is none. */
+/* Its file of that name; false: there is none. */
 bool example_file(const struct entity *example, struct str name, struct arena *arena,
-                  struct str *type, struct str *bytes);
+                  struct uuid *file);
+
+/* What is stored of a file, bytes in base64; and back. */
+void example_file_write(struct text *text, const struct example_file *file);
+bool example_file_read(const struct entity *file, struct arena *arena, struct str *type,
+                       struct str *bytes);
 
 /* Is it in one of these splits of its dataset? */
 bool example_in_split(const struct json_object *example, const struct str *splits, size_t count,

@@ -42,11 +42,32 @@ static void stored(struct call *call)
         examples->done(call);
 }
 
-static void write_item(struct example_item *item, const struct entity *there, struct call *call)
+static struct run *add_file(struct example_file *file, const struct example_item *item,
+                            struct call *call, struct run *run)
+{
+    struct text text = {0};
+    struct entity entity = {
+        .kind = ENTITY_FILE, .id = file->id, .parent = item->id, .made_us = clock_now_us()};
+    example_file_write(&text, file);
+    entity.json = arena_copy(call->arena, text_str(&text));
+    text_free(&text);
+    struct json_object object = shape_object(&entity, call->arena);
+    *run = entity_run(&entity, json_object_json(&object, STR("name")),
+                      arena_alloc(call->arena, ENTITY_SPANS));
+    return run + 1;
+}
+
+/* The example and its files; where the next goes. */
+static struct run *add_item(struct example_item *item, const struct entity *there,
+                            struct call *call, struct run *run)
 {
     struct text text = {0};
     int64_t now = clock_now_us(), made_us = now;
     struct json_object was = shape_object(there, call->arena);
+    for (struct example_file *file = item->said.files; file; file = file->next) {
+        file->id = uuid_v7(&(struct uuid_source){0}, now);
+        run = add_file(file, item, call, run);
+    }
     if (there)
         made_us = there->made_us;
     else
@@ -59,6 +80,8 @@ static void write_item(struct example_item *item, const struct entity *there, st
                   there ? &was : NULL, call->arena);
     item->entity.json = arena_copy(call->arena, text_str(&text));
     text_free(&text);
+    *run = entity_run(&item->entity, (struct str){0}, NULL);
+    return run + 1;
 }
 
 /* False: it was answered. */
@@ -80,12 +103,21 @@ static bool fits(struct call *call, const struct example_item *item, const struc
     return true;
 }
 
+static size_t entities_of(const struct examples *examples)
+{
+    size_t count = examples->count;
+    for (size_t i = 0; i < examples->count; i++)
+        for (const struct example_file *f = examples->items[i].said.files; f; f = f->next)
+            count++;
+    return count;
+}
+
 static void found(struct call *call)
 {
     struct examples *examples = call->own;
     struct entity *there = call->entities.entities;
     size_t count = call->entities.count, size = 0;
-    struct run *runs = arena_make(call->arena, struct run, examples->count);
+    struct run *runs = arena_make(call->arena, struct run, entities_of(examples)), *end = runs;
     if (count > 1)
         qsort(there, count, sizeof *there, by_entity_id);
     for (size_t i = 0; i < examples->count; i++) {
@@ -95,13 +127,18 @@ static void found(struct call *call)
                                          : NULL;
         if (!fits(call, item, old))
             return;
-        write_item(item, old, call);
-        runs[i] = entity_run(&item->entity, (struct str){0}, NULL);
-        size += item->entity.json.len;
+        end = add_item(item, old, call, end);
+        if (item->entity.json.len > EXAMPLE_SIZE) {
+            call_fail(call, 413, "An example is larger than %d MiB, its files not counted",
+                      EXAMPLE_SIZE >> 20);
+            return;
+        }
     }
+    for (const struct run *run = runs; run < end; run++)
+        size += run->raw.len;
     /* As they are here, and as they will be in the record. */
     if (call_charge(call, 2 * size))
-        call_commit(call, runs, examples->count, stored);
+        call_commit(call, runs, (size_t)(end - runs), stored);
 }
 
 /* --- before ------------------------------------------------------------------------------------ */

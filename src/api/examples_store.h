@@ -13,6 +13,7 @@
 enum {
     EXAMPLES_MAX = 10000,
     EXAMPLES_BODY = 64 << 20,
+    EXAMPLE_SIZE = 4 << 20,
     EXAMPLE_FILES_MAX = 1000, /* of one example, in one body */
     EXAMPLE_OPERATIONS_MAX = 256 << 10
 };

@@ -16,6 +16,7 @@ extern const struct http_handler query_runs;  /* POST /runs/query */
 extern const struct http_handler query_stats; /* POST /runs/stats */
 extern const struct http_handler get_root;    /* GET / */
 extern const struct http_handler get_info;    /* GET /info */
+extern const struct http_handler get_tenant;  /* GET /settings, /workspaces/current */
 extern const struct http_handler get_ok;      /* GET /ok, /info/health */
 extern const struct http_handler get_health;  /* GET /health */
 extern const struct http_handler get_ready;   /* GET /ready */
@@ -56,5 +57,5 @@ extern const struct http_handler v2_query_runs, v2_query_traces, v2_trace_runs, 
 /* ... and the rest: POST /v2/threads/query, /v2/threads/stats, GET /v2/threads/{id}/stats,
  * /v2/runs/{id}/url. */
 extern const struct http_handler v2_query_threads, v2_all_threads, v2_thread_stats, v2_run_url;
-extern const struct http_handler v2_list_projects;               /* GET /v2/sessions */
-extern const struct http_handler v2_post_share, v2_delete_share; /* /v2/runs/{id}/share */
+extern const struct http_handler v2_list_projects, v2_list_datasets; /* /v2/sessions, /datasets */
+extern const struct http_handler v2_post_share, v2_delete_share;     /* /v2/runs/{id}/share */

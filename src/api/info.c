@@ -1,10 +1,11 @@
-/* info.c - what the LangSmith SDKs ask before they send: GET /info, /ok.
+/* info.c - what the LangSmith SDKs ask before they send: GET /info, /ok; and whose this is.
  *
  * The first decides how they send: packed, many in one request, in parts.  All that is in
  * batch_ingest_config must be there, or Python's sender ends.
  */
 #include "api/handlers.h"
 #include "base/version.h"
+#include "run/render.h"
 
 static void reply(struct http_request *request, struct str body)
 {
@@ -33,10 +34,19 @@ static void ok(struct http_request *request)
     reply(request, STR("{\"ok\":true}"));
 }
 
+/* There is one tenant, so one workspace of it. */
+static void tenant(struct http_request *request)
+{
+    reply(request, STR("{\"id\":\"" RENDER_TENANT "\",\"display_name\":\"Rundlet\","
+                       "\"created_at\":\"2026-01-01T00:00:00.000000Z\","
+                       "\"tenant_handle\":\"rundlet\"}"));
+}
+
 static void released(struct http_request *request)
 {
     http_release(request);
 }
 
 const struct http_handler get_info = {.begin = info, .gone = released};
+const struct http_handler get_tenant = {.begin = tenant, .gone = released};
 const struct http_handler get_ok = {.begin = ok, .gone = released};

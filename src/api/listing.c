@@ -9,7 +9,7 @@ static void got(struct op *op);
 
 static bool is_plain(const struct listing *listing)
 {
-    return !listing->takes && !listing->order;
+    return !listing->takes && !listing->order && listing->limit <= LISTING_STEP;
 }
 
 static void ask(struct listing *listing)
@@ -49,6 +49,7 @@ static void keep(struct listing *listing, const struct entity *from)
     *to = *from;
     to->name = from->name.at ? arena_copy(listing->arena, from->name) : from->name;
     to->json = from->json.at ? arena_copy(listing->arena, from->json) : from->json;
+    listing->bytes += from->json.len;
 }
 
 /* Those of a step that are asked for; true: it is enough. */
@@ -108,6 +109,9 @@ static void got(struct op *op)
     if (!enough && listing->seen >= LISTING_MAX)
         err_set(&listing->op.err, ERR_TOO_BIG,
                 "More than %d would have to be looked at; ask for fewer", LISTING_MAX);
+    if (listing->bytes > LISTING_BYTES)
+        err_set(&listing->op.err, ERR_TOO_BIG, "The page is over %d MiB; ask for a smaller limit",
+                LISTING_BYTES >> 20);
     if (enough || listing->op.err.code) {
         cut_page(listing);
         finish(listing);

@@ -1,10 +1,10 @@
 /* listing.h - a page of entities, by conditions that the index does not know.
  *
- * Without such conditions it is the index's page.  With them the entities are walked
+ * Without such conditions a small page is the index's.  Else the entities are walked
  * LISTING_STEP at a time, and what is not taken is let go again.
  *
  * Threads  begun and done on op.loop
- * Errors   ERR_TOO_BIG more than LISTING_MAX had to be looked at; those of the index
+ * Errors   ERR_TOO_BIG more than LISTING_MAX had to be looked at, or LISTING_BYTES kept; those of the index
  */
 #pragma once
 
@@ -18,7 +18,11 @@
 struct arena;
 struct listing;
 
-enum { LISTING_STEP = 500, LISTING_MAX = 200000 };
+enum {
+    LISTING_STEP = 100,
+    LISTING_MAX = 200000,
+    LISTING_BYTES = 64 << 20 /* of the page */
+};
 
 typedef bool listing_takes(const struct listing *listing, const struct entity *entity);
 typedef int listing_order(const void *a, const void *b); /* of struct entity */
@@ -40,7 +44,7 @@ struct listing {
 
     /* The journey's own. */
     struct arena *step;
-    size_t cap, seen, passed;
+    size_t cap, seen, passed, bytes;
 };
 
 void listing_begin(struct listing *listing);

@@ -15,6 +15,8 @@ static const struct http_route routes[] = {
     {"GET", "/info", &get_info},
     {"GET", "/info/health", &get_ok},
     {"GET", "/ok", &get_ok},
+    {"GET", "/settings", &get_tenant},
+    {"GET", "/workspaces/current", &get_tenant},
     {"POST", "/runs", &post_runs},
     {"POST", "/runs/batch", &runs_batch},
     {"POST", "/runs/multipart", &post_parts},
@@ -81,6 +83,7 @@ static const struct http_route routes[] = {
     {"GET", "/v2/threads/{}/traces", &v2_thread_traces},
     {"GET", "/v2/threads/{}/stats", &v2_thread_stats},
     {"GET", "/v2/sessions", &v2_list_projects},
+    {"GET", "/v2/datasets", &v2_list_datasets},
     {"POST", "/v2/public/{}/runs/query", &v2_shared_runs},
     {"GET", "/v2/public/{}/run/{}", &v2_shared_run},
 };
@@ -152,7 +155,7 @@ void api_serve(struct http_config *config)
     config->prefixes = prefixes;
     config->prefix_count = sizeof prefixes / sizeof prefixes[0];
     config->not_found = "Not Found: of the LangSmith API there is what docs/langsmith.md lists: "
-                        "runs, queries, projects, feedback, shares, v2, /info";
+                        "runs, queries, projects, feedback, shares, datasets, v2, /info";
     config->before = before;
     config->ended = ended;
 }

@@ -1,8 +1,9 @@
-/* v2_lists.c - GET /v2/sessions: projects, as v2 of the LangSmith API lists them.
+/* v2_lists.c - GET /v2/sessions, /v2/datasets: as v2 of the LangSmith API lists them.
  *
  * A cursor is how many come before the page.
  */
 #include "api/call.h"
+#include "api/dataset.h"
 #include "api/handlers.h"
 #include "api/project.h"
 #include "api/v2.h"
@@ -50,6 +51,15 @@ static void add_project(struct call *call, const struct entity *project, struct 
     text_addf(text, ",\"type\":\"%s\"}", experiment ? "EXPERIMENT" : "PROJECT");
 }
 
+static void add_item(struct call *call, const struct entity *entity, struct text *text)
+{
+    static const struct dataset_counts unknown = {-1, -1, 0};
+    if (entity->kind == ENTITY_DATASET)
+        dataset_show(text, entity, &unknown, call->arena);
+    else
+        add_project(call, entity, text);
+}
+
 static void listed(struct call *call)
 {
     const struct listing *list = &call->listing;
@@ -59,7 +69,7 @@ static void listed(struct call *call)
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             text_add_char(&text, ',');
-        add_project(call, &list->entities[i], &text);
+        add_item(call, &list->entities[i], &text);
     }
     if (count < list->count)
         text_addf(&text, "],\"next_cursor\":\"%zu\"}", list->offset + count);
@@ -78,21 +88,37 @@ static bool takes(const struct listing *listing, const struct entity *project)
            uuid_compare(its, *dataset) == 0;
 }
 
+/* What both lists are asked by.  False: answered. */
+static bool ask_names(struct call *call, struct listing *ask)
+{
+    if (!ask_page(call, ask) || !call_ask_ids(call, "id", &ask->asked.ids, &ask->asked.id_count))
+        return false;
+    ask->asked.name = call_ask(call, "name");
+    ask->asked.name_contains = call_ask(call, "name_contains");
+    if (!ask->asked.name_contains.len)
+        ask->asked.name_contains = (struct str){0};
+    return true;
+}
+
 static void list(struct call *call)
 {
     struct listing ask = {.asked = {.kind = ENTITY_PROJECT}};
     struct uuid *dataset = arena_make(call->arena, struct uuid, 1);
     bool by_dataset = false;
-    if (!ask_page(call, &ask) || !call_ask_ids(call, "id", &ask.asked.ids, &ask.asked.id_count) ||
-        !call_ask_id(call, "reference_dataset_id", dataset, &by_dataset))
+    if (!ask_names(call, &ask) || !call_ask_id(call, "reference_dataset_id", dataset, &by_dataset))
         return;
-    ask.asked.name = call_ask(call, "name");
-    ask.asked.name_contains = call_ask(call, "name_contains");
-    if (!ask.asked.name_contains.len)
-        ask.asked.name_contains = (struct str){0};
     ask.own = dataset;
     ask.takes = by_dataset ? takes : NULL;
     call_list(call, &ask, listed);
 }
 
 CALL(v2_list_projects, list, 0)
+
+static void list_datasets_of(struct call *call)
+{
+    struct listing ask = {.asked = {.kind = ENTITY_DATASET}};
+    if (ask_names(call, &ask))
+        call_list(call, &ask, listed);
+}
+
+CALL(v2_list_datasets, list_datasets_of, 0)

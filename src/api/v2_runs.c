@@ -30,8 +30,8 @@ static void begun(struct http_request *request)
 /* What cannot be asked here.  False: answered. */
 static bool is_possible(struct http_request *request, struct body *body)
 {
-    static const char *const names[] = {"ai_search", "reference_dataset_id",
-                                        "min_feedback_modified_at", "max_feedback_modified_at"};
+    static const char *const names[] = {"ai_search", "min_feedback_modified_at",
+                                        "max_feedback_modified_at"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (body_json(body, names[i]).at) {
             http_fail(request, 501, "%s is not supported: ask without it", names[i]);
@@ -40,8 +40,9 @@ static bool is_possible(struct http_request *request, struct body *body)
     return true;
 }
 
-static int ask_runs(struct body *body, struct run_query *query, struct err *err)
+static int ask_runs(struct body *body, struct serve_runs *runs, struct err *err)
 {
+    struct run_query *query = &runs->asked;
     asked_ids(body, "ids", &query->ids, &query->id_count);
     asked_ids(body, "project_ids", &query->projects, &query->project_count);
     asked_ids(body, "reference_examples", &query->examples, &query->example_count);
@@ -49,19 +50,21 @@ static int ask_runs(struct body *body, struct run_query *query, struct err *err)
     asked_type(body, query);
     asked_truth(body, "is_root", &query->root);
     asked_truth(body, "has_error", &query->error);
-    v2_window(body, query, query->id_count > 0 || query->by_trace);
+    runs->by_dataset = body_id(body, "reference_dataset_id", &runs->dataset);
+    v2_window(body, query, query->id_count > 0 || query->by_trace || runs->by_dataset);
     int r = asked_filters(body, query, err);
     if (r || body->fault || query->id_count > 0 || query->project_count > 0 || query->by_trace ||
-        query->example_count > 0)
+        query->example_count > 0 || runs->by_dataset)
         return r;
     return err_set(err, ERR_INVALID,
-                   "At least one of 'project_ids', 'ids', 'trace_id' or 'reference_examples' must "
-                   "be specified");
+                   "At least one of 'project_ids', 'reference_dataset_id', 'ids', 'trace_id' or "
+                   "'reference_examples' must be specified");
 }
 
 /* Tops of traces: their filters are about themselves and about any run below them. */
-static int ask_traces(struct body *body, struct run_query *query, struct err *err)
+static int ask_traces(struct body *body, struct serve_runs *runs, struct err *err)
 {
+    struct run_query *query = &runs->asked;
     asked_ids(body, "project_id", &query->projects, &query->project_count);
     asked_ids(body, "trace_ids", &query->ids, &query->id_count);
     query->root = QUERY_YES;
@@ -78,7 +81,7 @@ static bool ask(struct http_request *request, struct page *page, bool traces)
     struct serve_runs *runs = page_runs(page);
     if (!body_read(request, page_question(page), &body) || !is_possible(request, &body))
         return false;
-    if (traces ? ask_traces(&body, &runs->asked, &err) : ask_runs(&body, &runs->asked, &err)) {
+    if (traces ? ask_traces(&body, runs, &err) : ask_runs(&body, runs, &err)) {
         fail_err(request, &err);
         return false;
     }

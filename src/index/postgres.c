@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "base/log.h"
 #include "index/index.h"
 #include "index/postgres_migrate.h"
 #include "index/postgres_read.h"
@@ -247,6 +248,12 @@ static int claim(struct pg_session *session, const struct index_postgres_config 
                    config->shared ? "bucket" : "directory");
 }
 
+static void log_step(void *context, const char *line)
+{
+    (void)context;
+    log_event(LOG_INFO, "schema_changed", LOG_C("step", line));
+}
+
 static int open_database(struct postgres_index *p, const struct index_postgres_config *config,
                          struct use *use, struct err *err)
 {
@@ -255,7 +262,7 @@ static int open_database(struct postgres_index *p, const struct index_postgres_c
     if (!r) {
         r = pg_schema_check(session, config->deadline_ms, err);
         if (r == ERR_CONFLICT && config->migrate)
-            r = pg_schema_migrate(session, -1, NULL, NULL, err);
+            r = pg_schema_migrate(session, -1, log_step, NULL, err);
     }
     if (!r)
         r = claim(session, config, use, err);

@@ -245,6 +245,8 @@ static enum index_verdict add_entity(struct pg_ledger *l, const struct pg_entry 
         return INDEX_DUPLICATE;
     if (thing.removed && (!there || there->removed))
         return INDEX_DUPLICATE;
+    if (entry->stored && there && entry->sequence < there->entity.version)
+        return INDEX_DUPLICATE; /* somebody makes the index anew beside those who write it */
     if (!thing.removed && is_refused(l, there, &thing.entity, entry->expect))
         return INDEX_CONFLICT;
     if (there) {

@@ -40,20 +40,12 @@ enum {
     ITEM_JSON
 };
 
-static void *room_for(size_t count, size_t size)
-{
-    void *at = calloc(count + 1, size);
-    if (!at)
-        abort();
-    return at;
-}
-
 bool pg_look_up_begin(struct pg_asked *asked, const struct pg_ledger *l)
 {
     *asked = (struct pg_asked){
-        .slot = room_for(l->slots.count, sizeof *asked->slot),
-        .item = room_for(l->items.count, sizeof *asked->item),
-        .title = room_for(l->titles.count, sizeof *asked->title),
+        .slot = pg_room(l->slots.count, sizeof *asked->slot),
+        .item = pg_room(l->items.count, sizeof *asked->item),
+        .title = pg_room(l->titles.count, sizeof *asked->title),
     };
     for (size_t i = 0; i < l->slots.count; i++)
         if (!l->slots.at[i]->known)

@@ -28,12 +28,15 @@ MIGRATION(2, "src/index/migrations/0002-layers")
 
 struct migration {
     const char *name, *up, *down;
+    const char *then; /* what somebody has to do who has runs already; NULL: nothing */
 };
 
 /* Numbered from 1; append only, and never changed once released. */
 static const struct migration migrations[] = {
-    {"0001-runs", migration_1_up, migration_1_down},
-    {"0002-layers", migration_2_up, migration_2_down},
+    {"0001-runs", migration_1_up, migration_1_down, NULL},
+    {"0002-layers", migration_2_up, migration_2_down,
+     "the rows are to be made anew: of a log that happens when it is opened the next time; of a "
+     "bucket run `rundlet reindex` now, until then its runs are not found"},
 };
 
 enum { NEWEST = sizeof migrations / sizeof *migrations };
@@ -159,6 +162,20 @@ static void take_advice(void *context, const struct libpq *pq, PGresult *result)
         schema->say(schema->context, line);
 }
 
+/* Of a database that nobody has used yet there is nothing to say. */
+static int say_then(struct pg_session *session, const struct schema *schema,
+                    const struct migration *m, struct err *err)
+{
+    uint64_t used = 0;
+    if (!m->then || !schema->say)
+        return 0;
+    int r = pg_session_ask(session, "select count(*) from rundlet_store", NULL, take_count, &used,
+                           STEP_MS, err);
+    if (!r && used)
+        schema->say(schema->context, m->then);
+    return r;
+}
+
 static int migrate_locked(struct pg_session *session, int down_to, struct schema *schema,
                           struct err *err)
 {
@@ -176,9 +193,12 @@ static int migrate_locked(struct pg_session *session, int down_to, struct schema
     if (!r && schema->count == to)
         say(schema, "nothing to do:", to == NEWEST ? "the schema is the newest" : "it is there");
     while (!r && schema->count < to) {
-        r = step(session, schema->count + 1, true, err);
-        if (!r)
-            say(schema, "applied", migrations[schema->count++].name);
+        const struct migration *next = &migrations[schema->count];
+        r = step(session, ++schema->count, true, err);
+        if (!r) {
+            say(schema, "applied", next->name);
+            r = say_then(session, schema, next, err);
+        }
     }
     while (!r && schema->count > to) {
         r = step(session, schema->count, false, err);

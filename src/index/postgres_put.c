@@ -3,11 +3,6 @@
  * Everybody makes the same changes in the same order: new rows, rows that change, entities,
  * who waits for whom; rows by (part, id), entities by (kind, id).  So nobody waits for
  * somebody who waits for them.
- *
- * Who waits: a run that guesses its trace, and the one that would tell it, may come by two
- * nodes at once, and neither would see the other.  So who makes a run wait takes the lock
- * alone, and sees whether the other one is still as it was judged; all others share it, and
- * see whether more runs wait for theirs than those they know.
  */
 #include <stdlib.h>
 
@@ -21,13 +16,6 @@
 #include "run/filter.h"
 
 enum { KEPT_PLACES = MERGE_HOLDERS + FACTS_ATTACHMENTS };
-
-/* What changes, each list in its order. */
-struct changes {
-    struct pg_slot **added, **changed;
-    struct pg_item **made, **said;
-    size_t added_count, changed_count, made_count, said_count;
-};
 
 /* --- which ---------------------------------------------------------------------------- */
 
@@ -47,21 +35,13 @@ static int by_kind_and_id(const void *a, const void *b)
     return uuid_compare(x->id, y->id);
 }
 
-static void *room_for(size_t count, size_t size)
+static void find_changes(const struct pg_ledger *l, struct pg_changes *c)
 {
-    void *at = calloc(count + 1, size);
-    if (!at)
-        abort();
-    return at;
-}
-
-static void find_changes(const struct pg_ledger *l, struct changes *c)
-{
-    *c = (struct changes){
-        .added = room_for(l->slots.count, sizeof *c->added),
-        .changed = room_for(l->slots.count, sizeof *c->changed),
-        .made = room_for(l->items.count, sizeof *c->made),
-        .said = room_for(l->items.count, sizeof *c->said),
+    *c = (struct pg_changes){
+        .added = pg_room(l->slots.count, sizeof *c->added),
+        .changed = pg_room(l->slots.count, sizeof *c->changed),
+        .made = pg_room(l->items.count, sizeof *c->made),
+        .said = pg_room(l->items.count, sizeof *c->said),
     };
     for (size_t i = 0; i < l->slots.count; i++) {
         struct pg_slot *slot = l->slots.at[i];
@@ -83,7 +63,7 @@ static void find_changes(const struct pg_ledger *l, struct changes *c)
     qsort(c->said, c->said_count, sizeof *c->said, by_kind_and_id);
 }
 
-static void free_changes(struct changes *c)
+static void free_changes(struct pg_changes *c)
 {
     free(c->added);
     free(c->changed);
@@ -143,12 +123,13 @@ static void put_containers(struct pg_args *args, const struct pg_row *row)
 
 static void put_terms(struct pg_args *args, const struct pg_row *row)
 {
-    uint64_t terms[PG_TERMS_MAX];
+    uint64_t *terms = NULL;
     struct arena *arena = arena_new(1024);
     struct facts facts = facts_in(row, arena);
     struct filter_subject subject = {0};
     facts_subject(&facts, &subject);
-    put_numbers(args, terms, pg_terms_of(&subject, terms));
+    size_t count = pg_terms_of(&subject, arena, &terms);
+    put_numbers(args, terms, count);
     arena_free(arena);
 }
 
@@ -247,7 +228,7 @@ static void add_rows(struct pg_args *args, struct pg_slot *const *slots, size_t 
     }
 }
 
-static void send_rows(const struct changes *c, struct pg_conn *conn)
+static void send_rows(const struct pg_changes *c, struct pg_conn *conn)
 {
     struct pg_args args = {0};
     if (c->added_count > 0) {
@@ -280,7 +261,7 @@ static bool lets_go(const struct pg_item *item)
 }
 
 /* Names are let go of before others take them. */
-static void send_let_go(const struct changes *c, struct pg_conn *conn)
+static void send_let_go(const struct pg_changes *c, struct pg_conn *conn)
 {
     struct pg_args args = {0};
     size_t count = 0;
@@ -382,7 +363,7 @@ static void add_items(struct pg_args *args, struct pg_item *const *items, size_t
     }
 }
 
-static void send_items(const struct changes *c, struct pg_conn *conn)
+static void send_items(const struct pg_changes *c, struct pg_conn *conn)
 {
     struct pg_args args = {0};
     send_let_go(c, conn);
@@ -399,170 +380,19 @@ static void send_items(const struct changes *c, struct pg_conn *conn)
     }
 }
 
-/* --- who waits ------------------------------------------------------------------------------ */
-
-/* Does it wait for another one than before? */
-static bool begins_to_wait(const struct pg_slot *slot)
-{
-    return pg_row_waits(slot->now) &&
-           !(pg_row_waits(slot->was) &&
-             uuid_compare(slot->was->run.trace, slot->now->run.trace) == 0);
-}
-
-static bool stops_to_wait(const struct pg_slot *slot)
-{
-    return pg_row_waits(slot->was) &&
-           !(pg_row_waits(slot->now) &&
-             uuid_compare(slot->was->run.trace, slot->now->run.trace) == 0);
-}
-
-/* May somebody wait for it that we know nothing of? */
-static bool is_news(const struct pg_slot *slot)
-{
-    return slot->now->run.count > 0 &&
-           (!slot->was || slot->was->run.count == 0 ||
-            uuid_compare(slot->was->run.trace, slot->now->run.trace) != 0);
-}
-
-typedef bool choose_fn(const struct pg_slot *slot);
-
-static size_t how_many(const struct changes *c, choose_fn *is)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < c->added_count; i++)
-        count += is(c->added[i]);
-    for (size_t i = 0; i < c->changed_count; i++)
-        count += is(c->changed[i]);
-    return count;
-}
-
-typedef void put_fn(struct pg_args *args, const struct pg_slot *slot);
-
-static void add_column(struct pg_args *args, const struct changes *c, choose_fn *is,
-                       enum pg_type type, put_fn *put)
-{
-    pg_begin_array(args, type, how_many(c, is));
-    for (size_t i = 0; i < c->added_count; i++)
-        if (is(c->added[i]))
-            put(args, c->added[i]);
-    for (size_t i = 0; i < c->changed_count; i++)
-        if (is(c->changed[i]))
-            put(args, c->changed[i]);
-    pg_end_array(args);
-}
-
-static void put_id(struct pg_args *args, const struct pg_slot *slot)
-{
-    pg_put_bytes(args, (struct str){(const char *)slot->id.byte, sizeof slot->id.byte});
-}
-
-static void put_part(struct pg_args *args, const struct pg_slot *slot)
-{
-    pg_put_int(args, slot->part);
-}
-
-static void put_awaited(struct pg_args *args, const struct pg_slot *slot)
-{
-    pg_put_bytes(args, (struct str){(const char *)slot->now->run.trace.byte, 16});
-}
-
-static void put_awaited_before(struct pg_args *args, const struct pg_slot *slot)
-{
-    pg_put_bytes(args, (struct str){(const char *)slot->was->run.trace.byte, 16});
-}
-
-static void send_waiting(const struct changes *c, struct pg_conn *conn)
-{
-    struct pg_args args = {0};
-    if (how_many(c, stops_to_wait) > 0) {
-        add_column(&args, c, stops_to_wait, PG_UUID, put_awaited_before);
-        add_column(&args, c, stops_to_wait, PG_UUID, put_id);
-        pg_send(conn, &pg_writer_statements[PG_DROP_WAITING], &args);
-        pg_args_free(&args);
-    }
-    if (how_many(c, begins_to_wait) > 0) {
-        add_column(&args, c, begins_to_wait, PG_UUID, put_awaited);
-        add_column(&args, c, begins_to_wait, PG_UUID, put_id);
-        add_column(&args, c, begins_to_wait, PG_INT, put_part);
-        pg_send(conn, &pg_writer_statements[PG_ADD_WAITING], &args);
-        pg_args_free(&args);
-    }
-}
-
-/* Those that somebody begins to wait for, if we do not change them ourselves. */
-static void add_awaited(struct pg_args *args, const struct pg_ledger *l, const struct changes *c)
-{
-    struct pg_slot **awaited = room_for(l->slots.count, sizeof *awaited);
-    size_t count = 0;
-    for (size_t i = 0; i < l->slots.count; i++) {
-        struct pg_slot *slot = l->slots.at[i];
-        struct pg_waiter *at = NULL;
-        for (struct pg_slot *w; slot->now == slot->was && (w = pg_ledger_next_waiter(slot, &at));)
-            if (begins_to_wait(w)) {
-                awaited[count++] = slot;
-                break;
-            }
-    }
-    (void)c;
-    pg_begin_array(args, PG_INT, count);
-    for (size_t i = 0; i < count; i++)
-        pg_put_int(args, awaited[i]->part);
-    pg_end_array(args);
-    pg_begin_array(args, PG_UUID, count);
-    for (size_t i = 0; i < count; i++)
-        put_id(args, awaited[i]);
-    pg_end_array(args);
-    pg_begin_array(args, PG_LONG, count);
-    for (size_t i = 0; i < count; i++)
-        pg_put_long(args, awaited[i]->was ? awaited[i]->change : 0);
-    pg_end_array(args);
-    free(awaited);
-}
-
-static uint64_t known_waiters(const struct changes *c)
-{
-    struct pg_slot *const *lists[] = {c->added, c->changed};
-    const size_t counts[] = {c->added_count, c->changed_count};
-    uint64_t known = 0;
-    for (int k = 0; k < 2; k++)
-        for (size_t i = 0; i < counts[k]; i++) {
-            struct pg_waiter *at = NULL;
-            while (is_news(lists[k][i]) && pg_ledger_next_waiter(lists[k][i], &at))
-                known++;
-        }
-    return known;
-}
-
-static void see_waiting(const struct pg_ledger *l, const struct changes *c, struct pg_conn *conn)
-{
-    struct pg_args args = {0};
-    if (how_many(c, begins_to_wait) > 0) {
-        add_awaited(&args, l, c);
-        pg_send(conn, &pg_writer_statements[PG_SEE_AWAITED], &args);
-        pg_args_free(&args);
-    }
-    if (how_many(c, is_news) > 0) {
-        add_column(&args, c, is_news, PG_UUID, put_id);
-        pg_add_long(&args, known_waiters(c));
-        pg_send(conn, &pg_writer_statements[PG_SEE_WAITING], &args);
-        pg_args_free(&args);
-    }
-}
-
 /* --- all of it --------------------------------------------------------------------------------- */
 
 uint64_t pg_put(const struct pg_ledger *ledger, bool others, struct pg_conn *conn)
 {
-    struct changes c;
+    struct pg_changes c;
     find_changes(ledger, &c);
-    bool waits = how_many(&c, begins_to_wait) > 0;
-    if (others && (waits || how_many(&c, is_news) > 0))
-        pg_send(conn, &pg_writer_statements[waits ? PG_TAKE_LOCK : PG_SHARE_LOCK], NULL);
+    if (others)
+        pg_wait_lock(&c, conn);
     send_rows(&c, conn);
     send_items(&c, conn);
-    send_waiting(&c, conn);
+    pg_wait_send(&c, conn);
     if (others)
-        see_waiting(ledger, &c, conn);
+        pg_wait_see(ledger, &c, conn);
     uint64_t added = c.added_count;
     free_changes(&c);
     return added;

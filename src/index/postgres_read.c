@@ -11,6 +11,7 @@
     "select set_config('statement_timeout', $1, false),"                                           \
     " set_config('default_transaction_isolation', 'read committed', false),"                       \
     " " PG_KEEPALIVES ","                                                                          \
+    " set_config('plan_cache_mode', 'force_generic_plan', false),"                                 \
     " set_config('jit', 'off', false), set_config('enable_seqscan', 'off', false),"                \
     " set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)"
 
@@ -153,6 +154,8 @@ int pg_take_row(const struct libpq *pq, const PGresult *result, int row, struct 
         .type = (enum run_type)pg_int(pq, result, row, 7),
         .status = (enum run_status)pg_int(pq, result, row, 8),
         .version = pg_long(pq, result, row, 9),
+        .project_version = pg_long(pq, result, row, 12),
+        .silent = pg_int(pq, result, row, 13) != 0,
         .holders = kept,
         .holder_count = count,
         .size = merge_size(kept, count),

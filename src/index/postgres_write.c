@@ -23,6 +23,7 @@ enum { QUEUE = 4 /* calls of a writer: it has one at a time */ };
     " set_config('default_transaction_isolation', 'read committed', false),"                       \
     " set_config('idle_in_transaction_session_timeout', '120000', false),"                         \
     " " PG_KEEPALIVES ","                                                                          \
+    " set_config('plan_cache_mode', 'force_generic_plan', false),"                                 \
     " set_config('jit', 'off', false), set_config('enable_seqscan', 'off', false),"                \
     " set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),"  \
     " case current_setting('synchronous_commit') when 'off'"                                       \
@@ -236,6 +237,14 @@ void pg_writer_ask(struct pg_writer *writer, void (*send)(struct pg_call *, stru
     bool taken = pg_pool_ask(writer->pool, &writer->call);
     assert(taken); /* one at a time */
     (void)taken;
+}
+
+void *pg_room(size_t count, size_t size)
+{
+    void *at = calloc(count + 1, size);
+    if (!at)
+        abort();
+    return at;
 }
 
 bool pg_writer_same_session(const struct pg_writer *writer)

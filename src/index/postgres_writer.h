@@ -5,6 +5,7 @@
  *   postgres_stage.c    a stage, from the call to the verdicts
  *   postgres_look_up.c  what the database has of what a ledger lacks
  *   postgres_put.c      what a ledger changes, as statements
+ *   postgres_wait.c     among that, runs that wait for others
  *   postgres_commit.c   the transaction, and what became of it
  */
 #pragma once
@@ -112,6 +113,9 @@ bool pg_writer_has_staged(const struct pg_writer *writer);
 void pg_writer_forget(struct pg_writer *writer); /* what is staged */
 void pg_stage_clear(struct pg_stage *stage);
 
+/* Zeroed, for `count` and one more. */
+void *pg_room(size_t count, size_t size);
+
 /* --- postgres_look_up.c --- */
 
 /* What the ledger lacks; false: nothing. */
@@ -122,7 +126,19 @@ void pg_look_up_take(const struct pg_asked *asked, struct pg_ledger *ledger, uns
                      const struct libpq *pq, const PGresult *result, struct err *err);
 void pg_look_up_end(struct pg_asked *asked, bool good); /* good: what had no answer is not there */
 
-/* --- postgres_put.c --- */
+/* --- postgres_put.c, postgres_wait.c --- */
+
+/* What changes, each list in its order. */
+struct pg_changes {
+    struct pg_slot **added, **changed;
+    struct pg_item **made, **said;
+    size_t added_count, changed_count, made_count, said_count;
+};
+
+void pg_wait_lock(const struct pg_changes *changes, struct pg_conn *conn);
+void pg_wait_send(const struct pg_changes *changes, struct pg_conn *conn);
+void pg_wait_see(const struct pg_ledger *ledger, const struct pg_changes *changes,
+                 struct pg_conn *conn);
 
 /* All changes, in the order in which everybody makes them; how many rows are new.  With
  * `others`: other nodes write too. */

@@ -23,7 +23,7 @@
 #include "index/index.h"
 #include "store/store.h"
 
-enum { GROUP_RECORDS = 1024, GROUP_RUNS = 10000, TRIES = 8 /* while nodes come first */ };
+enum { GROUP_RECORDS = 1024, GROUP_RUNS = 10000, TRIES = 32 /* while nodes come first */ };
 
 struct journey {
     struct recover *recover;

@@ -14,10 +14,15 @@
 const char *entity_kind_name(enum entity_kind kind)
 {
     static const char *const names[ENTITY_KINDS] = {
-        [ENTITY_PROJECT] = "project",      [ENTITY_FEEDBACK] = "feedback",
-        [ENTITY_SHARE] = "share",          [ENTITY_TOKEN] = "feedback token",
-        [ENTITY_DATASET] = "dataset",      [ENTITY_EXAMPLE] = "example",
-        [ENTITY_GONE_RUN] = "deleted run", [ENTITY_GONE_TRACE] = "deleted trace",
+        [ENTITY_PROJECT] = "project",
+        [ENTITY_FEEDBACK] = "feedback",
+        [ENTITY_SHARE] = "share",
+        [ENTITY_TOKEN] = "feedback token",
+        [ENTITY_DATASET] = "dataset",
+        [ENTITY_EXAMPLE] = "example",
+        [ENTITY_GONE_RUN] = "deleted run",
+        [ENTITY_GONE_TRACE] = "deleted trace",
+        [ENTITY_FILE] = "file",
     };
     return names[kind];
 }

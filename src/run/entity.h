@@ -28,6 +28,7 @@ enum entity_kind {
     ENTITY_EXAMPLE,    /* parent: the dataset */
     ENTITY_GONE_RUN,   /* the run of this id was deleted: it is hidden, whatever comes later */
     ENTITY_GONE_TRACE, /* likewise all runs of the trace */
+    ENTITY_FILE,       /* bytes that belong to an example; parent: the example; name: theirs */
     ENTITY_KINDS
 };
 

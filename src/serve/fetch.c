@@ -97,7 +97,8 @@ void fetch_runs(struct fetch *fetch)
             op_finish(&fetch->op);
             return;
         }
-        fetch->reads[i] = must_read(row, fetch->views[i].facts, fetch->fields);
+        fetch->reads[i] =
+            must_read(row, fetch->by_facts ? fetch->views[i].facts : NULL, fetch->fields);
         if (fetch->reads[i])
             add_places(row, places, &total);
     }

@@ -1,6 +1,7 @@
 /* fetch.h - the runs of rows, read and put together.
  *
- * Of a row that says, with its facts, all that is to be shown, nothing is read.
+ * Of a row that says all that is to be shown nothing is read; with its facts, where texts
+ * need not be written as they were sent.
  *
  * Threads  begun and done on op.loop
  * Memory   everything is in `arena`, or what the rows point to
@@ -26,6 +27,7 @@ struct fetch {
     const struct index_row *rows; /* in: borrowed until done; all of them found */
     size_t count;
     uint64_t fields;           /* in: what will be shown of them (run/render.h) */
+    bool by_facts;             /* in: texts that facts say may be written anew */
     const struct links *links; /* in: of attachments; NULL: none are shown */
     struct arena *arena;
     struct view *views; /* out: `count` */
@@ -37,7 +39,7 @@ struct fetch {
 
 void fetch_runs(struct fetch *fetch);
 
-/* Bytes that will be read of a row to show these fields. */
+/* Bytes that will be read of a row to show these fields, by facts. */
 uint64_t fetch_size(const struct index_row *row, uint64_t fields);
 
 /* What a row says without its layers.  The facts are in the arena; ERR_CORRUPT. */

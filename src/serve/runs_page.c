@@ -1,6 +1,7 @@
 /* runs_page.c - see runs.h: pages of a query.
  *
- *   serve_page()  ask whose trace is shared ⇢ shared() ⇢ led()
+ *   serve_page()  ask which projects are of the dataset ⇢ tried()
+ *                 ask whose trace is shared ⇢ shared() ⇢ led()
  *                 ask for rows ⇢ queried(), until there are enough
  */
 #include <assert.h>
@@ -10,6 +11,7 @@
 #include "base/text.h"
 #include "serve/runs_step.h"
 
+static void tried(struct op *op);
 static void shared(struct op *op);
 static void led(struct op *op);
 static void queried(struct op *op);
@@ -61,13 +63,19 @@ static void begin(struct serve_runs *runs)
     ask_rows(runs);
 }
 
-void serve_page(struct serve_runs *runs)
+static void ask_dataset(struct serve_runs *runs)
 {
-    assert(runs->most > 0 && runs->most <= RUNS_ROWS);
-    if (!runs->by_token) {
-        begin(runs);
-        return;
-    }
+    runs->experiments = (struct experiments){
+        .op = {.loop = runs->op.loop, .done = tried},
+        .index = runs->serve->index,
+        .dataset = runs->dataset,
+        .arena = runs->arena,
+    };
+    experiments_find(&runs->experiments);
+}
+
+static void ask_token(struct serve_runs *runs)
+{
     runs->share = (struct index_entities){
         .op = {.loop = runs->op.loop, .done = shared},
         .kind = ENTITY_SHARE,
@@ -77,6 +85,31 @@ void serve_page(struct serve_runs *runs)
         .arena = runs->arena,
     };
     runs->serve->index->ops->entities(runs->serve->index, &runs->share);
+}
+
+void serve_page(struct serve_runs *runs)
+{
+    assert(runs->most > 0 && runs->most <= RUNS_ROWS);
+    runs->by_facts = true;
+    if (runs->by_dataset)
+        ask_dataset(runs);
+    else if (runs->by_token)
+        ask_token(runs);
+    else
+        begin(runs);
+}
+
+/* Where there are none, one that nobody has stands for them. */
+static void tried(struct op *op)
+{
+    struct serve_runs *runs = op_owner(op, struct serve_runs, experiments.op);
+    if (op->err.code) {
+        runs_fail(runs, &op->err);
+        return;
+    }
+    runs->asked.projects = runs->experiments.projects;
+    runs->asked.project_count = runs->experiments.count ? runs->experiments.count : 1;
+    begin(runs);
 }
 
 static void fail_not_found(struct serve_runs *runs, const char *sentence)

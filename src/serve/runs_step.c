@@ -116,6 +116,7 @@ void runs_step(struct serve_runs *runs)
         .rows = runs->rows + runs->next,
         .count = n,
         .fields = runs->fields,
+        .by_facts = runs->by_facts,
         .links = &runs->serve->links,
         .arena = runs->step_arena,
     };

@@ -633,6 +633,54 @@ describe('without a key', () => {
     });
 });
 
+// Nodes of one deployment.
+describe('two nodes', { skip: mode !== 'production' }, () => {
+    let a;
+    let b;
+    before(async () => {
+        a = await Server.start();
+        b = await Server.start({ place: { ...a.place, drop: null } });
+    });
+    after(async () => {
+        await b.close();
+        await a.close();
+    });
+    it('who make the same name at once: one succeeds', async () => {
+        for (let round = 0; round < 5; round++) {
+            const answers = await Promise.all(
+                Array.from({ length: 10 }, (_, i) =>
+                    (i % 2 ? a : b).post('/sessions', { name: `raced ${round}` }),
+                ),
+            );
+            const statuses = answers.map((answer) => answer.status).sort();
+            assert.deepEqual(statuses, [200, ...Array(9).fill(409)]);
+        }
+    });
+    it('changes of one at the same time are all made', async () => {
+        const { id } = await call(a, 'POST', '/sessions', { name: 'busy' });
+        await Promise.all([
+            call(a, 'PATCH', `/sessions/${id}`, { description: 'd' }),
+            call(b, 'PATCH', `/sessions/${id}`, { extra: { a: 1 } }),
+        ]);
+        for (const node of [a, b]) {
+            const shown = await call(node, 'GET', `/sessions/${id}`);
+            assert.equal(shown.description, 'd');
+            assert.deepEqual(shown.extra, { a: 1 });
+        }
+    });
+    it('what one shares, judges and deletes the other shows', async () => {
+        const run = await storeRun(a);
+        await call(b, 'POST', '/feedback', { run_id: run.id, key: 'k', score: 1 });
+        const { share_token } = await call(b, 'PUT', `/runs/${run.id}/share`, {});
+        const shown = await call(a, 'GET', `/runs/${run.id}?consistency=strong`);
+        assert.equal(shown.feedback_stats.k.avg, 1);
+        assert.equal(shown.share_token, share_token);
+        await call(a, 'DELETE', `/runs/${run.id}`, undefined, 202);
+        await is404(b, 'GET', `/public/${share_token}/run`);
+        await is404(b, 'GET', `/runs/${run.id}?consistency=strong`);
+    });
+});
+
 describe('all of it', () => {
     // What a server says of what was made below.
     const see = async (server, made) => ({

@@ -3,7 +3,7 @@
 // LangChain and LangGraph; what they wrote is read back by the SDK and compared, and every
 // byte of it is held against what went over the wire, merged by the rules.
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { all, load, nodeWithZstd, plain, program, useHere } from './lib/clients.mjs';
 import { Runs, assertShown } from './lib/merge.mjs';
@@ -304,7 +304,7 @@ describe('what the SDKs trace', () => {
         });
 
     it('post and patch of a run, by hand', async () => {
-        const id = crypto.randomUUID();
+        const id = randomUUID();
         await client.createRun({
             id,
             name: 'single',
@@ -327,7 +327,7 @@ describe('what the SDKs trace', () => {
     });
 
     it('a patch that comes before its post', async () => {
-        const id = crypto.randomUUID();
+        const id = randomUUID();
         await client.updateRun(id, { outputs: { y: [1, 2] }, end_time: 1_795_450_963_865 });
         assert.deepEqual((await client.readRun(id)).outputs, { y: [1, 2] });
         await client.createRun({
@@ -351,7 +351,7 @@ describe('what the SDKs trace', () => {
     it('a kind of run that nobody knows is refused, and the SDK says so', async () => {
         await assert.rejects(
             client.createRun({
-                id: crypto.randomUUID(),
+                id: randomUUID(),
                 name: 'odd',
                 run_type: 'wibble',
                 inputs: {},
@@ -361,7 +361,7 @@ describe('what the SDKs trace', () => {
     });
 
     it('a run that is not there', async () => {
-        await assert.rejects(client.readRun(crypto.randomUUID()), (error) => error.status === 404);
+        await assert.rejects(client.readRun(randomUUID()), (error) => error.status === 404);
     });
 
     it('whoami: /info says what the SDK may send', async () => {

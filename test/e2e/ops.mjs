@@ -222,7 +222,9 @@ describe('for operators', () => {
             assert.match(answer.headers['content-type'], /^application\/json/);
             document = answer.json;
         });
-        const real = (path) => path.replace(/\{[^}]+\}/g, id);
+        // What is deleted, changed or shared is nobody's.
+        const real = (path, method = 'get') =>
+            path.replace(/\{[^}]+\}/g, method === 'get' || method === 'post' ? id : uuid());
 
         it('is OpenAPI 3.1 and its references lead somewhere', () => {
             assert.match(document.openapi, /^3\.1\./);
@@ -274,11 +276,11 @@ describe('for operators', () => {
             for (const [path, item] of Object.entries(document.paths)) {
                 const named = METHODS.filter((method) => item[method]);
                 assert.ok(named.length > 0, path);
-                const target = real(path).replace(
-                    /\{field\}|(?<=\/runs\/[^/]+\/)[0-9a-f-]{36}$/,
-                    'inputs',
-                );
                 for (const method of ['get', 'post', 'put', 'patch', 'delete']) {
+                    const target = real(path, method).replace(
+                        /\{field\}|(?<=^\/runs\/[^/]+\/)[0-9a-f-]{36}$/,
+                        'inputs',
+                    );
                     const body = ['post', 'put', 'patch'].includes(method) ? '[]' : null;
                     const answer = await ask(server, method.toUpperCase(), target, {
                         headers: body ? { 'content-type': 'application/json' } : {},
@@ -286,7 +288,8 @@ describe('for operators', () => {
                     });
                     const what = `${method} ${target}: ${answer.status}`;
                     if (named.includes(method)) {
-                        assert.ok(![404, 405, 501].includes(answer.status), what);
+                        const described = answer.status === 404 && item[method].responses[404];
+                        assert.ok(described || ![404, 405, 501].includes(answer.status), what);
                         assert.ok(
                             item[method].responses[answer.status] || item[method].responses.default,
                             `${what} is described`,
@@ -312,7 +315,8 @@ describe('for operators', () => {
             const patterns = Object.keys(document.paths).map(
                 (path) => new RegExp(`^${path.replace(/\{[^}]+\}/g, '[^/]+')}$`),
             );
-            const documented = (path) => patterns.some((pattern) => pattern.test(path));
+            const bare = (path) => path.replace(/^\/(api\/v1|api|v1)(?=\/)/, '');
+            const documented = (path) => patterns.some((pattern) => pattern.test(bare(path)));
             const guesses = [
                 '/info',
                 '/ok',

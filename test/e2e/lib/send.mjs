@@ -1,6 +1,7 @@
 // send.mjs - operations on runs, packed into requests in every way a client may.
 //
-// An operation is { op: 'post' | 'patch', id, fields: Map of name -> JSON text, files }.
+// An operation is { op: 'post' | 'patch', id, fields: Map of name -> JSON text, files }; in
+// parts also { op: 'feedback', id, fields }, and { id, files } without fields.
 import zlib from 'node:zlib';
 import { writeParts } from './multipart.mjs';
 import { zstd } from './tap.mjs';
@@ -12,16 +13,17 @@ const EMPTY_FRAME = Buffer.from('28b52ffd2000010000', 'hex');
 export const asObject = (fields) =>
     `{${[...fields].map(([name, json]) => `${JSON.stringify(name)}:${json}`).join(',')}}`;
 
+const ofFields = (main, fields) => [
+    { name: main, body: asObject(fields.filter(([name]) => !PARTS.has(name))) },
+    ...fields
+        .filter(([name]) => PARTS.has(name))
+        .map(([name, json]) => ({ name: `${main}.${name}`, body: json })),
+];
+
 // One request that says all of `operations`, in their order (a batch: posts first).
 export function multipart(operations, { python = false, boundary }) {
-    const parts = operations.flatMap(({ op, id, fields, files = [] }) => [
-        {
-            name: `${op}.${id}`,
-            body: asObject([...fields].filter(([name]) => !PARTS.has(name))),
-        },
-        ...[...fields]
-            .filter(([name]) => PARTS.has(name))
-            .map(([name, json]) => ({ name: `${op}.${id}.${name}`, body: json })),
+    const parts = operations.flatMap(({ op, id, fields = null, files = [] }) => [
+        ...(fields ? ofFields(`${op}.${id}`, [...fields]) : []),
         ...files.map(({ name, type, body }) => ({ name: `attachment.${id}.${name}`, type, body })),
     ]);
     return {

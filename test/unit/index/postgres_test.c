@@ -1359,6 +1359,39 @@ TEST(the_schema_goes_up_and_down)
     postgres_bed_drop(&bed);
 }
 
+/* Rows of whole runs do not say which layers they are made of. */
+TEST(rows_from_before_there_were_layers_go_and_are_replayed)
+{
+    NEEDS_SERVER();
+    struct postgres_bed bed;
+    struct err err = {0};
+    struct node node;
+    static struct lines lines;
+    lines.len = 0;
+    postgres_bed_empty(&bed);
+    CHECK(index_postgres_migrate(bed.url, -1, keep_line, &lines, &err) == 0);
+    CHECK(!strstr(lines.text, "reindex")); /* nothing was there */
+    CHECK(index_postgres_migrate(bed.url, 1, keep_line, &lines, &err) == 0);
+    postgres_bed_run(&bed, "insert into rundlet_runs select gen_random_uuid(), gen_random_uuid(),"
+                           " 1, null, 1, 1, 2, 3, 0, 10, -1 from generate_series(1, 5);"
+                           "insert into rundlet_containers values (1, 7, true);"
+                           "insert into rundlet_nodes values (7, 0, 3, 5);"
+                           "insert into rundlet_store values (true, 'the log', false, 41)");
+    CHECK(index_postgres_migrate(bed.url, -1, keep_line, &lines, &err) == 0);
+    CHECK(strstr(lines.text, "applied 0002-layers\nthe rows are to be made anew"));
+    CHECK(postgres_bed_number(&bed, "select count(*) from rundlet_runs") == 0);
+    CHECK(postgres_bed_number(&bed, "select commits from rundlet_nodes") == 4); /* news */
+    /* Nothing is taken for garbage. */
+    CHECK(postgres_bed_number(&bed, "select count(*) from rundlet_containers where live") == 1);
+    node_open_as(&node, bed.url, SLOW_MS, "the log");
+    CHECK(calls_mark(&node.calls) == 0);
+    CHECK(node.calls.index->ops->runs(node.calls.index) == 0);
+    struct make_run run = run_of(1);
+    CHECK(add(&node, &run, 1) && finds(&node, run.id));
+    node_close(&node);
+    postgres_bed_drop(&bed);
+}
+
 TEST(the_sql_that_is_printed_makes_the_schema_by_hand)
 {
     NEEDS_SERVER();

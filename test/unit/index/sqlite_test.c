@@ -21,7 +21,9 @@
 #include "index/sqlite_wal.h"
 #include "lib/check.h"
 #include "lib/index_calls.h"
+#include "lib/make_layer.h"
 #include "lib/make_record.h"
+#include "run/filter.h"
 #include "run/query.h"
 
 enum { TRACES = 50, NAMES = 70, RUNS = 20 };
@@ -543,6 +545,284 @@ TEST(an_index_for_reading_only_reads)
     stop(&bed);
 }
 
+/* --- layers ---------------------------------------------------------------------------- */
+
+/* Stage layers as one batch, of an index that may be another one. */
+static void stage_layers(struct bed *bed, struct calls *calls, const struct make_layer *layers,
+                         size_t count)
+{
+    struct made_record *made = make_layers(layers, count);
+    struct index_batch batch = {
+        .record = &made->record, .first = {1, (uint32_t)bed->runs}, .sequence = bed->sequence};
+    CHECK(calls_stage(calls, &batch, 1) == 0 && batch.verdict != INDEX_CONFLICT);
+    made_free(made);
+}
+
+static void add_layers(struct bed *bed, const struct make_layer *layers, size_t count)
+{
+    bed->sequence++;
+    stage_layers(bed, &bed->calls, layers, count);
+    CHECK(calls_commit(&bed->calls, bed->sequence) == 0);
+    bed->runs += count;
+}
+
+static struct make_layer post_of(uint64_t n)
+{
+    return (struct make_layer){.kind = RUN_POST,
+                               .id = make_id(n),
+                               .trace = make_id(1000),
+                               .start_us = (int64_t)(10 * n),
+                               .field = {[RUN_NAME] = "\"first\"", [RUN_START_TIME] = "1"}};
+}
+
+static struct make_layer patch_of(uint64_t n, enum run_field field, const char *json)
+{
+    struct make_layer patch = {.kind = RUN_PATCH, .id = make_id(n), .trace = make_id(1000)};
+    patch.field[field] = json;
+    return patch;
+}
+
+TEST(layers_of_one_commit_are_one_row)
+{
+    struct bed bed;
+    start(&bed);
+    struct make_layer layers[20];
+    for (uint64_t n = 0; n < 10; n++) {
+        layers[n] = post_of(n);
+        layers[10 + n] = patch_of(n, RUN_NAME, "\"second\"");
+    }
+    /* In one batch, and in two of one commit. */
+    add_layers(&bed, layers, 20);
+    CHECK(ask(&bed, "SELECT count(*) FROM run") == 10);
+    bed.sequence++;
+    layers[0] = post_of(10);
+    layers[1] = patch_of(10, RUN_NAME, "\"second\"");
+    stage_layers(&bed, &bed.calls, layers, 1);
+    bed.runs++;
+    stage_layers(&bed, &bed.calls, layers + 1, 1);
+    bed.runs++;
+    CHECK(calls_commit(&bed.calls, bed.sequence) == 0);
+    CHECK(ask(&bed, "SELECT count(*) FROM run") == 11);
+    const struct query second = {.by_name = true, .name = STR("SECOND"), .limit = 50};
+    CHECK(count_all(&bed, second) == 11);
+    stop(&bed);
+}
+
+TEST(a_row_is_written_anew_only_when_its_keys_change)
+{
+    struct bed bed;
+    start(&bed);
+    const struct make_layer post = post_of(1);
+    const struct make_layer same[] = {patch_of(1, RUN_OUTPUTS, "{\"a\":\"b\"}"),
+                                      patch_of(1, RUN_ERROR_TEXT, "\"E\"")};
+    const struct make_layer other[] = {patch_of(1, RUN_NAME, "\"second\""),
+                                       patch_of(1, RUN_TAGS, "[\"t\"]"),
+                                       patch_of(1, RUN_EXTRA, "{\"metadata\":{\"k\":1}}")};
+    add_layers(&bed, &post, 1);
+    for (int i = 0; i < 2; i++)
+        add_layers(&bed, &same[i], 1);
+    CHECK(ask(&bed, "SELECT count(*) FROM run") == 1);
+    for (int i = 0; i < 3; i++) {
+        add_layers(&bed, &other[i], 1);
+        CHECK(ask(&bed, "SELECT count(*) FROM run") == 2 + i);
+        CHECK(ask(&bed, "SELECT count(*) FROM run WHERE superseded = row + 1") == 1 + i);
+    }
+    CHECK(bed.calls.index->ops->runs(bed.calls.index) == 1);
+    const struct query any = {.by_name = true, .limit = 50};
+    CHECK(count_all(&bed, any) == 1);
+    close_index(&bed);
+    open_index(&bed);
+    CHECK(bed.calls.index->ops->runs(bed.calls.index) == 1 && count_all(&bed, any) == 1);
+    stop(&bed);
+}
+
+/* The names of runs that a reader finds, and where they start. */
+static void check_seen(struct bed *bed, const char *name, int64_t start_us, uint64_t count)
+{
+    const struct query named = {.by_name = true, .name = {name, strlen(name)}, .limit = 7};
+    const struct query trace = {.by_trace = true, .trace = make_id(1000), .limit = 7};
+    struct uuid id = make_id(1);
+    struct arena *arena = arena_new(1024);
+    struct index_row *row = NULL;
+    CHECK(count_all(bed, named) == count && count_all(bed, trace) == count);
+    CHECK(calls_find(&bed->calls, &id, 1, arena, &row) == 0 && row->found);
+    CHECK(row->start_us == start_us);
+    arena_free(arena);
+}
+
+TEST(an_older_view_has_the_rows_that_were_replaced_since)
+{
+    enum { COUNT = 40 };
+    struct bed bed;
+    start(&bed);
+    struct make_layer layers[COUNT];
+    for (uint64_t n = 0; n < COUNT; n++)
+        layers[n] = post_of(n);
+    add_layers(&bed, layers, COUNT);
+
+    struct bed other = {.config = bed.config, .failures = test_failures};
+    other.config.read_only = true; /* its view stays that of its opening, */
+    open_index(&other);
+    for (uint64_t n = 0; n < COUNT; n++) { /* its transactions come later */
+        layers[n] = patch_of(n, RUN_NAME, "\"second\"");
+        layers[n].field[RUN_START_TIME] = "1";
+        layers[n].start_us = (int64_t)n + 5000;
+    }
+    for (uint64_t n = 0; n < COUNT; n += 4)
+        add_layers(&bed, layers + n, 4);
+    check_seen(&other, "first", 10, COUNT);
+    check_seen(&bed, "second", 5001, COUNT);
+    close_index(&other);
+    stop(&bed);
+}
+
+/* Whatever may come: runs of few ids in layers, with attributes. */
+static size_t random_layers(struct make_random *random, struct make_layer *layers, size_t most)
+{
+    static const char *const names[] = {"\"a\"", "\"b\"", NULL};
+    static const char *const tags[] = {"[\"x\"]", "[\"x\",\"y\"]", NULL, NULL};
+    static const char *const extras[] = {"{\"metadata\":{\"k\":\"v\"}}",
+                                         "{\"metadata\":{\"k\":\"w\",\"thread_id\":\"t\"}}", NULL,
+                                         NULL};
+    static const char *const projects[] = {"\"p\"", "\"q\"", NULL};
+    size_t count = 1 + make_random(random) % most;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t n = make_random(random) % 300;
+        layers[i] =
+            (struct make_layer){.kind = make_random(random) % 2 ? RUN_POST : RUN_PATCH,
+                                .id = make_id(n),
+                                .trace = n % 3 ? make_id(1000 + n % 7) : (struct uuid){{0}},
+                                .parent = n % 4 ? make_id(n / 2) : (struct uuid){{0}},
+                                .start_us = (int64_t)(n + make_random(random) % 2),
+                                .field = {[RUN_NAME] = names[make_random(random) % 3],
+                                          [RUN_TAGS] = tags[make_random(random) % 4],
+                                          [RUN_EXTRA] = extras[make_random(random) % 4],
+                                          [RUN_START_TIME] = make_random(random) % 3 ? NULL : "1",
+                                          [RUN_SESSION_NAME] = projects[make_random(random) % 3]}};
+    }
+    return count;
+}
+
+static const char *const asked[] = {"has(tags, \"x\")",
+                                    "and(eq(metadata_key, \"k\"), eq(metadata_value, \"w\"))",
+                                    "eq(thread_id, \"t\")", "eq(name, \"a\")", "neq(name, \"a\")"};
+
+/* All that a query finds, in one number; 0: it failed. */
+static uint64_t digest(struct calls *calls, struct run_query query)
+{
+    uint64_t sum = 1;
+    for (bool more = true; more;) {
+        struct arena *arena = arena_new(1 << 14);
+        struct index_query found;
+        if (calls_query(calls, &query, arena, &found)) {
+            fprintf(stderr, "%s\n", calls->err.text);
+            arena_free(arena);
+            return 0;
+        }
+        for (size_t i = 0; i < found.count; i++) {
+            const struct index_row *row = &found.rows[i];
+            sum = (sum * 31 + uuid_prefix(row->id)) * 31 + (uint64_t)row->start_us;
+            sum = ((sum * 31 + row->version) * 31 + uuid_prefix(row->project)) * 31;
+            sum = sum + uuid_prefix(row->trace) + row->facts.len + row->holder_count;
+        }
+        more = found.more;
+        query.cursor = found.next;
+        query.after = true;
+        arena_free(arena);
+    }
+    return sum;
+}
+
+/* Do both find the same, whatever is asked? */
+static void compare(struct calls *one, struct calls *reference)
+{
+    const struct uuid projects[] = {entity_project_id(STR("p"), 0), entity_project_id(STR("q"), 0)};
+    struct arena *arena = arena_new(4096);
+    for (size_t i = 0; i < 4 * (1 + sizeof asked / sizeof *asked); i++) {
+        struct run_query query = {.start_min_us = INT64_MIN,
+                                  .start_max_us = INT64_MAX,
+                                  .limit = 17,
+                                  .projects = projects,
+                                  .project_count = i % 4 < 2 ? 0 : i % 4 - 1,
+                                  .oldest_first = i % 2};
+        if (i / 4 > 0) {
+            struct str text = {asked[i / 4 - 1], strlen(asked[i / 4 - 1])};
+            CHECK(filter_parse(text, arena, &query.filter, NULL) == 0);
+        }
+        uint64_t sum = digest(one, query);
+        CHECK(sum != 0 && sum == digest(reference, query));
+    }
+    arena_free(arena);
+}
+
+TEST(a_killed_process_leaves_every_layer_of_every_commit)
+{
+    struct bed bed;
+    struct calls memory;
+    struct index *index = NULL;
+    struct make_random random = {20};
+    struct make_layer layers[30];
+    start(&bed);
+    CHECK(index_memory_open(&index, NULL) == 0);
+    calls_open(&memory, index);
+    for (int i = 1; i <= 200 && !failed(&bed); i++) {
+        size_t count = random_layers(&random, layers, 30);
+        bed.sequence++;
+        stage_layers(&bed, &bed.calls, layers, count);
+        stage_layers(&bed, &memory, layers, count);
+        bed.runs += count;
+        CHECK(calls_commit(&bed.calls, bed.sequence) == 0);
+        CHECK(calls_commit(&memory, bed.sequence) == 0);
+        if (i % 20)
+            continue;
+        count = random_layers(&random, layers, 30);
+        stage_layers(&bed, &bed.calls, layers, count); /* open when it is killed */
+        struct bed after = {.failures = test_failures};
+        make_dir(&after);
+        copy_as_killed(&bed, &after);
+        open_index(&after);
+        compare(&after.calls, &memory);
+        stop(&after);
+        CHECK(calls_rollback(&bed.calls) == 0);
+        compare(&bed.calls, &memory);
+    }
+    /* The keys of attributes went to the file as well. */
+    CHECK(ask(&bed, "SELECT count(*) FROM part WHERE state = 1 AND kind = 7") > 0);
+    calls_close(&memory);
+    index->ops->close(index);
+    stop(&bed);
+}
+
+TEST(keys_of_a_rare_kind_are_not_made_again_from_all_rows)
+{
+    enum { EACH = 3000, COUNT = 141000 };
+    struct bed bed = {0};
+    make_dir(&bed);
+    bed.config.cache_size = 1 << 24; /* so that they do not go to the file for their number */
+    open_index(&bed);
+    struct make_layer tagged = post_of(10000000);
+    tagged.field[RUN_TAGS] = "[\"rare\"]";
+    add_layers(&bed, &tagged, 1);
+    while (bed.runs < COUNT && !failed(&bed))
+        add_runs(&bed, EACH);
+    add_runs(&bed, 1);
+    CHECK(ask(&bed, "SELECT keys FROM part WHERE state = 1 AND kind = 7") == 1);
+    close_index(&bed);
+    open_index(&bed);
+    struct arena *arena = arena_new(4096);
+    const struct uuid project = entity_project_id(STR("default"), 0);
+    struct run_query query = {.start_min_us = INT64_MIN,
+                              .start_max_us = INT64_MAX,
+                              .limit = 10,
+                              .projects = &project,
+                              .project_count = 1};
+    struct index_query found;
+    CHECK(filter_parse(STR("has(tags, \"rare\")"), arena, &query.filter, NULL) == 0);
+    CHECK(calls_query(&bed.calls, &query, arena, &found) == 0 && found.count == 1);
+    arena_free(arena);
+    stop(&bed);
+}
+
 /* --- limits --------------------------------------------------------------------------- */
 
 /* Add batches until the disk is full, again and again.  How often was that
@@ -682,6 +962,43 @@ TEST(a_read_that_takes_too_long_is_ended)
     open_index(&bed);
     arena = arena_new(1024);
     CHECK(calls_search(&bed.calls, &query, arena, &found) == 0 && found.count == 0);
+    arena_free(arena);
+    stop(&bed);
+}
+
+TEST(a_page_that_has_a_run_ends_at_the_deadline)
+{
+    enum { COUNT = 30000, EACH = 1000 };
+    struct bed bed;
+    start(&bed);
+    for (uint64_t n = 0; n < COUNT; n += EACH) {
+        struct make_layer *layers = calloc(EACH, sizeof *layers);
+        for (uint64_t i = 0; i < EACH; i++)
+            layers[i] = post_of(n + i);
+        if (n + EACH == COUNT)
+            layers[EACH - 1].field[RUN_TAGS] = "[\"newest\"]";
+        add_layers(&bed, layers, EACH);
+        free(layers);
+    }
+    close_index(&bed);
+    bed.config.deadline_ms = 4;
+    open_index(&bed);
+    struct arena *arena = arena_new(1 << 12);
+    struct run_query query = {.start_min_us = INT64_MIN, .start_max_us = INT64_MAX, .limit = 10};
+    struct index_query found;
+    CHECK(filter_parse(STR("has(tags, \"newest\")"), arena, &query.filter, NULL) == 0);
+    bool ended = false;
+    for (int round = 0; round < 1000 && !ended; round++) {
+        int r = calls_query(&bed.calls, &query, arena, &found);
+        CHECK(r == 0 || r == ERR_TIMEOUT); /* it may have waited for too long */
+        ended = r == 0;
+    }
+    CHECK(ended && found.count == 1 && found.more);
+    CHECK(found.next.start_us < 10 * (COUNT - 1) && found.next.start_us > 0);
+    /* Behind it there is none, so there is no page. */
+    query.after = true;
+    query.cursor = found.next;
+    CHECK(calls_query(&bed.calls, &query, arena, &found) == ERR_TIMEOUT);
     arena_free(arena);
     stop(&bed);
 }
