@@ -727,6 +727,17 @@ TEST(of_attachments_with_one_name_the_later_stays)
     arena_free(arena);
 }
 
+/* As a string, from malloc. */
+static char *text_of(struct str s)
+{
+    char *copy = malloc(s.len + 1);
+    if (!copy)
+        abort();
+    memcpy(copy, s.at, s.len);
+    copy[s.len] = '\0';
+    return copy;
+}
+
 TEST(a_row_of_all_that_fits_is_within_its_bound)
 {
     struct text name = repeated("n00", "x", FACTS_ATTACHMENT_TEXT - 3, "");
@@ -750,7 +761,7 @@ TEST(a_row_of_all_that_fits_is_within_its_bound)
                [RUN_EVENTS] = STR("[{\"name\":\"new_token\",\"time\":1}]"),
                [RUN_REFERENCE_EXAMPLE_ID] = STR("\"01a20938cce6731098ac39dc2451cfb3\"")));
     for (int i = 0; i <= FACTS_ATTACHMENTS; i++) {
-        char *copy = strndup(name.at, name.len), *kind = strndup(type.at, type.len);
+        char *copy = text_of(name), *kind = text_of(type);
         copy[1] = (char)('0' + i / 10);
         copy[2] = (char)('0' + i % 10);
         attach(&row, copy, kind, (uint64_t)i);
