@@ -86,21 +86,35 @@ static const struct example_file *file_named(const struct example_file *files, s
     return files;
 }
 
-/* What a file that was there is called now; at == NULL: it goes. */
-static struct str new_name(const struct json_object *operations, struct str name,
-                           struct arena *arena)
+/* Which files that were there stay, and under which names. */
+struct staying {
+    struct json_object rename;
+    const struct json_member *retain;
+    size_t retain_count;
+};
+
+static struct staying staying_of(struct str operations, struct arena *arena)
 {
-    struct json_object rename = object_of(json_object_json(operations, STR("rename")), arena);
-    struct str retain = json_object_json(operations, STR("retain"));
-    struct str renamed = json_object_text(&rename, name, arena);
-    size_t count = 0;
-    const struct json_member *kept =
-        retain.at && retain.at[0] == '[' ? json_list_read(retain, arena, &count) : NULL;
+    struct json_object object = object_of(operations, arena);
+    struct staying staying = {.rename = object_of(json_object_json(&object, STR("rename")), arena)};
+    struct str retain = json_object_json(&object, STR("retain"));
+    if (retain.at && retain.at[0] == '[')
+        staying.retain = json_list_read(retain, arena, &staying.retain_count);
+    return staying;
+}
+
+/* What a file that was there is called now; at == NULL: it goes. */
+static struct str new_name(const struct staying *staying, struct str name, struct arena *arena)
+{
+    struct str renamed = json_object_text(&staying->rename, name, arena);
     if (renamed.at)
         return renamed;
-    for (size_t i = 0; i < count; i++)
-        if (kept[i].type == JSON_STRING && str_eq(json_member_text(&kept[i], arena), name))
+    for (size_t i = 0; i < staying->retain_count; i++) {
+        const struct json_member *kept = &staying->retain[i];
+        if (kept->type == JSON_STRING &&
+            json_string_is((struct str){kept->value.at + 1, kept->value.len - 2}, name))
             return name;
+    }
     return (struct str){0};
 }
 
@@ -123,12 +137,12 @@ static void write_files(struct text *text, const struct example_said *said,
 {
     struct json_object old =
         object_of(was ? json_object_json(was, STR("attachments")) : (struct str){0}, arena);
-    struct json_object operations = object_of(said->operations, arena);
+    const struct staying staying = staying_of(said->operations, arena);
     shape_json(text, "attachments", STR("{"));
     for (size_t i = 0; i < old.count; i++) {
         struct str name = key_text(&old.members[i], arena);
         if (said->operations.at)
-            name = new_name(&operations, name, arena);
+            name = new_name(&staying, name, arena);
         if (!name.at || file_named(said->files, name))
             continue;
         write_name(text, name);

@@ -42,16 +42,24 @@ static struct example_item *item_of(struct call *call, struct parts *parts, stru
     return item;
 }
 
-static void add_file(struct call *call, struct example_item *item, struct str name, struct str type,
+/* False: there are too many of one example, and it was answered. */
+static bool add_file(struct call *call, struct example_item *item, struct str name, struct str type,
                      struct str bytes)
 {
     struct example_file *file = arena_make(call->arena, struct example_file, 1), **end;
+    size_t count = 0;
     *file = (struct example_file){.name = arena_copy(call->arena, name),
                                   .type = arena_copy(call->arena, type),
                                   .data = bytes};
     for (end = &item->said.files; *end; end = &(*end)->next)
-        continue;
+        count++;
+    if (count == EXAMPLE_FILES_MAX) {
+        call_fail(call, 422, "At most %d attachments can be sent with one example",
+                  EXAMPLE_FILES_MAX);
+        return false;
+    }
     *end = file;
+    return true;
 }
 
 /* False: it was answered. */
@@ -103,9 +111,8 @@ static bool take_part(struct call *call, struct parts *parts, const struct part 
     if (str_eq(rest, STR(".attachments_operations")))
         return take_object(call, item, bytes, &item->said.operations);
     if (starts(rest, attachment) && rest.len > attachment.len) {
-        add_file(call, item, (struct str){rest.at + attachment.len, rest.len - attachment.len},
-                 part->type, bytes);
-        return true;
+        struct str name = {rest.at + attachment.len, rest.len - attachment.len};
+        return add_file(call, item, name, part->type, bytes);
     }
     call_fail(call, 422, "Nobody knows what the part %.80s is",
               arena_copy(call->arena, part->name).at);

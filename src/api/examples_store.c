@@ -88,6 +88,10 @@ static struct run *add_item(struct example_item *item, const struct entity *ther
 static bool fits(struct call *call, const struct example_item *item, const struct entity *there)
 {
     const struct examples *examples = call->own;
+    if (item->said.operations.len > EXAMPLE_OPERATIONS_MAX) {
+        call_fail(call, 422, "attachments_operations has at most %d bytes", EXAMPLE_OPERATIONS_MAX);
+        return false;
+    }
     if (examples->update && !there) {
         call_fail(call, 404, "Example not found");
         return false;

@@ -10,7 +10,13 @@
 #include "api/call.h"
 #include "api/example.h"
 
-enum { EXAMPLES_MAX = 10000, EXAMPLES_BODY = 64 << 20, EXAMPLE_SIZE = 4 << 20 };
+enum {
+    EXAMPLES_MAX = 10000,
+    EXAMPLES_BODY = 64 << 20,
+    EXAMPLE_SIZE = 4 << 20,
+    EXAMPLE_FILES_MAX = 1000, /* of one example, in one body */
+    EXAMPLE_OPERATIONS_MAX = 256 << 10
+};
 
 struct example_item {
     struct uuid id, dataset; /* zero: none was said */

@@ -14,7 +14,13 @@
 #include "base/clock.h"
 #include "wire/json_string.h"
 
-enum { LIST_LIMIT = 100, TOKENS_MAX = 100, KEY_MAX = 1024, EXPIRES_HOURS = 3 };
+enum {
+    LIST_LIMIT = 100,
+    TOKENS_MAX = 100,
+    KEY_MAX = 1024,
+    EXPIRES_HOURS = 3,
+    USE_BODY = 64 << 10 /* whoever has the address says this much at once, and no more */
+};
 
 struct token {
     struct entity entity; /* json: as stored */
@@ -290,14 +296,28 @@ static void token_found(struct call *call)
     call_find(call, &use->feedback.run, 1, run_found);
 }
 
+/* What may be said with a token; whose feedback it is, and under which key, is the token's. */
+static const char *const sayable[] = {"score", "value", "comment", "correction"};
+
+enum { SAYABLE = sizeof sayable / sizeof *sayable };
+
+static struct str end_said(struct text *text, struct call *call)
+{
+    shape_json(text, "feedback_source",
+               STR("{\"type\":\"app\",\"metadata\":{},\"user_id\":null,\"user_name\":null}"));
+    text_add_char(text, '}');
+    struct str json = arena_copy(call->arena, text_str(text));
+    text_free(text);
+    return json;
+}
+
 /* What the query string says, as JSON: a score is a number where it reads as one. */
 static struct str said_by_query(struct call *call)
 {
-    static const char *const names[] = {"score", "value", "comment", "correction"};
     struct text text = {0};
     text_add_char(&text, '{');
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        struct str value = call_ask(call, names[i]);
+    for (size_t i = 0; i < SAYABLE; i++) {
+        struct str value = call_ask(call, sayable[i]);
         struct json_scan scan;
         if (!value.at)
             continue;
@@ -307,16 +327,23 @@ static struct str said_by_query(struct call *call)
                       json_scan_next(&scan, value.at, value.len, true) == JSON_END;
         bool truth = i == 0 && (str_eq(value, STR("true")) || str_eq(value, STR("false")));
         if (number || truth)
-            shape_json(&text, names[i], value);
+            shape_json(&text, sayable[i], value);
         else if (i > 0)
-            shape_text(&text, names[i], value);
+            shape_text(&text, sayable[i], value);
     }
-    shape_json(&text, "feedback_source",
-               STR("{\"type\":\"app\",\"metadata\":{},\"user_id\":null,\"user_name\":null}"));
-    text_add_char(&text, '}');
-    struct str json = arena_copy(call->arena, text_str(&text));
-    text_free(&text);
-    return json;
+    return end_said(&text, call);
+}
+
+static struct str said_by_body(struct call *call, const struct body *body)
+{
+    struct text text = {0};
+    text_add_char(&text, '{');
+    for (size_t i = 0; i < SAYABLE; i++) {
+        struct str json = body_json(body, sayable[i]);
+        if (json.at)
+            shape_json(&text, sayable[i], json);
+    }
+    return end_said(&text, call);
 }
 
 static void find_token(struct call *call)
@@ -329,20 +356,24 @@ static void find_token(struct call *call)
             token_found);
 }
 
-static void use_by_query(struct call *call)
+static void use_token_for(struct call *call, struct str said)
 {
     struct use *use = arena_make(call->arena, struct use, 1);
     struct json_scan scan;
     call->own = use;
-    (void)json_object_read(said_by_query(call), call->arena, &use->said, &scan);
+    (void)json_object_read(said, call->arena, &use->said, &scan);
     find_token(call);
+}
+
+static void use_by_query(struct call *call)
+{
+    use_token_for(call, said_by_query(call));
 }
 
 CALL(get_token, use_by_query, 0)
 
 static void use_by_body(struct call *call)
 {
-    struct use *use = arena_make(call->arena, struct use, 1);
     struct body body;
     if (call->body.len == 0) {
         use_by_query(call);
@@ -351,11 +382,8 @@ static void use_by_body(struct call *call)
     if (!call_json(call, &body))
         return;
     shape_check(&feedback_shape, &body);
-    if (!call_good(call, &body))
-        return;
-    call->own = use;
-    use->said = body.object;
-    find_token(call);
+    if (call_good(call, &body))
+        use_token_for(call, said_by_body(call, &body));
 }
 
-CALL(use_token, use_by_body, CALL_BODY)
+CALL(use_token, use_by_body, USE_BODY)

@@ -219,6 +219,8 @@ static void query_of(struct call *call)
         if (!call_json(call, &body))
             return;
         visit->query.ids = body_ids(&body, "id", &visit->query.id_count);
+        if (visit->query.id_count > CALL_IDS)
+            body_fault(&body, "id", "too_long", "List should have at most 1000 items");
         struct str cursor = body_text(&body, "cursor");
         visit->query.after = cursor.len > 0;
         if (visit->query.after && !query_cursor_parse(cursor, &visit->query.cursor))

@@ -91,7 +91,7 @@ struct str v2_origin(struct http_request *request)
     struct str host = http_header(request, STR("host"));
     struct str scheme = http_header(request, STR("x-forwarded-proto"));
     for (size_t i = 0; i < host.len; i++)
-        if (!isalnum((unsigned char)host.at[i]) && !memchr("-.:[]_", host.at[i], 6))
+        if (!isalnum((unsigned char)host.at[i]) && !(host.at[i] && strchr("-.:[]_", host.at[i])))
             return (struct str){0};
     if (host.len == 0)
         return (struct str){0};

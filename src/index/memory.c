@@ -1,7 +1,7 @@
 /* memory.c - an index in plain arrays: what the others are compared with.
  *
- * Every look-up is a linear scan and every page is a sort, so that one can see
- * that it is right.  It forgets everything at close; its only use besides the
+ * Every page is a linear scan and a sort, so that one can see that it is right;
+ * only a run is found by its id through a table.  It forgets everything at close; its only use besides the
  * conform tests is a server that keeps no index.
  *
  * What a stage changes is written down as a whole new row or entity behind those
@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "index/alone.h"
 #include "index/fold.h"
+#include "index/hash.h"
 #include "index/index.h"
 #include "index/subject.h"
 #include "run/facts.h"
@@ -35,6 +36,7 @@ struct row {
     bool named;
     struct str name; /* folded */
     struct str facts;
+    size_t before; /* 1 + position of the row before it in its chain; 0: none */
 };
 
 struct thing {
@@ -42,8 +44,10 @@ struct thing {
     bool removed;
 };
 
+/* In order of arrival, and in chains by id, the newest first. */
 struct rows {
     struct row *at;
+    size_t *chain; /* 1 + position of the first; as many as there is room for rows */
     size_t count, cap;
 };
 
@@ -58,6 +62,7 @@ struct memory {
     struct rows visible, staged;
     struct things there, news;
     struct arena *kept; /* what rows and things point to */
+    bool guesses;       /* there was a run that did not say its trace */
     uint64_t mark;
 };
 
@@ -88,10 +93,41 @@ static void *grown(void *at, size_t count, size_t *cap, size_t size)
     return at;
 }
 
+static size_t *chain_of(const struct rows *rows, struct uuid id)
+{
+    return &rows->chain[hash_bytes(0, id.byte, sizeof id.byte) & (rows->cap - 1)];
+}
+
+static void link_row(struct rows *rows, size_t i)
+{
+    size_t *chain = chain_of(rows, rows->at[i].run.id);
+    rows->at[i].before = *chain;
+    *chain = i + 1;
+}
+
 static void rows_add(struct rows *rows, const struct row *row)
 {
+    size_t cap = rows->cap;
     rows->at = grown(rows->at, rows->count, &rows->cap, sizeof *rows->at);
-    rows->at[rows->count++] = *row;
+    if (rows->cap != cap) {
+        free(rows->chain);
+        rows->chain = calloc(rows->cap, sizeof *rows->chain);
+        if (!rows->chain)
+            abort();
+        for (size_t i = 0; i < rows->count; i++)
+            link_row(rows, i);
+    }
+    rows->at[rows->count] = *row;
+    link_row(rows, rows->count++);
+}
+
+/* The last ones in are the first of their chains. */
+static void rows_cut(struct rows *rows, size_t count)
+{
+    while (rows->count > count) {
+        const struct row *last = &rows->at[--rows->count];
+        *chain_of(rows, last->run.id) = last->before;
+    }
 }
 
 static void things_add(struct things *things, const struct thing *thing)
@@ -102,9 +138,9 @@ static void things_add(struct things *things, const struct thing *thing)
 
 static struct row *rows_find(const struct rows *rows, struct uuid id)
 {
-    for (size_t i = rows->count; i-- > 0;)
-        if (uuid_compare(rows->at[i].run.id, id) == 0)
-            return &rows->at[i];
+    for (size_t i = rows->count ? *chain_of(rows, id) : 0; i > 0; i = rows->at[i - 1].before)
+        if (uuid_compare(rows->at[i - 1].run.id, id) == 0)
+            return &rows->at[i - 1];
     return NULL;
 }
 
@@ -233,10 +269,8 @@ static void move_guessed(struct memory *m, const struct row *to, uint64_t sequen
 {
     const struct uuid id = to->run.id, trace = to->run.trace;
     const bool guessed = to->run.guessed;
-    if (guessed && uuid_compare(id, trace) == 0)
-        return; /* it knows no more than they */
     const struct rows *both[] = {&m->staged, &m->visible};
-    if (guessed && uuid_compare(trace, id) == 0)
+    if (!m->guesses || (guessed && uuid_compare(trace, id) == 0))
         return; /* that is what they have */
     for (int k = 0; k < 2; k++) {
         size_t count = both[k]->count;
@@ -275,6 +309,7 @@ static void add_layer(struct memory *m, const struct run *run, struct place plac
     text_free(&fresh);
     text_free(&facts);
     set_project(m, &row, run, first, sequence);
+    m->guesses |= row.run.guessed;
     guess_trace(m, &row);
     rows_add(&m->staged, &row);
     if (first || uuid_compare(trace, row.run.trace) != 0)
@@ -361,10 +396,13 @@ static enum index_verdict add_entity(struct memory *m, const struct run *run, ui
         return INDEX_DUPLICATE;
     if (!thing.removed && is_refused(m, there, &thing.entity, expect))
         return INDEX_CONFLICT;
-    if (there)
+    if (there) {
         thing.entity.made_us = there->entity.made_us;
-    if (thing.removed)
-        thing.entity.parent = there->entity.parent;
+        if (thing.removed)
+            thing.entity.parent = there->entity.parent;
+        if (!there->removed && uuid_compare(there->entity.parent, thing.entity.parent) != 0)
+            touch_run(m, &there->entity, sequence);
+    }
     things_add(&m->news, &thing);
     touch_run(m, &thing.entity, sequence);
     return INDEX_ADDED;
@@ -416,7 +454,7 @@ static int stage_batch(struct memory *m, struct index_batch *batch, struct err *
         batch->added += verdict == INDEX_ADDED;
         if (verdict != INDEX_CONFLICT)
             continue;
-        m->staged.count = rows;
+        rows_cut(&m->staged, rows);
         m->news.count = things;
         batch->verdict = INDEX_CONFLICT;
         batch->added = 0;
@@ -444,10 +482,13 @@ static void commit(struct index *index, struct index_commit *commit)
     lock(m);
     for (size_t i = 0; i < m->staged.count; i++) {
         struct row *there = rows_find(&m->visible, m->staged.at[i].run.id);
-        if (there)
+        if (there) {
+            size_t before = there->before;
             *there = m->staged.at[i];
-        else
+            there->before = before;
+        } else {
             rows_add(&m->visible, &m->staged.at[i]);
+        }
     }
     for (size_t i = 0; i < m->news.count; i++) {
         const struct thing *news = &m->news.at[i];
@@ -458,7 +499,8 @@ static void commit(struct index *index, struct index_commit *commit)
             things_add(&m->there, news);
     }
     m->mark = commit->sequence;
-    m->staged.count = m->news.count = 0;
+    rows_cut(&m->staged, 0);
+    m->news.count = 0;
     unlock(m);
     op_finish(&commit->op);
 }
@@ -466,7 +508,8 @@ static void commit(struct index *index, struct index_commit *commit)
 static void rollback(struct index *index, struct index_rollback *rollback)
 {
     struct memory *m = memory_of(index);
-    m->staged.count = m->news.count = 0;
+    rows_cut(&m->staged, 0);
+    m->news.count = 0;
     op_finish(&rollback->op);
 }
 
@@ -786,7 +829,9 @@ static void close_memory(struct index *index)
         return;
     struct memory *m = memory_of(index);
     free(m->visible.at);
+    free(m->visible.chain);
     free(m->staged.at);
+    free(m->staged.chain);
     free(m->there.at);
     free(m->news.at);
     arena_free(m->kept);

@@ -31,7 +31,8 @@ enum {
 #define NAME_MATCHES "(select n.folded like $5 from rundlet_names n where n.id = r.name)"
 #define COLUMNS PG_COLUMNS("$4")
 #define ALL_RUNS                                                                                   \
-    "rundlet_runs r left join lateral (select e.name as project_name from rundlet_entities e"      \
+    "rundlet_runs r left join lateral (select e.name as project_name, e.version as "               \
+    "project_version from rundlet_entities e"                                                      \
     " where e.kind = 0 and e.id = r.project and not e.removed offset 0) p on true"
 #define SHOWN "(project_name is not null and " PG_NOT_GONE ")::int4"
 #define RUNS(test) "select " COLUMNS " from " PG_RUNS " where " test " and " PG_NOT_GONE
@@ -42,7 +43,7 @@ enum {
     " c as materialized (select count(*) as n from m)"                                             \
     " select " COLUMNS ", c.n from c left join lateral ("                                          \
     "  select r.* from m cross join lateral ("                                                     \
-    "   select r.*, project_name from " PG_RUNS " where r.name = m.id and " BELOW                  \
+    "   select r.*, project_name, project_version from " PG_RUNS " where r.name = m.id and " BELOW \
     "   and " PG_NOT_GONE " " NEWEST " limit $3) r"                                                \
     "  where (select n from c) <= $6 " NEWEST " limit $3) r on true " NEWEST
 
@@ -71,7 +72,8 @@ const struct pg_statement pg_find_statements[STATEMENTS] = {
          "select " PG_COLUMNS(
              "$3") ", shown, w.n"
                    " from unnest($1::int4[], $2::uuid[]) with ordinality as w (part, id, n)"
-                   " cross join lateral (select r.*, project_name, " SHOWN " as shown"
+                   " cross join lateral (select r.*, project_name, project_version, " SHOWN
+                   " as shown"
                    "  from " ALL_RUNS " where r.part = w.part and r.id = w.id"
                    "  and r.project is not null) r"},
     [TRACE] = {"trace", RUNS("r.trace = $5 and " BELOW) " " NEWEST " limit $3"},
@@ -81,14 +83,15 @@ const struct pg_statement pg_find_statements[STATEMENTS] = {
     [ANY_NAME] = {"any_name", RUNS("r.name is not null and " BELOW) " " NEWEST " limit $3"},
     [NAMES_LIKE] = {"names_like", NAMES("folded like $5")},
     [NAMES_WITH] = {"names_with", NAMES("strpos(folded, $5) > 0")},
-    [WALK] = {"walk", "with w as materialized (select r.* from rundlet_runs r where " BELOW
-                      " " NEWEST " limit $6), c as (select count(*) as n from w)"
-                      " select " COLUMNS ", c.n from c left join lateral ("
-                      "  select r.*, project_name from w r cross join lateral (select e.name"
-                      "   as project_name from rundlet_entities e where e.kind = 0"
-                      "   and e.id = r.project and not e.removed offset 0) p"
-                      "  where " NAME_MATCHES " and " PG_NOT_GONE " " NEWEST
-                      " limit $3) r on true " NEWEST},
+    [WALK] =
+        {"walk",
+         "with w as materialized (select r.* from rundlet_runs r where " BELOW " " NEWEST
+         " limit $6), c as (select count(*) as n from w)"
+         " select " COLUMNS ", c.n from c left join lateral ("
+         "  select r.*, project_name, project_version from w r cross join lateral (select e.name"
+         "   as project_name, e.version as project_version from rundlet_entities e where e.kind = 0"
+         "   and e.id = r.project and not e.removed offset 0) p"
+         "  where " NAME_MATCHES " and " PG_NOT_GONE " " NEWEST " limit $3) r on true " NEWEST},
     [SCAN] = {"scan", RUNS(BELOW " and " NAME_MATCHES) " " NEWEST " limit $3"},
 };
 

@@ -245,12 +245,17 @@ static enum index_verdict add_entity(struct pg_ledger *l, const struct pg_entry 
         return INDEX_DUPLICATE;
     if (thing.removed && (!there || there->removed))
         return INDEX_DUPLICATE;
+    if (entry->stored && there && entry->sequence < there->entity.version)
+        return INDEX_DUPLICATE; /* somebody makes the index anew beside those who write it */
     if (!thing.removed && is_refused(l, there, &thing.entity, entry->expect))
         return INDEX_CONFLICT;
-    if (there)
+    if (there) {
         thing.entity.made_us = there->entity.made_us;
-    if (thing.removed)
-        thing.entity.parent = there->entity.parent;
+        if (thing.removed)
+            thing.entity.parent = there->entity.parent;
+        if (!there->removed && uuid_compare(there->entity.parent, thing.entity.parent) != 0)
+            touch_run(l, &there->entity, entry->sequence);
+    }
     pg_ledger_set_thing(l, &thing);
     touch_run(l, &thing.entity, entry->sequence);
     return INDEX_ADDED;

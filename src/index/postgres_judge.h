@@ -17,6 +17,7 @@ struct pg_entry {
     struct place place;
     uint64_t sequence;
     uint64_t expect; /* of an entity, as in struct record */
+    bool stored;     /* it is replayed: what is there may be younger */
     uint64_t name;   /* number of its folded name; 0: has none */
     struct str facts;
     bool has_facts; /* else they are taken out of the run when they are needed */

@@ -46,11 +46,11 @@ enum {
 #define LOOK(what, last)                                                                           \
     "with w as materialized (" what "), l as (select count(*) over () as n, start_us, id from w"   \
     " order by start_us " last ", id " last " limit 1)"                                            \
-    " select " PG_COLUMNS(                                                                         \
-        "1") ", l.n, l.start_us, l.id from l left join lateral ("                                  \
-             " select r.* from w cross join lateral (select r.*, project_name from " PG_RUNS       \
-             " where r.part = w.part and r.id = w.id and " PG_NOT_GONE                             \
-             ") r where w.fits) r on true"
+    " select " PG_COLUMNS("1") ", l.n, l.start_us, l.id from l left join lateral ("                \
+                               " select r.* from w cross join lateral (select r.*, project_name, " \
+                               "project_version from " PG_RUNS                                     \
+                               " where r.part = w.part and r.id = w.id and " PG_NOT_GONE           \
+                               ") r where w.fits) r on true"
 
 #define PROJECTS "select distinct u from unnest($12::uuid[]) u"
 #define IDS "select distinct part, id from unnest($13::int4[], $14::uuid[]) as u (part, id)"

@@ -123,12 +123,13 @@ static void put_containers(struct pg_args *args, const struct pg_row *row)
 
 static void put_terms(struct pg_args *args, const struct pg_row *row)
 {
-    uint64_t terms[PG_TERMS_MAX];
+    uint64_t *terms = NULL;
     struct arena *arena = arena_new(1024);
     struct facts facts = facts_in(row, arena);
     struct filter_subject subject = {0};
     facts_subject(&facts, &subject);
-    put_numbers(args, terms, pg_terms_of(&subject, terms));
+    size_t count = pg_terms_of(&subject, arena, &terms);
+    put_numbers(args, terms, count);
     arena_free(arena);
 }
 

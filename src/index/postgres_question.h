@@ -50,12 +50,15 @@ void pg_question_done(struct pg_call *call); /* as `done`: nothing more to ask *
 /* Of a row `r` and the name of its project; facts only where `facts` <> 0. */
 #define PG_COLUMNS(facts)                                                                          \
     "r.id, r.trace, r.parent, r.project, project_name, r.start_us, r.end_us, r.type, r.status,"    \
-    " r.version, r.holders, case when " facts "::int4 <> 0 then r.facts end"
-enum { PG_COLUMN_COUNT = 12 };
+    " r.version, r.holders, case when " facts "::int4 <> 0 then r.facts end, project_version,"     \
+    " ((select e.id from rundlet_entities e where e.parent = r.id and e.kind in (1, 2)"            \
+    " and not e.removed limit 1) is null)::int4"
+enum { PG_COLUMN_COUNT = 14 };
 
 /* Rows with their projects: those that are in none, or in one that was deleted, are hidden. */
 #define PG_RUNS                                                                                    \
-    "rundlet_runs r cross join lateral (select e.name as project_name from rundlet_entities e"     \
+    "rundlet_runs r cross join lateral (select e.name as project_name, e.version as "              \
+    "project_version from rundlet_entities e"                                                      \
     " where e.kind = 0 and e.id = r.project and not e.removed offset 0) p"
 /* Were neither they nor their trace deleted?  Asked of one row after the other. */
 #define PG_NOT_GONE                                                                                \

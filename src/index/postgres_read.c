@@ -154,6 +154,8 @@ int pg_take_row(const struct libpq *pq, const PGresult *result, int row, struct 
         .type = (enum run_type)pg_int(pq, result, row, 7),
         .status = (enum run_status)pg_int(pq, result, row, 8),
         .version = pg_long(pq, result, row, 9),
+        .project_version = pg_long(pq, result, row, 12),
+        .silent = pg_int(pq, result, row, 13) != 0,
         .holders = kept,
         .holder_count = count,
         .size = merge_size(kept, count),

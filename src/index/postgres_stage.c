@@ -52,6 +52,7 @@ static void take_entry(struct pg_write *w, const struct index_batch *batch, uint
         .place = {batch->first.container, batch->first.ordinal + i},
         .sequence = batch->sequence,
         .expect = record->fresh ? record->expect : RECORD_ANY,
+        .stored = !record->fresh,
         .has_facts = record->fresh && record->facts,
     };
     if (entry->has_facts)

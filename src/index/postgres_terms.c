@@ -49,13 +49,14 @@ static uint64_t example_term(struct uuid id)
 
 /* --- of a run ---------------------------------------------------------------------- */
 
-size_t pg_terms_of(const struct filter_subject *facts, uint64_t *terms)
+size_t pg_terms_of(const struct filter_subject *facts, struct arena *arena, uint64_t **result)
 {
     static const struct {
         enum filter_attribute attribute;
         enum term term;
     } texts[] = {{FILTER_NAME, TERM_NAME}, {FILTER_THREAD_ID, TERM_THREAD}};
-    size_t count = 0;
+    size_t count = 0, most = 3 + 2 * facts->metadata_count + facts->tag_count;
+    uint64_t *terms = *result = arena_make(arena, uint64_t, most);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         const struct filter_cell *cell = &facts->cells[texts[i].attribute];
         if (cell->present)
@@ -64,13 +65,13 @@ size_t pg_terms_of(const struct filter_subject *facts, uint64_t *terms)
     const struct filter_cell *example = &facts->cells[FILTER_REFERENCE_EXAMPLE_ID];
     if (example->present)
         terms[count++] = example_term(example->value.uuid);
-    for (size_t i = 0; i < facts->metadata_count && count + 2 <= PG_TERMS_MAX; i++) {
+    for (size_t i = 0; i < facts->metadata_count; i++) {
         const struct filter_pair *pair = &facts->metadata[i];
         terms[count++] = text_term(TERM_KEY, pair->key);
         if (pair->value.present)
             terms[count++] = pair_term(pair->key, pair->value.value.text);
     }
-    for (size_t i = 0; i < facts->tag_count && count < PG_TERMS_MAX; i++)
+    for (size_t i = 0; i < facts->tag_count; i++)
         terms[count++] = text_term(TERM_TAG, facts->tags[i]);
     return count;
 }

@@ -20,13 +20,10 @@
 struct arena;
 struct filter_subject;
 
-enum {
-    PG_TERMS_ASKED = 16, /* at most so many conditions narrow */
-    PG_TERMS_MAX = 512   /* of a run; there are fewer, see run/facts.h */
-};
+enum { PG_TERMS_ASKED = 16 /* at most so many conditions narrow */ };
 
-/* All of the facts of a run; how many.  `terms` has room for PG_TERMS_MAX. */
-size_t pg_terms_of(const struct filter_subject *facts, uint64_t *terms);
+/* All of the facts of a run, in the arena; how many. */
+size_t pg_terms_of(const struct filter_subject *facts, struct arena *arena, uint64_t **terms);
 
 /* What a query asks in a form that SQL knows: each condition is implied by the query. */
 struct pg_narrow {

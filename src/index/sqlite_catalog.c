@@ -274,7 +274,7 @@ static void note_change(struct catalog *catalog, enum entity_kind kind)
 }
 
 int catalog_put(struct catalog *catalog, const struct run *run, uint64_t sequence, uint64_t expect,
-                enum index_verdict *verdict, struct uuid *about, struct err *err)
+                enum index_verdict *verdict, struct uuid about[2], struct err *err)
 {
     struct entity entity = entity_of(catalog, run, sequence);
     bool removed = run->raw.len == 0, refused = false;
@@ -300,8 +300,11 @@ int catalog_put(struct catalog *catalog, const struct run *run, uint64_t sequenc
     if (removed)
         entity.parent = known.parent;
     *verdict = INDEX_ADDED;
-    *about = entity.kind == ENTITY_FEEDBACK || entity.kind == ENTITY_SHARE ? entity.parent
-                                                                           : (struct uuid){0};
+    if (entity.kind == ENTITY_FEEDBACK || entity.kind == ENTITY_SHARE) {
+        about[0] = entity.parent;
+        if (there && !known.removed && uuid_compare(known.parent, entity.parent) != 0)
+            about[1] = known.parent;
+    }
     note_change(catalog, entity.kind);
     return write(catalog, &known.number, &entity, removed, err);
 }

@@ -41,6 +41,7 @@ int catalog_project(struct catalog *catalog, const struct run *run, uint64_t seq
 /* Does the run name a project? */
 bool catalog_is_named(struct catalog *catalog, const struct run *run);
 
-/* Take an entity in.  What it is about is in `about` when it was added. */
+/* Take an entity in.  The run that it is about, and the one that it was about before, are in
+ * `about` when it was added; all zero: there is none. */
 int catalog_put(struct catalog *catalog, const struct run *run, uint64_t sequence, uint64_t expect,
-                enum index_verdict *verdict, struct uuid *about, struct err *err);
+                enum index_verdict *verdict, struct uuid about[2], struct err *err);

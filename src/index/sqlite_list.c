@@ -20,7 +20,9 @@ struct listed {
 struct list {
     struct reader *reader;
     struct index_entities *asked;
-    struct str wanted; /* folded; at == NULL: any */
+    struct str wanted;  /* folded; at == NULL: any */
+    struct uuid parent; /* whose children were looked at last, and whether they are orphans */
+    bool has_parent, orphan;
     struct listed *at;
     size_t count, cap;
 };
@@ -47,7 +49,7 @@ static bool name_contains(const struct list *list, struct str name)
 }
 
 /* Is the run or the dataset that it belongs to gone? */
-static int is_orphan(struct list *list, struct uuid parent, bool *orphan, struct err *err)
+static int look_for_parent(struct list *list, struct uuid parent, bool *orphan, struct err *err)
 {
     struct reader *reader = list->reader;
     enum entity_kind kind = list->asked->kind;
@@ -65,6 +67,19 @@ static int is_orphan(struct list *list, struct uuid parent, bool *orphan, struct
     if (!r && there && row.run.count > 0)
         r = reader_is_shown(reader, &row, &shown, err);
     *orphan = !shown;
+    return r;
+}
+
+/* The same; those of one parent often follow each other. */
+static int is_orphan(struct list *list, struct uuid parent, bool *orphan, struct err *err)
+{
+    int r = 0;
+    if (!list->has_parent || uuid_compare(list->parent, parent) != 0) {
+        r = look_for_parent(list, parent, &list->orphan, err);
+        list->parent = parent;
+        list->has_parent = r == 0;
+    }
+    *orphan = list->orphan;
     return r;
 }
 

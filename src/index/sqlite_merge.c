@@ -208,21 +208,29 @@ static int add_attachment(struct merger *m, size_t touch, struct str old, const 
 /* --- an entry ------------------------------------------------------------------------- */
 
 /* The run that an entity is about shows it, so it is another one now. */
-static int add_entity(struct merger *m, const struct run *run, uint64_t sequence, uint64_t expect,
-                      enum index_verdict *verdict, struct err *err)
+static int touch_run(struct merger *m, struct uuid about, uint64_t sequence, struct err *err)
 {
-    struct uuid about = {0};
     size_t touch;
     struct str facts;
-    int r = catalog_put(&m->catalog, run, sequence, expect, verdict, &about, err);
-    if (r || *verdict != INDEX_ADDED || uuid_is_zero(about))
-        return r;
-    r = get(m, about, &touch, &facts, err);
+    if (uuid_is_zero(about))
+        return 0;
+    int r = get(m, about, &touch, &facts, err);
     if (r || m->row.run.count == 0)
         return r;
     grow(&m->row.run, sequence);
     touched_put(&m->touched, &touch, &m->row, NULL);
     return 0;
+}
+
+static int add_entity(struct merger *m, const struct run *run, uint64_t sequence, uint64_t expect,
+                      enum index_verdict *verdict, struct err *err)
+{
+    struct uuid about[2] = {0};
+    int r = catalog_put(&m->catalog, run, sequence, expect, verdict, about, err);
+    if (r || *verdict != INDEX_ADDED)
+        return r;
+    r = touch_run(m, about[0], sequence, err);
+    return r ? r : touch_run(m, about[1], sequence, err);
 }
 
 static int add_entry(struct merger *m, const struct index_batch *batch, uint32_t i,

@@ -81,6 +81,19 @@ static int read_subject(struct asking *a, const struct row *row, struct arena *a
     return r ? r : subject_of(&outline, arena, subject, err);
 }
 
+/* Of its facts, which may be much of many rows, only the name is kept. */
+static int name_of(struct asking *a, const struct row *row, struct arena *arena, struct str *name,
+                   struct err *err)
+{
+    struct arena *scratch = arena_new(SCRATCH);
+    struct filter_subject subject;
+    int r = read_subject(a, row, scratch, &subject, err);
+    if (!r && subject.cells[FILTER_NAME].present)
+        *name = arena_copy(arena, subject.cells[FILTER_NAME].value.text);
+    arena_free(scratch);
+    return r;
+}
+
 static int add_child_names(struct asking *a, struct uuid parent, struct arena *arena,
                            struct filter_subject *subject, struct err *err)
 {
@@ -94,13 +107,13 @@ static int add_child_names(struct asking *a, struct uuid parent, struct arena *a
         walk_start(walk, a->reader, &range, 1, KEYS_DOWN, (struct walk_from){INT64_MAX, NULL}, err);
     while (!r && !(r = walk_next(walk, &step, &more, err)) && more) {
         struct row row;
-        struct filter_subject child;
+        struct str name = {0};
         bool shown;
         r = reader_row(a->reader, step.row, &row, &shown, err);
         if (r || !shown || uuid_compare(row.run.parent, parent) != 0)
             continue;
-        r = read_subject(a, &row, arena, &child, err);
-        if (r || !child.cells[FILTER_NAME].present)
+        r = name_of(a, &row, arena, &name, err);
+        if (r || !name.at)
             continue;
         if (count == cap) {
             struct str *longer = arena_make(arena, struct str, cap ? 2 * cap : 16);
@@ -109,7 +122,7 @@ static int add_child_names(struct asking *a, struct uuid parent, struct arena *a
             names = longer;
             cap = cap ? 2 * cap : 16;
         }
-        names[count++] = child.cells[FILTER_NAME].value.text;
+        names[count++] = name;
     }
     walk_end(walk);
     subject->child_names = names;

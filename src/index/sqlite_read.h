@@ -48,7 +48,7 @@ void reader_end(struct reader *reader);
 
 int reader_find(struct reader *reader, struct index_find *find, struct err *err);
 int reader_search(struct reader *reader, struct index_search *search, struct err *err);
-int reader_query(struct reader *reader, struct index_query *query, struct err *err);
+int reader_query(struct reader *reader, struct index_query *asked, struct err *err);
 int reader_entities(struct reader *reader, struct index_entities *asked, struct err *err);
 
 /* --- for those ------------------------------------------------------------------- */

@@ -160,7 +160,7 @@ static void add_facts(const struct row *row, const struct facts *facts, uint64_t
         add(result, row_attribute_uuid(seed, ATTRIBUTE_EXAMPLE, facts->reference_example));
 }
 
-int row_attributes(const struct row *row, struct str bytes, uint64_t seed, struct arena *scratch,
+int row_attributes(const struct row *row, struct str facts, uint64_t seed, struct arena *scratch,
                    struct row_attributes *result, struct err *err)
 {
     result->count = 0;
@@ -168,12 +168,12 @@ int row_attributes(const struct row *row, struct str bytes, uint64_t seed, struc
         return 0;
     if (!uuid_is_zero(row->run.parent))
         add(result, row_attribute_uuid(seed, ATTRIBUTE_PARENT, row->run.parent));
-    if (bytes.len == 0)
+    if (facts.len == 0)
         return 0;
-    struct facts facts;
-    int r = facts_read(bytes, scratch, &facts, err);
+    struct facts read;
+    int r = facts_read(facts, scratch, &read, err);
     if (!r)
-        add_facts(row, &facts, seed, result);
+        add_facts(row, &read, seed, result);
     return r;
 }
 

@@ -58,18 +58,19 @@ struct serve_runs {
     bool strong;            /* in, likewise: what any node acknowledged before is found */
     const struct uuid *ids; /* in, of serve_batch(): borrowed until serve_end() */
     size_t id_count;
-    struct run_query asked; /* in, of serve_page(): likewise what it points to */
-    size_t most;            /* in, likewise: rows of the page, RUNS_ROWS at most */
-    bool full;              /* in, likewise: not fewer, if there are as many */
-    bool one;               /* in, likewise: it is one run, or ERR_NOT_FOUND */
-    bool by_token;          /* in, likewise: only of the trace that this shares */
-    struct uuid token;
-    bool by_dataset; /* in, likewise: only of projects that are experiments on this */
-    struct uuid dataset;
-    const struct style *style; /* in, likewise */
-    uint64_t shown;            /* in, likewise: what the style makes of it */
-    bool totals;               /* in, likewise: the runs are tops: what their traces used, too */
-    struct str origin;         /* in, likewise: of links to us */
+
+    /* In, of serve_page(): borrowed likewise, with what it points to. */
+    struct run_query asked;
+    size_t most;               /* rows of the page, RUNS_ROWS at most */
+    const struct style *style; /* how it is written; */
+    uint64_t shown;            /* what that makes of a run */
+    struct str origin;         /* of links to us */
+    struct uuid token, dataset;
+    bool by_token;   /* only of the trace that `token` shares */
+    bool by_dataset; /* only of projects that are experiments on `dataset` */
+    bool full;       /* not fewer rows, if there are as many */
+    bool one;        /* it is one run, or ERR_NOT_FOUND */
+    bool totals;     /* the runs are tops: what their traces used, too */
 
     bool hit;         /* out: the page came from the cache */
     bool last;        /* out: this was the last step */
@@ -78,6 +79,7 @@ struct serve_runs {
 
     /* The journey's own. */
     bool search;
+    bool by_facts; /* of serve_page(): fields are JSON, not bytes as they were sent */
     struct follow_look look;
     struct cache_get cached;
     struct index_search found;
@@ -88,7 +90,6 @@ struct serve_runs {
     struct fetch fetch;
     struct remarks remarks;
     struct view **said; /* whose those are */
-    bool by_facts;      /* of serve_page(): fields are JSON, not bytes as they were sent */
     struct totals totaled;
     struct index_row *rows; /* those of the page */
     size_t count, next, step_count;

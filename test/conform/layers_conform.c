@@ -302,6 +302,26 @@ EACH(an_entity_is_changed_by_who_knows_it)
     arena_free(arena);
 }
 
+EACH(feedback_that_moves_changes_both_runs)
+{
+    const struct make_layer one = {.kind = RUN_POST, .id = make_id(1), .trace = make_id(1)};
+    const struct make_layer two = {.kind = RUN_POST, .id = make_id(2), .trace = make_id(2)};
+    struct make_layer feedback = {.kind = RUN_ENTITY,
+                                  .entity = ENTITY_FEEDBACK,
+                                  .id = make_id(60),
+                                  .parent = make_id(1),
+                                  .field = {[RUN_NAME] = "\"good\""},
+                                  .json = "\"score\":1"};
+    struct arena *arena = arena_new(1024);
+    CHECK(add(bed, &one, 1) == INDEX_ADDED && add(bed, &two, 1) == INDEX_ADDED);
+    CHECK(add(bed, &feedback, 1) == INDEX_ADDED);
+    uint64_t old = find(bed, 1, arena)->version, new = find(bed, 2, arena)->version;
+    feedback.parent = make_id(2);
+    CHECK(add(bed, &feedback, 1) == INDEX_ADDED);
+    CHECK(find(bed, 1, arena)->version > old && find(bed, 2, arena)->version > new);
+    arena_free(arena);
+}
+
 EACH(what_was_deleted_stays_hidden)
 {
     const struct make_layer run = {.kind = RUN_POST, .id = make_id(1), .trace = make_id(7)};

@@ -256,6 +256,20 @@ describe('examples', () => {
         });
         assert.deepEqual(await list('splits=y'), []);
     });
+    it('one example has only so many attachments at once', async () => {
+        const { id } = await makeDataset(server);
+        const path = `/platform/datasets/${id}/examples`;
+        const example = (count) => {
+            const one = uuid();
+            return parts([
+                [one, asJson, '{}'],
+                [`${one}.inputs`, asJson, '{}'],
+                ...Array.from({ length: count }, (_, i) => [`${one}.attachment.${i}`, 'text/plain', 'x']),
+            ]);
+        };
+        await call(server, 'POST', path, example(1000), 201, inParts);
+        await call(server, 'POST', path, example(1001), 422, inParts);
+    });
     it('what is wrong in parts is refused whole', async () => {
         const path = `/platform/datasets/${dataset.id}/examples`;
         const id = uuid();

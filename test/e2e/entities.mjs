@@ -362,6 +362,26 @@ describe('feedback', () => {
         assert.equal(feedback_stats.thumb.avg, 0.5);
         const [listed] = await call(server, 'GET', `/feedback/tokens?run_id=${run.id}`);
         assert.equal(listed.id, token.id);
+        await call(server, 'POST', url.pathname, {
+            score: 0.5,
+            run_id: uuid(),
+            trace_id: uuid(),
+            session_id: uuid(),
+            key: 'other',
+            feedback_source: { type: 'model' },
+            error: true,
+        });
+        const { session_id, trace_id } = await call(server, 'GET', `/runs/${run.id}`);
+        const given = await call(server, 'GET', `/feedback?run=${run.id}&key=thumb`);
+        assert.equal(given.length, 3);
+        for (const one of given)
+            assert.deepEqual(
+                [one.session_id, one.trace_id, one.feedback_source.type, one.error],
+                [session_id, trace_id, 'app', null],
+                'it is of the run that the token is for, whatever is said',
+            );
+        const much = { comment: 'x'.repeat(65536) };
+        await call(server, 'POST', url.pathname, much, 413);
         const two = await call(server, 'POST', '/feedback/tokens', [
             { run_id: run.id, feedback_key: 'late', expires_at: '2020-01-01T00:00:00Z' },
             { run_id: run.id, feedback_key: 'good', expires_in: { days: 1, minutes: 1 } },
@@ -418,6 +438,8 @@ describe('shares', () => {
             one.runs.map((run) => run.name),
             ['child'],
         );
+        const many = { id: Array.from({ length: 1001 }, () => child.id) };
+        await call(server, 'POST', `${at}/runs/query`, many, 422);
         for (const path of [`runs?id=${child.id}`, `runsshare_token=${share_token}&id=${child.id}`])
             assert.deepEqual(
                 (await call(server, 'GET', `${at}/${path}`)).map((run) => run.name),

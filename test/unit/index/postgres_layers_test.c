@@ -244,6 +244,31 @@ TEST(names_change_hands_within_a_commit)
     postgres_bed_drop(&bed);
 }
 
+/* Somebody makes the index anew, from the first record on, beside those who write it. */
+TEST(a_replay_does_not_bring_back_what_was_said_before)
+{
+    NEEDS_SERVER();
+    struct postgres_bed bed;
+    struct node n;
+    struct make_layer old = project(11, "\"p\""), now = project(11, "\"q\"");
+    postgres_bed_new(&bed);
+    node_open(&n, &bed, UINT64_C(1) << 60);
+    CHECK(add(&n, &old, 1) && add(&n, &now, 1));
+    for (int fresh = 0; fresh < 2; fresh++) {
+        struct made_record *made = make_layers(&old, 1);
+        made->record.fresh = fresh;
+        made->record.expect = RECORD_ANY;
+        struct index_batch batch = {
+            .record = &made->record, .first = {.container = n.first + 1}, .sequence = n.first + 1};
+        CHECK(calls_stage(&n.calls, &batch, 1) == 0);
+        CHECK(batch.verdict == (fresh ? INDEX_ADDED : INDEX_DUPLICATE)); /* a clock is behind */
+        CHECK(calls_rollback(&n.calls) == 0);
+        made_free(made);
+    }
+    node_close(&n);
+    postgres_bed_drop(&bed);
+}
+
 /* However often the project of a name was deleted, one is made for the next run. */
 TEST(a_project_is_made_again_and_again)
 {

@@ -795,7 +795,7 @@ TEST(a_killed_process_leaves_every_layer_of_every_commit)
 
 TEST(keys_of_a_rare_kind_are_not_made_again_from_all_rows)
 {
-    enum { EACH = 3000, COUNT = 150000 };
+    enum { EACH = 3000, COUNT = 141000 };
     struct bed bed = {0};
     make_dir(&bed);
     bed.config.cache_size = 1 << 24; /* so that they do not go to the file for their number */
