@@ -16,6 +16,8 @@
  *   - any other batch is there whole or not at all, and no batch is there after
  *     one that is not
  *   - of a batch that was answered as a conflict nothing is there
+ *   - runs that came in layers, of which there are few that change again and again, are
+ *     what the layers in the log make of them in memory
  *   - the log can be walked from end to end
  *   - nothing is left of a sealing that was under way, and in the end every
  *     segment is sealed and removed
@@ -47,6 +49,7 @@
 #include "index/index.h"
 #include "ingest/commit.h"
 #include "ingest/recover.h"
+#include "lib/layer_tale.h"
 #include "lib/recorder.h"
 #include "loop/loop.h"
 #include "run/batch.h"
@@ -60,6 +63,7 @@ enum {
     ROUNDS = 4,      /* recordings, each beginning where the one before was cut */
     SENT = 200,      /* batches in one of them */
     WINDOW = 12,     /* most batches under way at once */
+    LAYERS = 35,     /* percent of them that are layers */
     CHECKPOINT = 25, /* one answer in so many is followed by a checkpoint of the WAL */
     SENT_MAX = ROUNDS * SENT + 64,
     SEGMENT = 256 << 10, /* small, so that files are changed and sealed often */
@@ -75,17 +79,20 @@ enum {
 enum hope {
     HOPE_STORED,    /* becomes INDEX_ADDED */
     HOPE_DUPLICATE, /* the same bytes as an earlier one */
-    HOPE_CONFLICT   /* an id of an earlier one with other bytes, beside a run of its own */
+    HOPE_CONFLICT,  /* an id of an earlier one with other bytes, beside a run of its own */
+    HOPE_LAYERS     /* likewise added, but of runs that are in others too (lib/layer_tale.h) */
 };
 
 struct sent {
-    struct batch *batch;
+    struct batch *batch;      /* it holds the record; */
+    struct made_record *made; /* of layers this does */
     const struct record *record;
     enum hope hope;
     bool there_before;           /* it survived an earlier round: it is there at every cut */
     bool never;                  /* it was lost with an earlier round, or not sent in it */
     size_t sent_at, answered_at; /* events of this round; SIZE_MAX: not yet */
     size_t lost_at;              /* from here on it is known not to be there */
+    unsigned logged;             /* layers: so many times it was in the log at the last walk */
 };
 
 static struct sent sent[SENT_MAX];
@@ -99,7 +106,7 @@ static void hex(struct dice *dice, char *out, size_t n)
 }
 
 /* A uuid as text: half of them of version 7 and growing, as clients make them. */
-static void make_id(struct dice *dice, char out[UUID_TEXT + 1])
+static void write_id(struct dice *dice, char out[UUID_TEXT + 1])
 {
     static uint64_t ms = 1790000000000;
     char digits[33] = "";
@@ -153,7 +160,7 @@ static void body_add_text(struct body *body, struct dice *dice, size_t n)
 static void body_add_run(struct body *body, struct dice *dice, const char *id, size_t size)
 {
     char trace[UUID_TEXT + 1];
-    make_id(dice, trace);
+    write_id(dice, trace);
     body_add(body, "%s{\"id\":\"%s\",\"trace_id\":\"%s\",\"name\":\"name %u\",\"inputs\":{\"t\":\"",
              body->at[body->len - 1] == '[' ? "" : ",", id, trace, dice_below(dice, 50));
     body_add_text(body, dice, size);
@@ -172,17 +179,23 @@ static struct batch *batch_of(struct str json)
     return batch;
 }
 
-static struct sent *send_more(struct batch *batch, enum hope hope)
+static struct sent *send_more(const struct record *record, enum hope hope)
 {
     assert(sent_count < SENT_MAX);
     struct sent *s = &sent[sent_count++];
-    *s = (struct sent){.batch = batch,
-                       .record = batch_record(batch),
+    *s = (struct sent){.record = record,
                        .hope = hope,
                        .sent_at = SIZE_MAX,
                        .answered_at = SIZE_MAX,
                        .lost_at = SIZE_MAX};
     return s;
+}
+
+static void send_layers(struct dice *dice)
+{
+    struct make_random random = {dice_next(dice)};
+    struct made_record *made = tale_batch(sent_count, &random);
+    send_more(&made->record, HOPE_LAYERS)->made = made;
 }
 
 static void run_of(const struct record *record, uint32_t i, struct run *run)
@@ -197,6 +210,10 @@ static void run_of(const struct record *record, uint32_t i, struct run *run)
 /* The next batch: of mixed sizes; now and then a retry, or a conflict. */
 static void make_batch(struct dice *dice, size_t first_of_round)
 {
+    if (dice_below(dice, 100) < LAYERS) {
+        send_layers(dice);
+        return;
+    }
     struct body body = {0};
     body_add(&body, "[");
     uint32_t kind = dice_below(dice, 100);
@@ -221,7 +238,7 @@ static void make_batch(struct dice *dice, size_t first_of_round)
         run_of(sent[earlier].record, 0, &run);
         char contested[UUID_TEXT + 1] = "";
         uuid_write(run.id, contested);
-        make_id(dice, id);
+        write_id(dice, id);
         body_add_run(&body, dice, id, 100);
         body_add_run(&body, dice, contested, 50);
     } else {
@@ -231,7 +248,7 @@ static void make_batch(struct dice *dice, size_t first_of_round)
         for (uint32_t i = 0; i < runs; i++) {
             size_t size = dice_below(dice, 40) == 0 ? dice_below(dice, 150000)
                                                     : dice_below(dice, runs > 100 ? 200 : 3000);
-            make_id(dice, id);
+            write_id(dice, id);
             body_add_run(&body, dice, id, size);
         }
     }
@@ -239,7 +256,8 @@ static void make_batch(struct dice *dice, size_t first_of_round)
     enum hope hope = !usable || kind >= 16 ? HOPE_STORED
                      : kind < 8            ? HOPE_DUPLICATE
                                            : HOPE_CONFLICT;
-    (void)send_more(batch_of((struct str){body.at, body.len}), hope);
+    struct batch *batch = batch_of((struct str){body.at, body.len});
+    send_more(batch_record(batch), hope)->batch = batch;
     free(body.at);
 }
 
@@ -468,7 +486,7 @@ static int count_there(struct engine *engine, const struct record *record, bool 
         for (uint32_t i = 0; i < n && !r; i++)
             if (find.rows[i].found) {
                 which[found] = from + i;
-                places[found++] = find.rows[i].place;
+                places[found++] = find.rows[i].holders[0].place; /* it came whole */
             }
         struct store_read read = {.op = {.loop = engine->loop, .done = come_home},
                                   .places = places,
@@ -493,17 +511,72 @@ static int count_there(struct engine *engine, const struct record *record, bool 
     return 0;
 }
 
-static int count_record(void *context, const struct record *record, struct place first,
-                        uint64_t sequence, struct err *err)
+/* What is in the log. */
+struct log_walk {
+    struct tale tale;
+    size_t records;
+};
+
+/* Batches of layers are found by what they say. */
+static int note_layers(const struct record *record, struct err *err)
 {
-    (void)first;
-    (void)sequence;
-    struct run run;
+    uint64_t number;
+    if (!tale_number(record, &number))
+        return 0;
+    struct sent *s = number < sent_count ? &sent[number] : NULL;
+    if (!s || s->hope != HOPE_LAYERS || record->count != s->record->count)
+        return err_set(err, ERR_CORRUPT, "the log has layers that nobody sent, or not all of them");
+    for (uint32_t i = 0; i < record->count; i++) {
+        struct run is, was;
+        run_of(record, i, &is);
+        run_of(s->record, i, &was);
+        if (!str_eq(is.raw, was.raw))
+            return err_set(err, ERR_CORRUPT, "layer %u of batch %" PRIu64 " has other bytes", i,
+                           number);
+    }
+    s->logged++;
+    return 0;
+}
+
+static int note_record(void *context, const struct record *record, struct place first,
+                       uint64_t sequence, struct err *err)
+{
+    struct log_walk *walk = context;
+    struct run run = {.kind = RUN_WHOLE};
     int r = 0;
     for (uint32_t i = 0; i < record->count && !r; i++)
         r = record_run(record, i, &run, err);
-    ++*(size_t *)context;
+    walk->records++;
+    if (!r)
+        r = note_layers(record, err);
+    if (!r && run.kind != RUN_WHOLE)
+        r = tale_add(&walk->tale, record, first, sequence, err);
     return r;
+}
+
+/* Go through the log, see which layers are there, and that the index says of them what
+ * memory does. */
+static int walk_log(struct engine *engine, size_t *records, struct err *err)
+{
+    struct log_walk walk = {.records = 0};
+    for (size_t i = 0; i < sent_count; i++)
+        sent[i].logged = 0;
+    tale_begin(&walk.tale);
+    int r = store_walk(engine->store, 0, note_record, NULL, &walk, err);
+    if (!r)
+        r = tale_compare(&walk.tale, engine->index, engine->loop, err);
+    tale_end(&walk.tale);
+    *records = walk.records;
+    return r ? err_wrap(err, "walk the log") : 0;
+}
+
+/* How many of its runs or layers are there; of layers at the last walk. */
+static int count_sent(struct engine *engine, const struct sent *s, uint32_t *there, struct err *err)
+{
+    if (s->hope != HOPE_LAYERS)
+        return count_there(engine, s->record, s->hope == HOPE_CONFLICT, there, err);
+    *there = s->logged ? s->record->count : 0;
+    return 0;
 }
 
 /* ---- looking, in a child ---- */
@@ -511,6 +584,12 @@ static int count_record(void *context, const struct record *record, struct place
 struct findings {
     size_t acknowledged, others_whole, others_absent;
 };
+
+/* Is it news, to which nobody had to say no? */
+static bool is_added(const struct sent *s)
+{
+    return s->hope == HOPE_STORED || s->hope == HOPE_LAYERS;
+}
 
 static bool is_acknowledged(const struct sent *s, size_t cut)
 {
@@ -520,12 +599,16 @@ static bool is_acknowledged(const struct sent *s, size_t cut)
 static int look(struct engine *engine, size_t cut, struct findings *findings, struct err *err)
 {
     size_t lost = SIZE_MAX; /* the first batch that is not there */
+    size_t records = 0;
+    int walked = walk_log(engine, &records, err);
+    if (walked)
+        return walked;
     for (size_t i = 0; i < sent_count; i++) {
         const struct sent *s = &sent[i];
         if (s->hope == HOPE_DUPLICATE)
             continue; /* its runs are the earlier one's */
         uint32_t there = 0;
-        int r = count_there(engine, s->record, s->hope == HOPE_CONFLICT, &there, err);
+        int r = count_sent(engine, s, &there, err);
         if (r)
             return err_wrap(err, "batch %zu", i);
         if (s->hope == HOPE_CONFLICT) {
@@ -555,10 +638,6 @@ static int look(struct engine *engine, size_t cut, struct findings *findings, st
         else if (may)
             findings->others_absent++;
     }
-    size_t records = 0;
-    int r = store_walk(engine->store, 0, count_record, NULL, &records, err);
-    if (r)
-        return err_wrap(err, "walk the log");
     size_t want = findings->acknowledged + findings->others_whole;
     if (records != want)
         return err_set(err, ERR_CORRUPT, "the log has %zu records, %zu batches are there", records,
@@ -589,7 +668,7 @@ static int go_on(struct engine *engine, size_t cut, struct dice *dice, const str
     char id[UUID_TEXT + 1];
     body_add(&body, "[");
     for (int i = 0; i < 5; i++) {
-        make_id(dice, id);
+        write_id(dice, id);
         body_add_run(&body, dice, id, 500);
     }
     body_add(&body, "]");
@@ -656,13 +735,16 @@ static int check_state(const char *dir, size_t cut, uint64_t seed, struct findin
 
     r = engine_open(&engine, dir, &recorder_disk, err);
     uint32_t there = 0;
+    size_t records = 0;
     if (!r)
         r = count_there(&engine, fresh, false, &there, err);
     if (!r && there != fresh->count)
         r = err_set(err, ERR_CORRUPT, "after opening again the new batch is gone");
+    if (!r)
+        r = walk_log(&engine, &records, err);
     for (size_t i = 0; i < sent_count && !r; i++)
-        if (sent[i].hope == HOPE_STORED && is_acknowledged(&sent[i], cut)) {
-            r = count_there(&engine, sent[i].record, false, &there, err);
+        if (is_added(&sent[i]) && is_acknowledged(&sent[i], cut)) {
+            r = count_sent(&engine, &sent[i], &there, err);
             if (!r && there != sent[i].record->count)
                 r = err_set(err, ERR_CORRUPT, "after opening again batch %zu is gone", i);
         }
@@ -718,7 +800,8 @@ static void answered(struct op *op)
     struct recording *recording = slot->recording;
     static const enum index_verdict want[] = {[HOPE_STORED] = INDEX_ADDED,
                                               [HOPE_DUPLICATE] = INDEX_DUPLICATE,
-                                              [HOPE_CONFLICT] = INDEX_CONFLICT};
+                                              [HOPE_CONFLICT] = INDEX_CONFLICT,
+                                              [HOPE_LAYERS] = INDEX_ADDED};
     if (op->err.code || slot->commit.verdict != want[slot->sent->hope]) {
         fprintf(stderr, "batch %zu: wanted verdict %d, got %d: %s\n", (size_t)(slot->sent - sent),
                 (int)want[slot->sent->hope], (int)slot->commit.verdict, op->err.text);
@@ -746,13 +829,16 @@ static void begin(struct op *op)
 /* After recovery: what is there stays, what is not never comes. */
 static int settle(struct engine *engine, struct err *err)
 {
-    size_t now = recorder_now();
+    size_t now = recorder_now(), records = 0;
+    int walked = walk_log(engine, &records, err);
+    if (walked)
+        return walked;
     for (size_t i = 0; i < sent_count; i++) {
         struct sent *s = &sent[i];
         if (s->hope == HOPE_DUPLICATE || s->there_before || s->never)
             continue;
         uint32_t there = 0;
-        int r = count_there(engine, s->record, s->hope == HOPE_CONFLICT, &there, err);
+        int r = count_sent(engine, s, &there, err);
         if (r)
             return r;
         /* Until here it was open which of the two it is. */
@@ -958,7 +1044,7 @@ static void carry_over(size_t cut)
         struct sent *s = &sent[i];
         if (s->there_before || s->never)
             continue;
-        if (s->hope == HOPE_STORED && s->answered_at <= cut)
+        if (is_added(s) && s->answered_at <= cut)
             s->there_before = true;
         else if (s->sent_at > cut || s->lost_at <= cut)
             s->never = true;
@@ -1050,8 +1136,10 @@ int main(int argc, char **argv)
         remove_all(from);
         snprintf(from, sizeof from, "%s", next);
     }
-    for (size_t i = 0; i < sent_count; i++)
+    for (size_t i = 0; i < sent_count; i++) {
         batch_free(sent[i].batch);
+        made_free(sent[i].made);
+    }
     printf(
         "acknowledged batches read back: %zu; of those not answered %zu were whole, %zu absent\n",
         total.acknowledged, total.others_whole, total.others_absent);

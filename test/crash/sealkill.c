@@ -411,7 +411,7 @@ static int compare(struct engine *engine, unsigned number, uint32_t *there, stru
     *there = 0;
     for (uint32_t i = 0; i < want->count && !r; i++)
         if (find.rows[i].found)
-            places[(*there)++] = find.rows[i].place;
+            places[(*there)++] = find.rows[i].holders[0].place; /* it came whole */
     if (!r && *there > 0 && *there < want->count)
         r = err_set(err, ERR_CORRUPT, "%u of %u runs are there", *there, want->count);
     struct store_read read = {.op = {.loop = engine->loop, .done = come_home},
