@@ -761,7 +761,7 @@ TEST(a_row_of_all_that_fits_is_within_its_bound)
                [RUN_EVENTS] = STR("[{\"name\":\"new_token\",\"time\":1}]"),
                [RUN_REFERENCE_EXAMPLE_ID] = STR("\"01a20938cce6731098ac39dc2451cfb3\"")));
     for (int i = 0; i <= FACTS_ATTACHMENTS; i++) {
-        char *copy = text_of(name), *kind = text_of(type);
+        char *copy = text_of(text_str(&name)), *kind = text_of(text_str(&type));
         copy[1] = (char)('0' + i / 10);
         copy[2] = (char)('0' + i % 10);
         attach(&row, copy, kind, (uint64_t)i);
