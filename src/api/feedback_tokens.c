@@ -288,6 +288,10 @@ static void token_found(struct call *call)
         call_fail(call, 403, "The token has expired");
         return;
     }
+    if (str_eq(http_method(call->request), STR("HEAD"))) { /* it only looks */
+        call_reply_empty(call, 200);
+        return;
+    }
     use->feedback.id = uuid_v7(&(struct uuid_source){0}, now);
     use->feedback.run = token->parent;
     use->feedback.key = token->name;

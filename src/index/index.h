@@ -43,7 +43,8 @@ enum index_verdict {
     INDEX_DUPLICATE, /* nothing is: every run, layer and attachment is there already, as it is */
     INDEX_CONFLICT   /* nothing was staged: a whole run is there, or earlier in this batch, with
                       * other bytes; or the name of an entity is taken, or it is not of the
-                      * version that record.expect says */
+                      * version that record.expect says, or a project or dataset of its id was
+                      * removed */
 };
 
 struct index_batch {

@@ -354,6 +354,8 @@ static bool is_refused(struct memory *m, const struct thing *there, const struct
     uint64_t version = there && !there->removed ? there->entity.version : 0;
     if (expect != RECORD_ANY && expect != version)
         return true;
+    if (there && there->removed && entity_stays_removed(entity->kind))
+        return true;
     if (!entity->name.at || !entity_has_unique_name(entity->kind))
         return false;
     const struct thing *other = find_named(m, entity->kind, entity->name);

@@ -193,6 +193,8 @@ static bool is_refused(struct pg_ledger *l, const struct pg_thing *there,
     uint64_t version = there && !there->removed ? there->entity.version : 0;
     if (expect != RECORD_ANY && expect != version)
         return true;
+    if (there && there->removed && entity_stays_removed(entity->kind))
+        return true;
     if (!entity->name.at || !entity_has_unique_name(entity->kind))
         return false;
     const struct pg_thing *other = pg_ledger_named(l, entity->kind, entity->name);

@@ -256,7 +256,8 @@ static int is_refused(struct catalog *catalog, const struct known *known,
 {
     uint64_t version = known->number && !known->removed ? known->version : 0, number = 0;
     struct uuid other = {0};
-    *refused = expect != RECORD_ANY && expect != version;
+    *refused = (expect != RECORD_ANY && expect != version) ||
+               (known->number && known->removed && entity_stays_removed(entity->kind));
     if (*refused || !entity->name.at || !entity_has_unique_name(entity->kind))
         return 0;
     int r = find_named(catalog, entity->kind, entity->name, &number, &other, err);

@@ -50,6 +50,12 @@ static inline bool entity_has_unique_name(enum entity_kind kind)
     return kind == ENTITY_PROJECT || kind == ENTITY_DATASET;
 }
 
+/* What was removed of this kind took others along, which must not come back with its id. */
+static inline bool entity_stays_removed(enum entity_kind kind)
+{
+    return kind == ENTITY_PROJECT || kind == ENTITY_DATASET;
+}
+
 struct filter_cell;
 struct run;
 

@@ -265,6 +265,10 @@ EACH(names_of_projects_belong_to_one)
     CHECK(add(bed, &removed, 1) == INDEX_ADDED && !is_there(bed, 1));
     CHECK(count_entities(bed, ENTITY_PROJECT, "p") == 0);
     CHECK(add(bed, &taken, 1) == INDEX_ADDED && !is_there(bed, 1));
+    struct make_layer risen = removed; /* it would bring its runs back */
+    risen.field[RUN_NAME] = "\"other\"";
+    risen.json = "\"x\":2";
+    CHECK(add(bed, &risen, 1) == INDEX_CONFLICT && !is_there(bed, 1));
     struct make_layer again = run;
     again.id = make_id(2);
     CHECK(add(bed, &again, 1) == INDEX_ADDED);
