@@ -11,12 +11,13 @@ import net from 'node:net';
 const ANSWER_MS = 60_000;
 
 // { status, headers, rawHeaders, body (Buffer), text, json (lazy) }; with
-// `lawful` false those rules are left to the caller.
+// `lawful` false those rules are left to the caller.  `slices`: sizes in which a body is sent
+// without a length.
 export function ask(
     server,
     method,
     path,
-    { headers = {}, body = null, agent, timeout, lawful = true } = {},
+    { headers = {}, body = null, slices = null, agent, timeout, lawful = true } = {},
 ) {
     return new Promise((resolve, reject) => {
         const request = http.request({
@@ -25,7 +26,9 @@ export function ask(
             method,
             path,
             headers:
-                body === null ? headers : { 'content-length': Buffer.byteLength(body), ...headers },
+                body === null || slices
+                    ? headers
+                    : { 'content-length': Buffer.byteLength(body), ...headers },
             agent: agent ?? server.agent,
         });
         request.setTimeout(timeout ?? ANSWER_MS, () =>
@@ -50,8 +53,17 @@ export function ask(
                 resolve(answer);
             });
         });
-        request.end(body ?? undefined);
+        if (slices) writeSlices(request, body, slices);
+        request.end(slices ? undefined : (body ?? undefined));
     });
+}
+
+function writeSlices(request, bytes, slices) {
+    for (let at = 0, turn = 0; at < bytes.length; turn++) {
+        const size = slices[turn % slices.length];
+        request.write(bytes.subarray(at, at + size));
+        at += size;
+    }
 }
 
 class Answer {

@@ -3,6 +3,7 @@
 // An operation is { op: 'post' | 'patch', id, fields: Map of name -> JSON text, files }; in
 // parts also { op: 'feedback', id, fields }, and { id, files } without fields.
 import zlib from 'node:zlib';
+import { ask } from './client.mjs';
 import { writeParts } from './multipart.mjs';
 import { zstd } from './tap.mjs';
 
@@ -63,30 +64,15 @@ export const codings = {
     zstd: (body) => Buffer.concat([zstd(body), EMPTY_FRAME]),
 };
 
-// `slices`: sizes in which a body without a length is sent.
-export async function send(server, { method, path, type, body, coding = 'plain', slices = null }) {
-    const bytes = codings[coding](body);
-    const answer = await fetch(`${server.url}${path}`, {
-        method,
+// Not by fetch(), which may never say that the server died.
+export function send(server, { method, path, type, body, coding = 'plain', slices = null }) {
+    return ask(server, method, path, {
         headers: {
             'content-type': type,
             ...(coding !== 'plain' && { 'content-encoding': coding }),
         },
-        body: slices ? inSlices(bytes, slices) : bytes,
-        ...(slices && { duplex: 'half' }),
-    });
-    return { status: answer.status, text: await answer.text() };
-}
-
-function inSlices(bytes, slices) {
-    let at = 0;
-    let turn = 0;
-    return new ReadableStream({
-        pull(controller) {
-            const size = slices[turn++ % slices.length];
-            if (at < bytes.length) controller.enqueue(bytes.subarray(at, (at += size)));
-            else controller.close();
-        },
+        body: codings[coding](body),
+        slices,
     });
 }
 
