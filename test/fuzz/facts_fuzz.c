@@ -156,13 +156,19 @@ static void read_written(const struct row *row, struct arena *arena)
 
 static void add_layer(struct row *row, enum run_kind kind, const struct str fields[RUN_FIELDS])
 {
-    struct bare_layer layer;
+    struct bare_layer layer, attachment;
     struct text fresh = {0}, next = {0};
     struct facts facts;
     struct arena *arena = arena_new(1024);
     uint32_t taken = (uint32_t)(row->layers * 2654435761u);
+    struct str said[RUN_FIELDS];
 
-    bare_layer(&layer, kind, fields);
+    /* The name of an attachment is any bytes, that of a run is JSON. */
+    memcpy(said, fields, sizeof said);
+    if (said[RUN_NAME].at && !is_json(said[RUN_NAME]))
+        said[RUN_NAME] = (struct str){0};
+    bare_layer(&attachment, RUN_ATTACHMENT, fields);
+    bare_layer(&layer, kind, said);
     facts_of(&layer.run, &fresh);
     require(facts_read(text_str(&fresh), arena, &facts, NULL) == 0);
     check_facts(&facts);
@@ -172,8 +178,7 @@ static void add_layer(struct row *row, enum run_kind kind, const struct str fiel
 
     check_merge(text_str(&row->bytes), text_str(&fresh), taken);
     if (fields[RUN_NAME].at) {
-        layer.run.kind = RUN_ATTACHMENT;
-        if (!facts_attach(text_str(&row->bytes), &layer.run, (struct place){1, 1}, row->layers,
+        if (!facts_attach(text_str(&row->bytes), &attachment.run, (struct place){1, 1}, row->layers,
                           &next))
             text_add(&next, text_str(&row->bytes));
     } else {
@@ -184,6 +189,7 @@ static void add_layer(struct row *row, enum run_kind kind, const struct str fiel
     row->layers++;
     read_written(row, arena);
     layer_free(&layer);
+    layer_free(&attachment);
     text_free(&fresh);
     arena_free(arena);
 }
