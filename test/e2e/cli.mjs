@@ -444,7 +444,7 @@ describe('the command line', () => {
             data,
         ]);
         assert.equal(made.status, 0);
-        assert.equal(lines(made.stdout).length, 1);
+        assert.equal(lines(made.stdout).length, 1, `${made.stderr}`);
         assert.equal(rawElements(`[${lines(made.stdout)[0]}]`).length, 1);
     });
 });
