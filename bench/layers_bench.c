@@ -6,7 +6,8 @@
  * (*_runs_multipart.body).  Before each pass the last four digits of every id in them are
  * written anew, so that all runs are new and belong together as before, and they are packed
  * again; only the sending is timed.  Clients share the bodies, so post and patch of a run
- * travel on different connections.
+ * travel on different connections.  Then the project they are in is asked for: 240 passes are
+ * a million runs.
  */
 #include <dirent.h>
 #include <pthread.h>
@@ -207,6 +208,73 @@ static double run_pass(struct bodies *bodies, unsigned port, size_t clients, str
     return now_s() - before;
 }
 
+/* ---- asking ---- */
+
+enum { ASKED = 100 };
+
+/* The id of the project of the newest runs. */
+static void find_project(struct client *client, char id[ID + 1])
+{
+    static const char member[] = "\"id\":\"";
+    struct load_request get;
+    struct answer answer;
+    struct text body = {0};
+    load_get(&get, "/sessions?limit=1");
+    client_fetch(client, &get, &answer, &body);
+    expect(&answer, 200);
+    const char *at = memmem(body.at, body.len, member, sizeof member - 1);
+    if (!at)
+        die("there is no project");
+    snprintf(id, ID + 1, "%s", at + sizeof member - 1);
+    text_free(&body);
+    load_free(&get);
+}
+
+static void ask(struct client *client, const char *name, const char *project, const char *more)
+{
+    struct load_request request = {0};
+    struct text body = {0};
+    struct figures took;
+    struct answer answer;
+    figures_new(&took, ASKED);
+    text_addf(&body, "{\"session\":[\"%s\"],\"limit\":50%s}", project, more);
+    text_addf(&request.bytes,
+              "POST /runs/query HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+              "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%.*s",
+              body.len, STR_FMT(text_str(&body)));
+    for (int i = 0; i < ASKED; i++) {
+        double before = now_s();
+        struct text page = {0};
+        client_fetch(client, &request, &answer, &page);
+        figures_add(&took, 1000 * (now_s() - before));
+        expect(&answer, 200);
+        text_free(&page);
+    }
+    printf("%-44s %8.2f ms   p99 %.2f, %zu bytes\n", name, figures_part(&took, 0.5),
+           figures_part(&took, 0.99), answer.size);
+    figures_free(&took);
+    text_free(&body);
+    load_free(&request);
+}
+
+static void ask_all(unsigned port)
+{
+    char project[ID + 1];
+    struct client client;
+    client_open(&client, port);
+    find_project(&client, project);
+    ask(&client, "newest 50, without payloads", project, ",\"select\":[\"name\",\"total_tokens\"]");
+    ask(&client, "newest 50, all fields", project, "");
+    ask(&client, "a thread, without payloads", project,
+        ",\"filter\":\"eq(thread_id, \\\"th-77\\\")\",\"select\":[\"name\"]");
+    ask(&client, "a pair of metadata, without payloads", project,
+        ",\"filter\":\"and(eq(metadata_key, \\\"user_id\\\"), eq(metadata_value, "
+        "\\\"u-1\\\"))\",\"select\":[\"name\"]");
+    ask(&client, "a pair that nobody has", project,
+        ",\"filter\":\"has(metadata, '{\\\"user_id\\\":\\\"nobody\\\"}')\"");
+    client_close(&client);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2)
@@ -251,6 +319,7 @@ int main(int argc, char **argv)
            1e6 * cpu_s / ((double)bodies.runs * (double)passes));
     printf("%-28s %10.1f   p50 %.1f\n", "p99, ms", figures_part(&all, 0.99),
            figures_part(&all, 0.5));
+    ask_all(server.port);
     frame_packer_free(packer);
     program_stop(&server);
     return 0;
