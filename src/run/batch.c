@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "run/draft.h"
+#include "run/facts.h"
 #include "run/intake.h"
 #include "wire/json_scan.h"
 
@@ -42,6 +43,8 @@ struct batch {
 
     size_t runs; /* good ones: entries so far */
     struct text entries, spans;
+    struct text facts, fact_sizes; /* of all of them; a size_t for each */
+    struct str *facts_list;        /* once they stay where they are */
     struct record record;
 
     struct batch_refusal refusal;
@@ -74,6 +77,9 @@ void batch_free(struct batch *batch)
     XXH3_freeState(batch->hash);
     text_free(&batch->entries);
     text_free(&batch->spans);
+    text_free(&batch->facts);
+    text_free(&batch->fact_sizes);
+    free(batch->facts_list);
     free(batch);
 }
 
@@ -205,6 +211,30 @@ static void join_metadata(struct batch *batch)
     }
 }
 
+/* Here, on the loop it came by, and not on the one that commits for all. */
+static bool take_facts(struct batch *batch, const struct run *run)
+{
+    size_t before = batch->facts.len;
+    facts_of(run, &batch->facts);
+    size_t size = batch->facts.len - before;
+    text_add(&batch->fact_sizes, (struct str){(const char *)&size, sizeof size});
+    return intake_take(&batch->in, size);
+}
+
+static const struct str *list_facts(struct batch *batch)
+{
+    size_t at = 0, size;
+    batch->facts_list = calloc(batch->runs, sizeof *batch->facts_list);
+    if (!batch->facts_list)
+        abort();
+    for (size_t i = 0; i < batch->runs; i++, at += size) {
+        memcpy(&size, batch->fact_sizes.at + i * sizeof size, sizeof size);
+        if (size > 0)
+            batch->facts_list[i] = (struct str){batch->facts.at + at, size};
+    }
+    return batch->facts_list;
+}
+
 /* The object is complete: check it, and write it down. */
 static enum batch_state add_run(struct batch *batch, struct json_span object)
 {
@@ -264,6 +294,8 @@ static enum batch_state add_run(struct batch *batch, struct json_span object)
     if (batch->runs == 0)
         batch->first = object.at;
     batch->after = object.at + object.len;
+    if (!take_facts(batch, &run))
+        return refuse(batch, BATCH_BUSY);
     char *entry = text_room(&batch->entries, RECORD_ENTRY);
     record_write_entry(entry, &run, (uint32_t)batch->spans.len,
                        (uint32_t)(object.at - batch->first));
@@ -327,6 +359,8 @@ static enum batch_state finish(struct batch *batch)
         .received_us = batch->received_us,
         .fresh = true,
         .new_ids = !batch->ids_given,
+        .facts = list_facts(batch),
+        .expect = RECORD_ANY,
         .table = text_str(&batch->entries),
         .body = {body_of(batch) + batch->first, batch->after - batch->first},
     };
