@@ -250,26 +250,9 @@ CALL(patch_dataset, patch, CALL_BODY)
 
 /* --- DELETE, GET ------------------------------------------------------------------------------ */
 
-static enum change_to make_none(struct change *change)
-{
-    return change->there ? CHANGE_REMOVE : CHANGE_NOTHING;
-}
-
-static void removed(struct call *call)
-{
-    if (call->change.to == CHANGE_REMOVE)
-        call_reply_empty(call, 200);
-    else
-        no_such(call);
-}
-
 static void remove_dataset(struct call *call)
 {
-    struct uuid id;
-    if (call_id(call, 0, &id))
-        call_change(call,
-                    &(struct change){.now = {.kind = ENTITY_DATASET, .id = id}, .make = make_none},
-                    removed);
+    call_remove(call, ENTITY_DATASET, 200, no_such);
 }
 
 CALL(delete_dataset, remove_dataset, 0)

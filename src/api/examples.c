@@ -130,26 +130,9 @@ CALL(patch_examples, patch_list, EXAMPLES_BODY)
 
 /* --- DELETE ------------------------------------------------------------------------------------ */
 
-static enum change_to make_none(struct change *change)
-{
-    return change->there ? CHANGE_REMOVE : CHANGE_NOTHING;
-}
-
-static void removed(struct call *call)
-{
-    if (call->change.to == CHANGE_REMOVE)
-        call_reply_empty(call, 200);
-    else
-        no_such(call);
-}
-
 static void remove_one(struct call *call)
 {
-    struct uuid id;
-    if (call_id(call, 0, &id))
-        call_change(call,
-                    &(struct change){.now = {.kind = ENTITY_EXAMPLE, .id = id}, .make = make_none},
-                    removed);
+    call_remove(call, ENTITY_EXAMPLE, 200, no_such);
 }
 
 CALL(delete_example, remove_one, 0)

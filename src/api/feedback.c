@@ -182,26 +182,9 @@ static void patch(struct call *call)
 
 CALL(patch_feedback, patch, CALL_BODY)
 
-static enum change_to make_none(struct change *change)
-{
-    return change->there ? CHANGE_REMOVE : CHANGE_NOTHING;
-}
-
-static void removed(struct call *call)
-{
-    if (call->change.to == CHANGE_REMOVE)
-        call_reply_empty(call, 200);
-    else
-        no_such(call);
-}
-
 static void remove_feedback(struct call *call)
 {
-    struct uuid id;
-    if (call_id(call, 0, &id))
-        call_change(call,
-                    &(struct change){.now = {.kind = ENTITY_FEEDBACK, .id = id}, .make = make_none},
-                    removed);
+    call_remove(call, ENTITY_FEEDBACK, 200, no_such);
 }
 
 CALL(delete_feedback, remove_feedback, 0)
