@@ -16,7 +16,7 @@
 
 struct view;
 
-enum { REMARKS_PAGE = 5000, REMARKS_RUNS = 1000 };
+enum { REMARKS_PAGE = 500, REMARKS_RUNS = 1000 };
 
 struct remarks {
     struct op op;
