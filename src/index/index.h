@@ -192,8 +192,18 @@ struct index_query {
     struct query_cursor next; /* out: of them */
 };
 
-/* Entities of a kind, newest first (made_us, then id, both descending).  Of runs that were
- * deleted, and of projects and datasets that were, the entities are not there either. */
+/* An entity's place among those of its kind: newest first (made_us, then id, both
+ * descending). */
+struct entity_cursor {
+    int64_t made_us;
+    struct uuid id;
+};
+
+/* A page of the entities of a kind, newest first.  Of runs that were deleted, and of projects
+ * and datasets that were, the entities are not there either.
+ *
+ * A page costs what is on it, whatever comes before and after; of several parents, what is
+ * on it and a look at each.  (Not so for parts of names, which are compared one by one.) */
 struct index_entities {
     struct op op;
     enum entity_kind kind;
@@ -201,10 +211,15 @@ struct index_entities {
     const struct uuid *ids, *parents; /* NULL: any */
     size_t id_count, parent_count;
     struct str name, name_contains; /* the whole name; a part of it in any case; at == NULL: any */
-    uint32_t limit, offset;
+    bool after;                     /* only those after the cursor */
+    struct entity_cursor cursor;    /* in; out: the last on the page, after which the next one is */
+    uint32_t limit;
+    size_t bytes; /* in: a page that has one ends before it has more in names and objects; 0: any */
+    bool bare;    /* in: without their objects */
     struct arena *arena;
     struct entity *entities; /* out */
     size_t count;
+    bool more; /* out: there are others after the last */
 };
 
 struct index_ops {

@@ -7,8 +7,8 @@
 #include <assert.h>
 
 #include "base/arena.h"
-#include "base/buf.h"
 #include "base/text.h"
+#include "serve/charge.h"
 #include "serve/runs_step.h"
 
 static void tried(struct op *op);
@@ -17,16 +17,13 @@ static void led(struct op *op);
 static void queried(struct op *op);
 
 /* Rows and their facts are ours until the answer was sent, and a client can ask for many. */
-static bool charge_rows(struct serve_runs *runs, const struct index_row *rows, size_t count)
+static int charge_rows(struct serve_runs *runs, const struct index_row *rows, size_t count,
+                       struct err *err)
 {
     size_t size = 0;
     for (size_t i = 0; i < count; i++)
         size += sizeof *rows + rows[i].facts.len + rows[i].holder_count * sizeof(struct holder);
-    struct buf *charge = buf_new(0);
-    if (!charge)
-        return false;
-    arena_keep(runs->arena, charge);
-    return buf_charge(charge, runs->serve->budget, size);
+    return charge_answer(runs->arena, runs->serve->budget, size, err);
 }
 
 static void add_rows(struct serve_runs *runs, const struct index_row *rows, size_t count)
@@ -68,6 +65,7 @@ static void ask_dataset(struct serve_runs *runs)
     runs->experiments = (struct experiments){
         .op = {.loop = runs->op.loop, .done = tried},
         .index = runs->serve->index,
+        .budget = runs->serve->budget,
         .dataset = runs->dataset,
         .arena = runs->arena,
     };
@@ -160,8 +158,9 @@ static void queried(struct op *op)
         runs_fail(runs, &op->err);
         return;
     }
-    if (!charge_rows(runs, rows->rows, rows->count)) {
-        runs_fail_busy(runs);
+    struct err err;
+    if (charge_rows(runs, rows->rows, rows->count, &err)) {
+        runs_fail(runs, &err);
         return;
     }
     add_rows(runs, rows->rows, rows->count);

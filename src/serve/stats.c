@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "run/view.h"
+#include "serve/charge.h"
 #include "serve/fetch.h"
 
 static void counted(struct op *op);
@@ -80,9 +81,15 @@ static void counted(struct op *op)
         go_on(stats);
         return;
     }
+    struct err err;
+    if (charge_answer(stats->page, stats->budget, REMARKS_BYTES, &err)) {
+        end(stats, &err);
+        return;
+    }
     stats->remarks = (struct remarks){
         .op = {.loop = stats->op.loop, .done = heard},
         .index = stats->index,
+        .budget = stats->budget,
         .ids = ids,
         .count = said,
         .feedback = true,

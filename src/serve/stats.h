@@ -5,7 +5,7 @@
  *
  * Threads  begun and done on op.loop
  * Memory   results are in `arena`; a page of rows is there at a time
- * Errors   ERR_TIMEOUT, and those of the index
+ * Errors   ERR_TIMEOUT, and those of serve/remarks.h
  */
 #pragma once
 
@@ -21,6 +21,7 @@
 struct serve_stats {
     struct op op;
     struct index *index;
+    struct budget *budget;
     struct run_query query; /* in: what it points to is borrowed until done; no limit */
     bool feedback;          /* in: is that wanted? */
     struct arena *arena;

@@ -346,6 +346,66 @@ describe('feedback', () => {
         assert.deepEqual(await list(`session=${uuid()}`), []);
         assert.deepEqual(await call(server, 'GET', `/feedback?run=${uuid()}`), []);
     });
+    it('is counted and listed whatever there is of it, and however large it is', async () => {
+        const runs = [makeRun({ session_name: 'much' }), makeRun({ session_name: 'much' })];
+        const many = 6000;
+        const part = (i, fields) => {
+            const id = uuid();
+            const run = runs[i % 2];
+            return [
+                `feedback.${id}`,
+                'application/json',
+                json({ id, run_id: run.id, trace_id: run.id, key: 'much', score: 1, ...fields }),
+            ];
+        };
+        const comment = 'c'.repeat(80);
+        await storeParts(server, runs.map(mainPart));
+        await storeParts(
+            server,
+            Array.from({ length: many }, (_, i) => part(i, { comment })),
+        );
+        const large = 'l'.repeat(1 << 20);
+        await storeParts(
+            server,
+            [0, 2, 4].map((i) => part(i, { key: 'large', correction: { large } })),
+        );
+        const { feedback_stats: one } = await call(server, 'GET', `/runs/${runs[0].id}`);
+        assert.equal(one.much.n, many / 2);
+        assert.equal(one.much.avg, 1);
+        assert.equal(one.large.n, 3);
+        const both = await call(server, 'POST', '/runs/query', {
+            id: runs.map((run) => run.id),
+            select: ['id', 'feedback_stats'],
+        });
+        assert.deepEqual(
+            both.runs.map((run) => run.feedback_stats.much.n),
+            [many / 2, many / 2],
+        );
+        const { feedback_stats: sum } = await call(server, 'POST', '/runs/stats', {
+            id: runs.map((run) => run.id),
+        });
+        assert.equal(sum.much.n, many);
+        // Every way to walk them gives each once, in the same order.
+        const all = [];
+        for (let page; page?.length !== 0; all.push(...page))
+            page = await call(
+                server,
+                'GET',
+                `/feedback?run=${runs[0].id}&key=much&limit=1000&offset=${all.length}`,
+            );
+        assert.equal(new Set(all.map((each) => each.id)).size, many / 2);
+        const last = await call(
+            server,
+            'GET',
+            `/feedback?run=${runs[0].id}&key=much&key=none&source=api&limit=10&offset=${many / 2 - 10}`,
+        );
+        assert.deepEqual(last, all.slice(-10));
+        const ofLarge = await call(server, 'GET', `/feedback?run=${runs[0].id}&key=large`);
+        assert.deepEqual(
+            ofLarge.map((each) => each.correction.large.length),
+            [1 << 20, 1 << 20, 1 << 20],
+        );
+    });
     it('tokens let others give it until they expire', async () => {
         const run = await storeRun(server);
         const token = await call(server, 'POST', '/feedback/tokens', {
