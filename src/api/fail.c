@@ -21,6 +21,7 @@ static const struct {
     [FAULT_ENUM] = {"enum", "Input should be 'tool', 'chain', 'llm', 'retriever', 'embedding', "
                             "'prompt' or 'parser'"},
     [FAULT_DUPLICATE_FIELD] = {"duplicate_field", "Field is given more than once"},
+    [FAULT_STRING_TOO_LONG] = {"string_too_long", "String should have at most 8192 bytes"},
 };
 
 static int status_of(enum err_code code)

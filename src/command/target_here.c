@@ -26,6 +26,7 @@ static const char *const fault_words[FAULT_KINDS] = {
     [FAULT_LIST_TYPE] = "must be an array",
     [FAULT_ENUM] = "is not one of the values it may have",
     [FAULT_DUPLICATE_FIELD] = "is there twice",
+    [FAULT_STRING_TOO_LONG] = "has more than 8192 bytes",
 };
 
 static void add_faults(const struct batch_refusal *why, struct refusal *refusal)

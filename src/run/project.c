@@ -17,8 +17,6 @@ static bool add_text_of(const struct run *run, enum run_field field, struct text
     size_t before = text->len;
     char *room = text_room(text, json.len);
     size_t len = json_string_decode((struct str){json.at + 1, json.len - 2}, room);
-    if (len > PROJECT_NAME_MAX)
-        len = PROJECT_NAME_MAX;
     text->len += len;
     *added = (struct str){text->at + before, len};
     return len > 0;

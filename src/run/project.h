@@ -14,7 +14,7 @@
 struct run;
 struct text;
 
-enum { PROJECT_NAME_MAX = 8192 /* bytes that count */ };
+enum { PROJECT_NAME_MAX = 8192 /* bytes; longer ones are refused on the way in */ };
 
 enum project_said { PROJECT_UNSAID, PROJECT_BY_NAME, PROJECT_BY_ID };
 

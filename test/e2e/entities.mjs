@@ -105,6 +105,16 @@ describe('projects', () => {
         await is404(server, 'PATCH', `/sessions/${made.id}`, { description: 'x' });
         await is404(server, 'DELETE', `/sessions/${made.id}`);
     });
+    it('names that differ only at their end are of two', async () => {
+        const names = ['a', 'b'].map((last) => 'n'.repeat(8191) + last);
+        const ids = [];
+        for (const session_name of names) {
+            const run = await storeRun(server, { session_name });
+            ids.push((await call(server, 'GET', `/runs/${run.id}`)).session_id);
+        }
+        assert.notEqual(ids[0], ids[1]);
+        assert.equal((await call(server, 'GET', `/sessions/${ids[1]}`)).name, names[1]);
+    });
     it('a taken name is a 409, or with upsert the one that is there', async () => {
         const made = await call(server, 'POST', '/sessions', { name: 'taken' });
         await call(server, 'POST', '/sessions', { name: 'taken' }, 409);
