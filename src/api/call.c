@@ -232,37 +232,6 @@ void call_change(struct call *call, const struct change *ask, call_step *next)
     change_begin(&call->change);
 }
 
-struct removal {
-    int status;
-    call_step *none;
-};
-
-static enum change_to make_none(struct change *change)
-{
-    return change->there ? CHANGE_REMOVE : CHANGE_NOTHING;
-}
-
-static void removed(struct call *call)
-{
-    const struct removal *removal = call->own;
-    if (call->change.to == CHANGE_REMOVE)
-        call_reply_empty(call, removal->status);
-    else
-        removal->none(call);
-}
-
-void call_remove(struct call *call, enum entity_kind kind, int status, call_step *none)
-{
-    struct removal *removal = arena_make(call->arena, struct removal, 1);
-    struct uuid id;
-    if (!call_id(call, 0, &id))
-        return;
-    *removal = (struct removal){status, none};
-    call->own = removal;
-    call_change(call, &(struct change){.now = {.kind = kind, .id = id}, .make = make_none},
-                removed);
-}
-
 static void committed(struct op *op)
 {
     resume(op_owner(op, struct call, batch.op), &op->err);
