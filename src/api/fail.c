@@ -130,6 +130,17 @@ void fail_element(struct http_request *request, const char *type, size_t i, cons
     reply_422(request, &body);
 }
 
+void fail_run(struct http_request *request, const char *type, size_t i, const char *field,
+              const char *message)
+{
+    struct text body = {0};
+    begin_fault(&body, type);
+    text_addf(&body, "\"body\",%zu,\"%s\"", i, field);
+    end_fault(&body, message);
+    text_add(&body, STR("]}"));
+    reply_422(request, &body);
+}
+
 void fail_item(struct http_request *request, const char *type, const char *name, size_t i,
                const char *message)
 {

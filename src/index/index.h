@@ -44,7 +44,7 @@ enum index_verdict {
     INDEX_CONFLICT   /* nothing was staged: a whole run is there, or earlier in this batch, with
                       * other bytes; or the name of an entity is taken, or it is not of the
                       * version that record.expect says, or a project or dataset of its id was
-                      * removed */
+                      * removed; or a run that just came names a removed project by its id */
 };
 
 struct index_batch {
@@ -53,7 +53,8 @@ struct index_batch {
     uint64_t sequence;           /* in: part of the layers' keys (run/merge.h) */
     enum index_verdict verdict;  /* out */
     uint32_t added;              /* out: entries that are news; the others were there already */
-    uint32_t conflict;           /* out: INDEX_CONFLICT: which entry of the record */
+    uint32_t conflict;           /* out: INDEX_CONFLICT: which entry of the record, ... */
+    bool gone;                   /* out: ... and that it is a run of a removed project */
 };
 
 /* Judge batches in order, each atomically, for the next commit of `writer`.  A

@@ -441,6 +441,16 @@ static enum index_verdict add_run(struct memory *m, const struct run *run, struc
     return INDEX_ADDED;
 }
 
+/* Did it just come, and is its project gone? */
+static bool is_of_gone(const struct memory *m, const struct record *record, const struct run *run)
+{
+    struct uuid id;
+    if (!record->fresh || !project_is_by_id(run, &id))
+        return false;
+    const struct thing *project = find_thing(m, ENTITY_PROJECT, id);
+    return project && project->removed;
+}
+
 /* Stage what is new of one batch, or none of it. */
 static int stage_batch(struct memory *m, struct index_batch *batch, struct err *err)
 {
@@ -451,8 +461,9 @@ static int stage_batch(struct memory *m, struct index_batch *batch, struct err *
         struct run run;
         struct place place = {batch->first.container, batch->first.ordinal + i};
         int r = record_run(batch->record, i, &run, err);
+        batch->gone = !r && is_of_gone(m, batch->record, &run);
         enum index_verdict verdict =
-            r ? INDEX_CONFLICT : add_run(m, &run, place, batch->sequence, expect);
+            r || batch->gone ? INDEX_CONFLICT : add_run(m, &run, place, batch->sequence, expect);
         batch->added += verdict == INDEX_ADDED;
         if (verdict != INDEX_CONFLICT)
             continue;

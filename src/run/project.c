@@ -66,3 +66,13 @@ enum project_said project_said(const struct run *run, struct text *name, struct 
     name->len = before;
     return PROJECT_UNSAID;
 }
+
+bool project_is_by_id(const struct run *run, struct uuid *id)
+{
+    struct text text = {0};
+    if (run->kind > RUN_PATCH || !(run->present & UINT32_C(1) << RUN_SESSION_ID))
+        return false;
+    bool is = project_said(run, &text, id) == PROJECT_BY_ID;
+    text_free(&text);
+    return is;
+}

@@ -276,6 +276,34 @@ EACH(names_of_projects_belong_to_one)
     arena_free(arena);
 }
 
+EACH(runs_of_a_removed_project_are_refused_by_its_id)
+{
+    struct make_layer project = {.kind = RUN_ENTITY,
+                                 .entity = ENTITY_PROJECT,
+                                 .id = make_id(50),
+                                 .field = {[RUN_NAME] = "\"p\""},
+                                 .json = "\"x\":1"};
+    struct make_layer pair[2] = {{.kind = RUN_POST, .id = make_id(1), .trace = make_id(1)},
+                                 {.kind = RUN_POST, .id = make_id(2), .trace = make_id(2)}};
+    struct index_batch batch;
+    struct arena *arena = arena_new(1024);
+    char id[UUID_TEXT + 3] = "\"";
+    uuid_write(make_id(50), id + 1);
+    id[UUID_TEXT + 1] = '"';
+    pair[1].field[RUN_SESSION_ID] = id;
+    CHECK(add(bed, &project, 1) == INDEX_ADDED && add(bed, pair, 2) == INDEX_ADDED);
+    CHECK(is_there(bed, 1) && uuid_compare(find(bed, 2, arena)->project, make_id(50)) == 0);
+    project.json = project.field[RUN_NAME] = NULL;
+    CHECK(add(bed, &project, 1) == INDEX_ADDED && !is_there(bed, 2));
+    pair[0].id = pair[0].trace = make_id(3);
+    pair[1].id = pair[1].trace = make_id(4);
+    CHECK(stage(bed, pair, 2, RECORD_ANY, &batch) == 0);
+    CHECK(batch.verdict == INDEX_CONFLICT && batch.gone && batch.conflict == 1);
+    CHECK(calls_commit(&bed->calls, bed->sequence) == 0 && !is_there(bed, 3));
+    CHECK(add(bed, pair, 1) == INDEX_ADDED && is_there(bed, 3));
+    arena_free(arena);
+}
+
 EACH(an_entity_is_changed_by_who_knows_it)
 {
     struct make_layer feedback = {.kind = RUN_ENTITY,

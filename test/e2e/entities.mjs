@@ -586,6 +586,33 @@ describe('deletes', () => {
         assert.deepEqual(await query({ id: runs.map((run) => run.id) }), [runs[2].id]);
         assertFault(await server.post('/runs/delete', {}), 'missing', ['body', 'trace_ids']);
     });
+    it('a project, which takes no more runs by its id', async () => {
+        const { id: session_id } = await call(server, 'POST', '/sessions', { name: 'to be gone' });
+        await storeRun(server, { session_id });
+        await call(server, 'DELETE', `/sessions/${session_id}`, undefined, 202);
+        const [good, bad] = [makeRun(), makeRun({ session_id })];
+        const both = [good, bad].map((one) => ({ ...one, dotted_order: dotted(one) }));
+        for (const [path, body] of [
+            ['/runs', bad],
+            ['/runs/batch', { post: both }],
+        ]) {
+            const answer = await server.post(path, body);
+            assert.equal(answer.status, 422, answer.text);
+            assert.equal(answer.json.detail, `run ${bad.id}: session_id: the project was deleted`);
+        }
+        const { id, trace_id, name } = bad;
+        assertFault(await server.post('/runs', [{ id, trace_id, name, session_id }]), 'value_error', [
+            'body',
+            0,
+            'session_id',
+        ]);
+        await is404(server, 'GET', `/runs/${good.id}`);
+        await call(server, 'POST', '/runs/batch', { post: both.slice(0, 1) }, 202);
+        await call(server, 'GET', `/runs/${good.id}`);
+        const named = await storeRun(server, { session_name: 'to be gone' });
+        const shown = await call(server, 'GET', `/runs/${named.id}`);
+        assert.notEqual(shown.session_id, session_id);
+    });
     it('a project with its runs; its name is free for a new one', async () => {
         const run = await storeRun(server, { session_name: 'doomed' });
         const { session_id } = await call(server, 'GET', `/runs/${run.id}`);
