@@ -159,29 +159,47 @@ static bool drop_earlier(struct facts_writer *w, size_t last)
     return false;
 }
 
-static void add_pair(struct facts_writer *w, size_t *count, struct str key, struct str value)
+/* The value that was just appended, as filters see it. */
+static void shorten(struct facts_writer *w, size_t value)
 {
-    size_t pair = w->text->len, used = section_size(w);
-    bool null = value.at[0] == 'n';
-    if (*count == FACTS_PAIRS || FACTS_SOURCE - used < PAIR_HEAD) {
-        w->cut = true;
+    char room[FILTER_SEEN_MAX];
+    struct str whole = {w->text->at + value, w->text->len - value};
+    struct str seen = filter_seen(whole, room);
+    if (seen.at == whole.at)
         return;
-    }
+    memcpy(w->text->at + value, seen.at, seen.len);
+    w->text->len = value + seen.len;
+    w->cut = true; /* who shows it needs what was sent */
+}
+
+static bool put_pair(struct facts_writer *w, struct str key, struct str value)
+{
+    size_t pair = w->text->len;
+    bool null = value.at[0] == 'n';
     text_room(w->text, PAIR_HEAD);
     w->text->len += PAIR_HEAD;
-    struct facts_out out = body_of(w, FACTS_SOURCE - used - PAIR_HEAD);
+    struct facts_out out = body_of(w, FACTS_SOURCE);
     facts_add_string(&out, key);
-    size_t key_size = w->text->len - pair - PAIR_HEAD;
-    if (!null)
+    size_t at = w->text->len;
+    if (!null) {
+        out.left = FACTS_SOURCE;
         facts_add_value(&out, value);
-    if (!out.whole) {
+        shorten(w, at);
+    }
+    put_u16(w->text->at + pair, at - pair - PAIR_HEAD);
+    put_u16(w->text->at + pair + 2, null ? PAIR_NULL : w->text->len - at);
+    return out.whole && section_size(w) <= FACTS_SOURCE;
+}
+
+static void add_pair(struct facts_writer *w, size_t *count, struct str key, struct str value)
+{
+    size_t pair = w->text->len;
+    if (*count < FACTS_PAIRS && put_pair(w, key, value)) {
+        *count += !drop_earlier(w, pair);
+    } else {
         w->text->len = pair;
         w->cut = true;
-        return;
     }
-    put_u16(w->text->at + pair, key_size);
-    put_u16(w->text->at + pair + 2, null ? PAIR_NULL : w->text->len - pair - PAIR_HEAD - key_size);
-    *count += !drop_earlier(w, pair);
 }
 
 /* A value that may be the thread's id; the least `rank` is it. */
