@@ -159,8 +159,12 @@ static bool drop_earlier(struct facts_writer *w, size_t last)
     return false;
 }
 
+struct pairs {
+    size_t count, shortened;
+};
+
 /* The value that was just appended, as filters see it. */
-static void shorten(struct facts_writer *w, size_t value)
+static void shorten(struct facts_writer *w, struct pairs *pairs, size_t value)
 {
     char room[FILTER_SEEN_MAX];
     struct str whole = {w->text->at + value, w->text->len - value};
@@ -170,9 +174,10 @@ static void shorten(struct facts_writer *w, size_t value)
     memcpy(w->text->at + value, seen.at, seen.len);
     w->text->len = value + seen.len;
     w->cut = true; /* who shows it needs what was sent */
+    pairs->shortened++;
 }
 
-static bool put_pair(struct facts_writer *w, struct str key, struct str value)
+static bool put_pair(struct facts_writer *w, struct pairs *pairs, struct str key, struct str value)
 {
     size_t pair = w->text->len;
     bool null = value.at[0] == 'n';
@@ -184,21 +189,22 @@ static bool put_pair(struct facts_writer *w, struct str key, struct str value)
     if (!null) {
         out.left = FACTS_SOURCE;
         facts_add_value(&out, value);
-        shorten(w, at);
+        shorten(w, pairs, at);
     }
     put_u16(w->text->at + pair, at - pair - PAIR_HEAD);
     put_u16(w->text->at + pair + 2, null ? PAIR_NULL : w->text->len - at);
-    return out.whole && section_size(w) <= FACTS_SOURCE;
+    return out.whole && section_size(w) <= FACTS_SOURCE && pairs->shortened <= FACTS_SHORTENED;
 }
 
-static void add_pair(struct facts_writer *w, size_t *count, struct str key, struct str value)
+static void add_pair(struct facts_writer *w, struct pairs *pairs, struct str key, struct str value)
 {
-    size_t pair = w->text->len;
-    if (*count < FACTS_PAIRS && put_pair(w, key, value)) {
-        *count += !drop_earlier(w, pair);
+    size_t pair = w->text->len, shortened = pairs->shortened;
+    if (pairs->count < FACTS_PAIRS && put_pair(w, pairs, key, value)) {
+        pairs->count += !drop_earlier(w, pair);
     } else {
         w->text->len = pair;
         w->cut = true;
+        pairs->shortened = shortened;
     }
 }
 
@@ -235,7 +241,7 @@ static void take_metadata(struct facts_writer *w, struct str metadata)
 {
     struct facts_found usage = {.rank = RANK_NONE, .cut = RANK_NONE};
     struct thread thread = {.rank = UINT32_MAX};
-    size_t count = 0;
+    struct pairs pairs = {0};
     struct json_walk walk = json_walk(metadata);
     struct str key;
     if (!metadata.at || !json_walk_object(&walk))
@@ -247,7 +253,7 @@ static void take_metadata(struct facts_writer *w, struct str metadata)
         if (json_key_is(key, STR("usage_metadata")))
             facts_usage_offer(&usage, RANK_METADATA, &before);
         offer_thread(&thread, key, value);
-        add_pair(w, &count, key, value);
+        add_pair(w, &pairs, key, value);
     }
     end_unless_empty(w);
     put_thread(w, thread.json);

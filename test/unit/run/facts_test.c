@@ -435,6 +435,17 @@ TEST(long_values_are_kept_as_filters_see_them)
     text_free(&metadata);
     text_free(&text);
 
+    /* So many of them; what is behind is kept. */
+    metadata = (struct text){0};
+    text_add_char(&metadata, '{');
+    for (int i = 0; i <= FACTS_SHORTENED; i++)
+        text_addf(&metadata, "\"k%d\":\"%0100d\",", i, i);
+    text_add(&metadata, STR("\"b\":1}"));
+    take(&t, RUN_WHOLE, FIELDS([RUN_METADATA] = text_str(&metadata)));
+    CHECK(t.facts.metadata_count == FACTS_SHORTENED + 1 && is(value_of(&t.facts, "b"), "1"));
+    let_go(&t);
+    text_free(&metadata);
+
     /* Up to 64 bytes they are kept as they are. */
     text = repeated("", "x", FILTER_SEEN_MAX, "");
     metadata = repeated("{\"a\":\"", "x", FILTER_SEEN_MAX, "\"}");
