@@ -25,7 +25,6 @@ enum {
 
 MIGRATION(1, "src/index/migrations/0001-runs")
 MIGRATION(2, "src/index/migrations/0002-layers")
-MIGRATION(3, "src/index/migrations/0003-entities")
 
 struct migration {
     const char *name, *up, *down;
@@ -38,7 +37,6 @@ static const struct migration migrations[] = {
     {"0002-layers", migration_2_up, migration_2_down,
      "the rows are to be made anew: of a log that happens when it is opened the next time; of a "
      "bucket run `rundlet reindex` now, until then its runs are not found"},
-    {"0003-entities", migration_3_up, migration_3_down, NULL},
 };
 
 enum { NEWEST = sizeof migrations / sizeof *migrations };
