@@ -28,6 +28,8 @@
 #include "run/project.h"
 #include "wire/json_string.h"
 
+enum { SCRATCH = 4096 };
+
 /* What a row or an entity points to is never changed or freed before close. */
 struct row {
     struct merged run;
@@ -641,6 +643,14 @@ static void search(struct index *index, struct index_search *search)
     op_finish(&search->op);
 }
 
+static bool among(struct uuid id, const struct uuid *ids, size_t count)
+{
+    for (size_t i = 0; ids && i < count; i++)
+        if (uuid_compare(id, ids[i]) == 0)
+            return true;
+    return ids == NULL;
+}
+
 /* --- query --------------------------------------------------------------------------------- */
 
 /* What of the subject other rows and entities say. */
@@ -696,16 +706,14 @@ static bool trace_matches(const struct memory *m, struct uuid trace, const struc
     return false;
 }
 
+/* All but the ids and the cursor. */
 static bool is_asked(const struct memory *m, const struct row *row, const struct run_query *query,
                      struct arena *arena)
 {
     if (is_hidden(m, row))
         return false;
     struct index_row shown = show(m, row, true, arena);
-    bool among = query->id_count == 0;
-    for (size_t i = 0; i < query->id_count && !among; i++)
-        among = uuid_compare(query->ids[i], row->run.id) == 0;
-    if (!among || !query_takes(query, &shown) || !query_is_after(query, &shown))
+    if (!query_takes(query, &shown))
         return false;
     struct filter_subject subject;
     bool example = query->example_count == 0;
@@ -724,40 +732,55 @@ static bool is_asked(const struct memory *m, const struct row *row, const struct
 
 static int asked_order(const void *a, const void *b, void *query)
 {
-    return query_order(query, a, b);
+    const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
+    return query_order(query, &(struct index_row){.id = x->run.id, .start_us = x->run.start_us},
+                       &(struct index_row){.id = y->run.id, .start_us = y->run.start_us});
+}
+
+/* All that are behind the cursor, of the ids that are asked for, in the order of the page. */
+static const struct row **in_order(const struct memory *m, struct run_query *query,
+                                   struct arena *arena, size_t *count)
+{
+    const struct row **rows = arena_make(arena, const struct row *, m->visible.count + 1);
+    *count = 0;
+    for (size_t i = 0; i < m->visible.count; i++) {
+        const struct row *row = &m->visible.at[i];
+        const struct index_row at = {.id = row->run.id, .start_us = row->run.start_us};
+        if (query_is_after(query, &at) &&
+            (query->id_count == 0 || among(at.id, query->ids, query->id_count)))
+            rows[(*count)++] = row;
+    }
+    qsort_r(rows, *count, sizeof *rows, asked_order, query);
+    return rows;
 }
 
 static void query(struct index *index, struct index_query *asked)
 {
     struct memory *m = memory_of(index);
     struct run_query query = *asked->query;
-    assert(query.limit >= 1 && query.limit <= QUERY_LIMIT_MAX);
-    lock(m);
-    asked->rows = arena_make(asked->arena, struct index_row, m->visible.count + 1);
+    assert(query.limit >= 1 && query.limit <= QUERY_LIMIT_MAX && asked->look >= 1);
+    asked->rows = arena_make(asked->arena, struct index_row, query.limit);
     asked->count = 0;
-    for (size_t i = 0; i < m->visible.count; i++)
-        if (is_asked(m, &m->visible.at[i], &query, asked->arena))
-            asked->rows[asked->count++] = show(m, &m->visible.at[i], true, asked->arena);
-    unlock(m);
-    qsort_r(asked->rows, asked->count, sizeof *asked->rows, asked_order, &query);
-    asked->more = asked->count > query.limit;
-    if (asked->more) {
-        asked->count = query.limit;
-        const struct index_row *last = &asked->rows[asked->count - 1];
-        asked->next = (struct query_cursor){last->start_us, last->id};
+    asked->more = false;
+    lock(m);
+    size_t count;
+    const struct row **rows = in_order(m, &query, asked->arena, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct arena *scratch = arena_new(SCRATCH);
+        bool is = i < asked->look && is_asked(m, rows[i], &query, scratch);
+        arena_free(scratch);
+        asked->more = i == asked->look || (is && asked->count == query.limit);
+        if (asked->more)
+            break;
+        if (is)
+            asked->rows[asked->count++] = show(m, rows[i], true, asked->arena);
+        asked->next = (struct query_cursor){rows[i]->run.start_us, rows[i]->run.id};
     }
+    unlock(m);
     op_finish(&asked->op);
 }
 
 /* --- entities -------------------------------------------------------------------------------- */
-
-static bool among(struct uuid id, const struct uuid *ids, size_t count)
-{
-    for (size_t i = 0; ids && i < count; i++)
-        if (uuid_compare(id, ids[i]) == 0)
-            return true;
-    return ids == NULL;
-}
 
 /* Is what it belongs to gone? */
 static bool is_orphan(const struct memory *m, const struct entity *entity)

@@ -345,6 +345,115 @@ EACH(what_was_deleted_stays_hidden)
     CHECK(finds(bed, "eq(is_root, true)") == 0);
 }
 
+/* --- steps ---------------------------------------------------------------------------- */
+
+enum { STEP_RUNS = 30 };
+
+static bool is_further(const struct run_query *query, const struct query_cursor *next)
+{
+    const struct query_cursor *from = &query->cursor;
+    int order = from->start_us != next->start_us ? (from->start_us < next->start_us ? -1 : 1)
+                                                 : uuid_compare(from->id, next->id);
+    return query->oldest_first ? order < 0 : order > 0;
+}
+
+/* Runs of one trace, 1 the oldest.  Some are named anew by a patch: an index that writes rows
+ * anew then has two of one start and id, of which one counts. */
+static void add_steps(struct bed *bed)
+{
+    for (uint64_t n = 1; n <= STEP_RUNS; n++) {
+        struct make_layer run = {
+            .kind = RUN_POST,
+            .id = make_id(n),
+            .trace = make_id(1),
+            .start_us = (int64_t)n,
+            .field = {
+                [RUN_NAME] = "\"plain\"", [RUN_START_TIME] = "0", [RUN_SESSION_NAME] = "\"p\""}};
+        CHECK(add(bed, &run, 1) == INDEX_ADDED);
+        run.kind = RUN_PATCH;
+        run.field[RUN_NAME] = n == 3 ? "\"needle\"" : "\"other\"";
+        if (n % 2 == 0 || n == 3)
+            CHECK(add(bed, &run, 1) == INDEX_ADDED);
+    }
+}
+
+struct steps {
+    size_t count, empty, runs;
+    uint64_t last; /* run */
+};
+
+static struct steps go_through(struct bed *bed, struct run_query query)
+{
+    struct steps steps = {0};
+    for (bool more = true; more && !test_failures; steps.count++) {
+        struct arena *arena = arena_new(1024);
+        struct index_query asked;
+        CHECK(calls_query(&bed->calls, &query, arena, &asked) == 0);
+        CHECK(!asked.more || !query.after || is_further(&query, &asked.next));
+        steps.empty += asked.count == 0;
+        steps.runs += asked.count;
+        more = asked.more;
+        query.after = true;
+        query.cursor = asked.next;
+        arena_free(arena);
+    }
+    return steps;
+}
+
+EACH(a_query_that_finds_nothing_ends_its_step_and_goes_on)
+{
+    struct uuid project = entity_project_id(STR("p"), 0);
+    struct run_query queries[] = {{.projects = &project, .project_count = 1},
+                                  {.by_trace = true, .trace = make_id(1)},
+                                  {.oldest_first = true}};
+    struct arena *arena = arena_new(1024);
+    const struct filter *needle, *nothing;
+    CHECK(filter_parse(STR("search(name, \"needle\")"), arena, &needle, NULL) == 0);
+    CHECK(filter_parse(STR("gt(latency, 5)"), arena, &nothing, NULL) == 0);
+    add_steps(bed);
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+        queries[i].start_min_us = INT64_MIN;
+        queries[i].start_max_us = INT64_MAX;
+        queries[i].limit = 10;
+        for (uint32_t look = 1; look <= 7; look += 3) {
+            bed->calls.look = look;
+            struct steps all = go_through(bed, queries[i]);
+            CHECK(all.runs == STEP_RUNS && all.count >= STEP_RUNS / 10);
+            queries[i].filter = nothing;
+            struct steps none = go_through(bed, queries[i]);
+            CHECK(none.runs == 0 && none.count >= STEP_RUNS / look && none.empty == none.count);
+            CHECK(none.count <= 2 * STEP_RUNS / look + 2);
+            queries[i].filter = needle;
+            struct steps one = go_through(bed, queries[i]);
+            CHECK(one.runs == 1 && one.empty == one.count - 1 && one.count >= STEP_RUNS / look);
+            queries[i].filter = NULL;
+        }
+        bed->calls.look = 0;
+        queries[i].filter = nothing;
+        CHECK(go_through(bed, queries[i]).count == 1);
+    }
+    arena_free(arena);
+}
+
+EACH(a_list_of_ids_is_looked_at_in_steps)
+{
+    struct uuid ids[STEP_RUNS + 1];
+    struct arena *arena = arena_new(1024);
+    struct run_query query = {.ids = ids,
+                              .id_count = STEP_RUNS + 1,
+                              .start_min_us = INT64_MIN,
+                              .start_max_us = INT64_MAX,
+                              .limit = 100};
+    for (uint64_t n = 0; n <= STEP_RUNS; n++)
+        ids[n] = make_id(n + 1); /* one of them is not there */
+    CHECK(filter_parse(STR("eq(name, \"needle\")"), arena, &query.filter, NULL) == 0);
+    add_steps(bed);
+    bed->calls.look = 4;
+    struct steps steps = go_through(bed, query);
+    CHECK(steps.runs == 1 && steps.count >= STEP_RUNS / 4);
+    arena_free(arena);
+}
+
 /* --- random ------------------------------------------------------------------------ */
 
 static const char *pick(struct make_random *random, const char *const *from, size_t count)
@@ -632,7 +741,9 @@ static size_t all_of(struct bed *bed, struct run_query query, struct arena *aren
     for (int pages = 0; pages < 1000; pages++) {
         struct index_query asked;
         CHECK(calls_query(&bed->calls, &query, arena, &asked) == 0);
-        CHECK(asked.count <= query.limit && (!asked.more || asked.count > 0));
+        CHECK(asked.count <= query.limit);
+        if (asked.more && query.after)
+            CHECK(is_further(&query, &asked.next));
         for (size_t i = 0; i < asked.count && count < room; i++)
             rows[count++] = asked.rows[i];
         if (!asked.more || test_failures)
@@ -682,6 +793,7 @@ static void random_query(struct bed *beds, struct make_random *random)
     struct index_row *rows[2];
     size_t count[2];
     for (int b = 0; b < 2; b++) {
+        beds[b].calls.look = make_random(random) % 2 ? 0 : (uint32_t)(1 + make_random(random) % 9);
         rows[b] = arena_make(arena, struct index_row, ROOM);
         count[b] = all_of(&beds[b], query, arena, rows[b], ROOM);
     }
