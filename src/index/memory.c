@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "index/alone.h"
 #include "index/fold.h"
+#include "index/guess.h"
 #include "index/hash.h"
 #include "index/index.h"
 #include "index/subject.h"
@@ -266,28 +267,79 @@ static void touch(struct merged *run, uint64_t sequence)
     run->version = sequence > run->version ? sequence : run->version + 1;
 }
 
-/* Those that waited for this run to know their trace. */
-static void move_guessed(struct memory *m, const struct row *to, uint64_t sequence)
+/* Does it await another run? */
+static bool awaits(const struct row *row)
 {
-    const struct uuid id = to->run.id, trace = to->run.trace;
-    const bool guessed = to->run.guessed;
+    return row->run.guessed && uuid_compare(row->run.trace, row->run.id) != 0;
+}
+
+static bool is_settled(const struct memory *m, const struct row *row)
+{
+    const struct row *awaited = awaits(row) ? find_row(m, row->run.trace) : NULL;
+    return !awaits(row) || (awaited && awaited->run.count > 0 && !awaits(awaited));
+}
+
+struct ids {
+    struct uuid *at;
+    size_t count, cap;
+};
+
+/* Those that await a run, behind those that are there. */
+static size_t add_waiters(const struct memory *m, struct uuid id, struct ids *ids)
+{
     const struct rows *both[] = {&m->staged, &m->visible};
-    if (!m->guesses || (guessed && uuid_compare(trace, id) == 0))
-        return; /* that is what they have */
-    for (int k = 0; k < 2; k++) {
-        size_t count = both[k]->count;
-        for (size_t i = 0; i < count; i++) {
-            const struct row *now = find_row(m, both[k]->at[i].run.id);
-            if (!now->run.guessed || uuid_compare(now->run.trace, id) != 0 ||
-                uuid_compare(now->run.id, id) == 0)
+    size_t before = ids->count;
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; i < both[k]->count; i++) {
+            const struct row *row = &both[k]->at[i];
+            if (!awaits(row) || uuid_compare(row->run.trace, id) != 0 ||
+                find_row(m, row->run.id) != row) /* as it was before */
                 continue;
-            struct row moved = *now;
-            moved.run.trace = trace;
-            moved.run.guessed = guessed;
-            touch(&moved.run, sequence);
-            rows_add(&m->staged, &moved);
+            ids->at = grown(ids->at, ids->count, &ids->cap, sizeof *ids->at);
+            ids->at[ids->count++] = row->run.id;
         }
+    return ids->count - before;
+}
+
+static void move(struct memory *m, struct uuid id, struct uuid trace, bool guessed,
+                 uint64_t sequence)
+{
+    struct row row = *find_row(m, id);
+    row.run.trace = trace;
+    row.run.guessed = guessed;
+    touch(&row.run, sequence);
+    rows_add(&m->staged, &row);
+}
+
+/* All that await `to`, which is settled, and all that await those, to its trace. */
+static void settle(struct memory *m, const struct merged *to, uint64_t sequence)
+{
+    bool stay = to->guessed && uuid_compare(to->id, to->trace) == 0; /* they have it */
+    struct ids ids = {0};
+    size_t first = add_waiters(m, to->id, &ids);
+    for (size_t i = 0; i < ids.count; i++) {
+        struct uuid id = ids.at[i];
+        if (add_waiters(m, id, &ids) > 0 || !stay || i >= first)
+            move(m, id, to->trace, to->guessed, sequence);
     }
+    free(ids.at);
+}
+
+/* Those that await this run, whose trace is another one than it was. */
+static void move_waiters(struct memory *m, const struct row *to, uint64_t sequence)
+{
+    const struct merged run = to->run; /* rows move */
+    if (!m->guesses)
+        return;
+    if (is_settled(m, to)) {
+        settle(m, &run, sequence);
+        return;
+    }
+    struct ids ids = {0};
+    size_t count = add_waiters(m, run.id, &ids);
+    for (size_t i = 0; i < count && count <= GUESS_MOVED; i++)
+        move(m, ids.at[i], run.trace, true, sequence);
+    free(ids.at);
 }
 
 static void add_layer(struct memory *m, const struct run *run, struct place place,
@@ -296,6 +348,7 @@ static void add_layer(struct memory *m, const struct run *run, struct place plac
     const struct row *there = find_row(m, run->id);
     struct row row = there ? *there : (struct row){0};
     bool first = row.run.count == 0;
+    bool guessed = row.run.guessed;
     struct uuid trace = row.run.trace;
     uint32_t taken = merge_add(&row.run, run, place, sequence);
     if (taken & UINT32_C(1) << RUN_NAME || first) {
@@ -314,8 +367,8 @@ static void add_layer(struct memory *m, const struct run *run, struct place plac
     m->guesses |= row.run.guessed;
     guess_trace(m, &row);
     rows_add(&m->staged, &row);
-    if (first || uuid_compare(trace, row.run.trace) != 0)
-        move_guessed(m, &row, sequence);
+    if (first || guessed != row.run.guessed || uuid_compare(trace, row.run.trace) != 0)
+        move_waiters(m, &row, sequence);
 }
 
 static bool add_attachment(struct memory *m, const struct run *run, struct place place,

@@ -345,6 +345,135 @@ EACH(what_was_deleted_stays_hidden)
     CHECK(finds(bed, "eq(is_root, true)") == 0);
 }
 
+static bool same_holders(const struct index_row *a, const struct index_row *b)
+{
+    for (unsigned i = 0; i < a->holder_count; i++) {
+        const struct holder *x = &a->holders[i], *y = &b->holders[i];
+        if (x->place.ordinal != y->place.ordinal || x->sequence != y->sequence ||
+            x->fields != y->fields || x->kind != y->kind || x->hash != y->hash ||
+            x->size != y->size || x->empty != y->empty)
+            return false;
+    }
+    return a->holder_count == b->holder_count;
+}
+
+static bool same_row(const struct index_row *a, const struct index_row *b)
+{
+    if (a->found != b->found || uuid_compare(a->id, b->id) != 0)
+        return false;
+    return !a->found ||
+           (uuid_compare(a->trace, b->trace) == 0 && uuid_compare(a->parent, b->parent) == 0 &&
+            uuid_compare(a->project, b->project) == 0 && str_eq(a->project_name, b->project_name) &&
+            a->start_us == b->start_us && a->end_us == b->end_us && a->type == b->type &&
+            a->status == b->status && a->version == b->version && a->size == b->size &&
+            str_eq(a->facts, b->facts) && same_holders(a, b));
+}
+
+static void compare_rows(const struct index_row *a, const struct index_row *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!same_row(&a[i], &b[i])) {
+            fprintf(stderr, "row %zu: found %d %d, version %llu %llu, start %lld %lld\n", i,
+                    a[i].found, b[i].found, (unsigned long long)a[i].version,
+                    (unsigned long long)b[i].version, (long long)a[i].start_us,
+                    (long long)b[i].start_us);
+            CHECK(same_row(&a[i], &b[i]));
+            return;
+        }
+}
+
+/* --- traces that nobody says ------------------------------------------------------------ */
+
+enum { TREE_RUNS = 130, TREE_TRACE = 900 };
+
+/* Chains and fans are longer than what is moved before all is there (index/guess.h). */
+static uint64_t tree_parent(int shape, uint64_t n, struct make_random *random)
+{
+    return shape == 0 ? n - 1 : shape == 1 ? 1 + (n - 2) / 43 : 1 + make_random(random) % (n - 1);
+}
+
+static void compare_tree(struct bed *bed, struct bed *reference)
+{
+    struct uuid ids[TREE_RUNS];
+    struct index_row *rows[2] = {NULL, NULL};
+    struct arena *arena = arena_new(1 << 12);
+    for (uint64_t n = 0; n < TREE_RUNS; n++)
+        ids[n] = make_id(1 + n);
+    CHECK(calls_find(&bed->calls, ids, TREE_RUNS, arena, &rows[0]) == 0);
+    CHECK(calls_find(&reference->calls, ids, TREE_RUNS, arena, &rows[1]) == 0);
+    compare_rows(rows[0], rows[1], TREE_RUNS);
+    arena_free(arena);
+}
+
+/* Its runs one by one, as ordered, some of them committed together. */
+static void add_tree(struct bed *bed, struct bed *reference, const struct make_layer *runs,
+                     const uint64_t *order, struct make_random *random)
+{
+    for (size_t i = 0; i < TREE_RUNS && !test_failures; i++) {
+        struct index_batch batch;
+        CHECK(stage(bed, &runs[order[i]], 1, RECORD_ANY, &batch) == 0);
+        CHECK(batch.verdict == INDEX_ADDED);
+        CHECK(stage(reference, &runs[order[i]], 1, RECORD_ANY, &batch) == 0);
+        if (i + 1 < TREE_RUNS && make_random(random) % 3 == 0)
+            continue;
+        CHECK(calls_commit(&bed->calls, bed->sequence) == 0);
+        CHECK(calls_commit(&reference->calls, reference->sequence) == 0);
+        if (i % 8 == 0 || i + 1 == TREE_RUNS)
+            compare_tree(bed, reference);
+    }
+}
+
+/* Its runs 1 to TREE_RUNS, 1 the top. */
+static void try_tree(struct bed *bed, int shape, int order, bool said)
+{
+    struct make_random random = {(uint64_t)(1 + 6 * shape + 2 * order + said)};
+    struct make_layer runs[TREE_RUNS] = {0};
+    uint64_t places[TREE_RUNS];
+    struct bed reference;
+    bed_memory(&reference);
+    reference.sequence = bed->sequence;
+    reference.ordinal = bed->ordinal;
+    for (uint64_t n = 1; n <= TREE_RUNS; n++) {
+        runs[n - 1] = (struct make_layer){.kind = RUN_POST, .id = make_id(n)};
+        if (n > 1)
+            runs[n - 1].parent = make_id(tree_parent(shape, n, &random));
+        places[n - 1] = TREE_RUNS - n;
+    }
+    if (said)
+        runs[0].trace = make_id(TREE_TRACE);
+    for (size_t i = 0; order && i < TREE_RUNS; i++) {
+        size_t k = i + make_random(&random) % (TREE_RUNS - i);
+        uint64_t place = places[i];
+        places[i] = places[k];
+        places[k] = place;
+    }
+    add_tree(bed, &reference, runs, places, &random);
+    struct arena *arena = arena_new(1 << 12);
+    struct query in_trace = {
+        .by_trace = true, .trace = make_id(said ? TREE_TRACE : 1), .limit = 1000};
+    struct index_search found;
+    CHECK(calls_search(&bed->calls, &in_trace, arena, &found) == 0);
+    CHECK(found.count == TREE_RUNS);
+    arena_free(arena);
+    bed_stop(&reference);
+}
+
+#define TREE(name, shape, order)                                                                   \
+    EACH(name)                                                                                     \
+    {                                                                                              \
+        try_tree(bed, shape, order, false);                                                        \
+    }                                                                                              \
+    EACH(name##_and_says_its_trace)                                                                \
+    {                                                                                              \
+        try_tree(bed, shape, order, true);                                                         \
+    }
+TREE(a_chain_comes_from_below, 0, 0)
+TREE(a_chain_comes_in_any_order, 0, 1)
+TREE(a_fan_comes_from_below, 1, 0)
+TREE(a_fan_comes_in_any_order, 1, 1)
+TREE(a_tree_comes_from_below, 2, 0)
+TREE(a_tree_comes_in_any_order, 2, 1)
+
 /* --- steps ---------------------------------------------------------------------------- */
 
 enum { STEP_RUNS = 30 };
@@ -582,43 +711,6 @@ static void random_batch(struct bed *beds, struct make_random *random)
     CHECK(batches[0].added == batches[1].added);
     if (batches[0].verdict == INDEX_CONFLICT)
         CHECK(batches[0].conflict == batches[1].conflict);
-}
-
-static bool same_holders(const struct index_row *a, const struct index_row *b)
-{
-    for (unsigned i = 0; i < a->holder_count; i++) {
-        const struct holder *x = &a->holders[i], *y = &b->holders[i];
-        if (x->place.ordinal != y->place.ordinal || x->sequence != y->sequence ||
-            x->fields != y->fields || x->kind != y->kind || x->hash != y->hash ||
-            x->size != y->size || x->empty != y->empty)
-            return false;
-    }
-    return a->holder_count == b->holder_count;
-}
-
-static bool same_row(const struct index_row *a, const struct index_row *b)
-{
-    if (a->found != b->found || uuid_compare(a->id, b->id) != 0)
-        return false;
-    return !a->found ||
-           (uuid_compare(a->trace, b->trace) == 0 && uuid_compare(a->parent, b->parent) == 0 &&
-            uuid_compare(a->project, b->project) == 0 && str_eq(a->project_name, b->project_name) &&
-            a->start_us == b->start_us && a->end_us == b->end_us && a->type == b->type &&
-            a->status == b->status && a->version == b->version && a->size == b->size &&
-            str_eq(a->facts, b->facts) && same_holders(a, b));
-}
-
-static void compare_rows(const struct index_row *a, const struct index_row *b, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!same_row(&a[i], &b[i])) {
-            fprintf(stderr, "row %zu: found %d %d, version %llu %llu, start %lld %lld\n", i,
-                    a[i].found, b[i].found, (unsigned long long)a[i].version,
-                    (unsigned long long)b[i].version, (long long)a[i].start_us,
-                    (long long)b[i].start_us);
-            CHECK(same_row(&a[i], &b[i]));
-            return;
-        }
 }
 
 static void random_find(struct bed *beds, struct make_random *random)
