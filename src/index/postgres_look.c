@@ -375,6 +375,9 @@ void pg_look_on(struct pg_look *look)
     const struct pg_narrow *n = &look->narrow;
     if (look->count < LOOK_FULL)
         look->size = least(4 * look->size, look->most);
-    if (is_walk(look->shape) && look->looked >= WALK_MAX && (n->all_count > 0 || n->any_count > 0))
+    if (is_walk(look->shape) && look->looked >= WALK_MAX &&
+        (n->all_count > 0 || n->any_count > 0)) {
         look->shape = n->all_count > 0 ? PG_BY_TERMS : PG_BY_ANY;
+        look->size = look->most; /* all of them are gathered for each look, whatever its size */
+    }
 }
