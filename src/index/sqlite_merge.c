@@ -183,7 +183,7 @@ static int move(struct merger *m, struct uuid id, struct uuid trace, bool guesse
     m->row.run.trace = trace;
     m->row.run.guessed = guessed;
     grow(&m->row.run, sequence);
-    touched_put(&m->touched, &touch, &m->row, NULL);
+    touched_put(&m->touched, &touch, &m->row, NULL, false);
     return 0;
 }
 
@@ -206,12 +206,12 @@ static int settle(struct merger *m, const struct merged *to, uint64_t sequence, 
 static int move_waiters(struct merger *m, const struct merged *run, uint64_t sequence,
                         struct err *err)
 {
+    if (m->guesses.count == 0)
+        return 0;
     const struct merged to = *run; /* the run at hand will be another one */
     bool settled;
     size_t count;
     m->queue_count = 0;
-    if (m->guesses.count == 0)
-        return 0;
     int r = is_settled(m, &to, &settled, err);
     if (r || settled)
         return r ? r : settle(m, &to, sequence, err);
@@ -245,17 +245,20 @@ static int add_layer(struct merger *m, size_t touch, struct str old, const struc
         r = set_project(m, run, first, sequence, err);
     if (r)
         return r;
-    struct str fresh = facts_made(m, run, made);
-    m->facts.len = 0;
-    facts_merge(old, taken, fresh, &m->facts);
+    struct str facts = facts_made(m, run, made);
+    bool alone = old.len == 0 && first;
+    if (!alone) {
+        m->facts.len = 0;
+        facts_merge(old, taken, facts, &m->facts);
+        facts = text_str(&m->facts);
+    }
     r = guess_trace(m, err); /* `old` is of no use after it */
     if (!r)
         r = note_guess(m, merged->id, was_guessed && !first, was_trace, merged->guessed,
                        merged->trace, err);
     if (r)
         return r;
-    const struct str facts = text_str(&m->facts);
-    touched_put(&m->touched, &touch, &m->row, &facts);
+    touched_put(&m->touched, &touch, &m->row, &facts, alone && made);
     return first || was_guessed != merged->guessed || uuid_compare(was_trace, merged->trace) != 0
                ? move_waiters(m, merged, sequence, err)
                : 0;
@@ -272,7 +275,7 @@ static int add_attachment(struct merger *m, size_t touch, struct str old, const 
     if (m->row.run.count > 0)
         grow(&m->row.run, sequence);
     const struct str facts = text_str(&m->facts);
-    touched_put(&m->touched, &touch, &m->row, &facts);
+    touched_put(&m->touched, &touch, &m->row, &facts, false);
     return 0;
 }
 
@@ -289,7 +292,7 @@ static int touch_run(struct merger *m, struct uuid about, uint64_t sequence, str
     if (r || m->row.run.count == 0)
         return r;
     grow(&m->row.run, sequence);
-    touched_put(&m->touched, &touch, &m->row, NULL);
+    touched_put(&m->touched, &touch, &m->row, NULL, false);
     return 0;
 }
 
