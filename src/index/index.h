@@ -180,7 +180,7 @@ struct index_search {
     bool more; /* out: there are rows after the last */
 };
 
-enum { INDEX_LOOK = 16384 /* a fair share of a query: some 0.1 s, if all of them are tested */ };
+enum { INDEX_LOOK = 16384 /* a fair share of a query: some 10 ms to 100 ms */ };
 
 /* A step of what a run_query asks: a page of it, with facts.  It ends when it is full, or
  * when the query had its share, so that others have their turn: then with fewer rows, or
