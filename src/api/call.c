@@ -210,8 +210,8 @@ void call_list(struct call *call, const struct listing *ask, call_step *next)
     wait_for(call, next);
     call->listing = *ask;
     call->listing.op = op_of(call, listed);
-    call->listing.index = call->api->serve.index;
-    call->listing.budget = call->api->serve.budget;
+    call->listing.serve = &call->api->serve;
+    call->listing.left = &call->gone;
     call->listing.arena = call->arena;
     listing_begin(&call->listing);
 }
@@ -271,10 +271,12 @@ static void queried(struct op *op)
 void call_query(struct call *call, const struct run_query *query, call_step *next)
 {
     wait_for(call, next);
-    call->query =
-        (struct index_query){.op = op_of(call, queried), .query = query, .arena = call->arena};
-    struct index *index = call->api->serve.index;
-    index->ops->query(index, &call->query);
+    call->query = (struct serve_query){.op = op_of(call, queried),
+                                       .serve = &call->api->serve,
+                                       .query = *query,
+                                       .arena = call->arena,
+                                       .left = &call->gone};
+    serve_query(&call->query);
 }
 
 static void counted(struct op *op)
@@ -287,8 +289,8 @@ void call_stats(struct call *call, const struct serve_stats *ask, call_step *nex
     wait_for(call, next);
     call->stats = *ask;
     call->stats.op = op_of(call, counted);
-    call->stats.index = call->api->serve.index;
-    call->stats.budget = call->api->serve.budget;
+    call->stats.serve = &call->api->serve;
+    call->stats.left = &call->gone;
     call->stats.arena = call->arena;
     serve_stats(&call->stats);
 }
@@ -303,8 +305,8 @@ void call_threads(struct call *call, const struct serve_threads *ask, call_step 
     wait_for(call, next);
     call->threads = *ask;
     call->threads.op = op_of(call, threaded);
-    call->threads.index = call->api->serve.index;
-    call->threads.budget = call->api->serve.budget;
+    call->threads.serve = &call->api->serve;
+    call->threads.left = &call->gone;
     call->threads.arena = call->arena;
     serve_threads(&call->threads);
 }

@@ -24,6 +24,7 @@
 #include "http/http.h"
 #include "index/index.h"
 #include "serve/fetch.h"
+#include "serve/query.h"
 #include "serve/stats.h"
 #include "serve/threads.h"
 #include "store/store.h"
@@ -58,7 +59,7 @@ struct call {
     struct change change;
     struct commit_batch batch;
     struct index_find find;
-    struct index_query query;
+    struct serve_query query;
     struct serve_stats stats;
     struct serve_threads threads;
     struct fetch fetch;
@@ -94,6 +95,7 @@ void call_list(struct call *call, const struct listing *ask, call_step *next);
 void call_change(struct call *call, const struct change *ask, call_step *next);
 /* With facts, if it is one. */
 void call_find(struct call *call, const struct uuid *ids, size_t count, call_step *next);
+/* The next rows: at least one unless they are the last, or time is up. */
 void call_query(struct call *call, const struct run_query *query, call_step *next);
 void call_stats(struct call *call, const struct serve_stats *ask, call_step *next);
 void call_threads(struct call *call, const struct serve_threads *ask, call_step *next);

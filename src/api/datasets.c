@@ -5,6 +5,7 @@
  */
 #include "api/dataset.h"
 
+#include "api/api.h"
 #include "api/body.h"
 #include "api/call_entity.h"
 #include "api/handlers.h"
@@ -67,7 +68,7 @@ static void examples_counted(struct call *call)
 static void count_examples(struct call *call)
 {
     struct shown *shown = call->own;
-    if (clock_mono_us() - shown->began_us > QUERY_MS * INT64_C(1000))
+    if (clock_mono_us() - shown->began_us > call->api->serve.query_ms * INT64_C(1000))
         while (shown->next < shown->count)
             shown->counts[shown->next++].examples = -1;
     if (shown->next == shown->count) {

@@ -10,7 +10,7 @@
 #include "base/budget.h"
 #include "base/clock.h"
 #include "serve/charge.h"
-#include "serve/query.h"
+#include "serve/serve.h"
 
 static void got(struct op *op);
 
@@ -27,7 +27,7 @@ static void ask(struct listing *listing)
     if (plain && left < asked->limit)
         asked->limit = (uint32_t)left;
     asked->arena = listing->step = arena_new(4096);
-    listing->index->ops->entities(listing->index, asked);
+    listing->serve->index->ops->entities(listing->serve->index, asked);
 }
 
 void listing_begin(struct listing *listing)
@@ -78,12 +78,12 @@ static int charge_step(struct listing *listing, struct err *err)
     size_t size = 0;
     for (size_t i = 0; i < listing->asked.count; i++)
         size += sizeof(struct entity) + listing->asked.entities[i].json.len;
-    return charge_answer(listing->step, listing->budget, size, err);
+    return charge_answer(listing->step, listing->serve->budget, size, err);
 }
 
 static int charge_page(struct listing *listing, struct err *err)
 {
-    size_t most = listing->budget->limit / 2; /* as charge_answer() has it, of all steps */
+    size_t most = listing->serve->budget->limit / 2; /* as charge_answer() has it, of all steps */
     size_t size = listing->bytes < most ? listing->bytes : most;
     if (listing->bytes > LISTING_BYTES)
         return err_set(err, ERR_TOO_BIG, "The page is over %d MiB; ask for a smaller limit",
@@ -92,7 +92,7 @@ static int charge_page(struct listing *listing, struct err *err)
         return 0;
     size -= listing->charged;
     listing->charged += size;
-    return charge_answer(listing->arena, listing->budget, size, err);
+    return charge_answer(listing->arena, listing->serve->budget, size, err);
 }
 
 static void cut_page(struct listing *listing)
@@ -115,6 +115,16 @@ static void finish(struct listing *listing)
     op_finish(&listing->op);
 }
 
+static int may_go_on(const struct listing *listing, struct err *err)
+{
+    unsigned most_ms = listing->serve->query_ms;
+    if (listing->left && *listing->left)
+        return err_set(err, ERR_UNAVAILABLE, "nobody waits for it any more");
+    if (clock_mono_us() - listing->began_us > INT64_C(1000) * (int64_t)most_ms)
+        return err_set(err, ERR_TIMEOUT, "Not found in %u s; ask for fewer", most_ms / 1000);
+    return 0;
+}
+
 static void got(struct op *op)
 {
     struct listing *listing = op_owner(op, struct listing, asked.op);
@@ -129,8 +139,8 @@ static void got(struct op *op)
     }
     arena_free(listing->step);
     listing->step = NULL;
-    if (!err->code && !enough && clock_mono_us() - listing->began_us > QUERY_MS * INT64_C(1000))
-        err_set(err, ERR_TIMEOUT, "Not found in %d s; ask for fewer", QUERY_MS / 1000);
+    if (!err->code && !enough)
+        (void)may_go_on(listing, err);
     listing->asked.after = true;
     if (enough || err->code)
         finish(listing);

@@ -6,7 +6,8 @@
  * Threads  begun and done on op.loop
  * Memory   the page is in `arena`; it and a step at a time are charged to the budget
  * Errors   ERR_TOO_BIG more than LISTING_BYTES on the page; ERR_TIMEOUT it is not full after
- *          QUERY_MS; ERR_BUSY answers hold too much; those of the index
+ *          query_timeout; ERR_BUSY answers hold too much;
+ *          ERR_UNAVAILABLE nobody waits any more; those of the index
  */
 #pragma once
 
@@ -18,8 +19,8 @@
 #include "loop/op.h"
 
 struct arena;
-struct budget;
 struct listing;
+struct serve;
 
 enum {
     LISTING_STEP = 500,
@@ -33,8 +34,8 @@ typedef int listing_order(const void *a, const void *b); /* of struct entity */
 
 struct listing {
     struct op op;
-    struct index *index;
-    struct budget *budget;
+    const struct serve *serve;
+    const bool *left; /* in: becomes true when nobody waits any more; NULL: never */
     struct arena *arena;
     /* In: what the index knows of the conditions; bare if `takes` needs no objects and takes
      * none.  No limit, and no cursor. */

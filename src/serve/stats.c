@@ -8,6 +8,7 @@
 #include "run/view.h"
 #include "serve/charge.h"
 #include "serve/fetch.h"
+#include "serve/serve.h"
 
 static void counted(struct op *op);
 static void heard(struct op *op);
@@ -26,8 +27,9 @@ void serve_stats(struct serve_stats *stats)
     stats->usage = stats->query.root == QUERY_YES || stats->query.by_type;
     stats->rows = (struct serve_query){
         .op = {.loop = stats->op.loop, .done = counted},
-        .index = stats->index,
+        .serve = stats->serve,
         .query = stats->query,
+        .left = stats->left,
     };
     stats->rows.query.limit = REMARKS_RUNS;
     ask(stats);
@@ -82,14 +84,14 @@ static void counted(struct op *op)
         return;
     }
     struct err err;
-    if (charge_answer(stats->page, stats->budget, REMARKS_BYTES, &err)) {
+    if (charge_answer(stats->page, stats->serve->budget, REMARKS_BYTES, &err)) {
         end(stats, &err);
         return;
     }
     stats->remarks = (struct remarks){
         .op = {.loop = stats->op.loop, .done = heard},
-        .index = stats->index,
-        .budget = stats->budget,
+        .index = stats->serve->index,
+        .budget = stats->serve->budget,
         .ids = ids,
         .count = said,
         .feedback = true,

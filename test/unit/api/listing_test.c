@@ -10,6 +10,7 @@
 #include "lib/hand_loop.h"
 #include "lib/make_record.h"
 #include "lib/many_entities.h"
+#include "serve/serve.h"
 
 /* The test's own clocks: each look takes `step_us`. */
 static int64_t now_us, step_us;
@@ -27,6 +28,7 @@ int64_t clock_now_us(void)
 struct world {
     struct many_entities many;
     struct budget budget;
+    struct serve serve;
     struct loop *loop;
     struct arena *arena;
     struct listing listing;
@@ -45,14 +47,14 @@ static void open_world(struct world *w, size_t count, size_t size)
         .budget = {.limit = 512 << 20}, .loop = hand_loop_open(), .arena = arena_new(1024)};
     many_entities(&w->many, count, 1, size);
     w->many.budget = &w->budget;
+    w->serve = (struct serve){.index = &w->many.index, .budget = &w->budget, .query_ms = 30000};
 }
 
 static void list(struct world *w, struct listing ask)
 {
     w->listing = ask;
     w->listing.op = (struct op){.loop = w->loop, .done = listed};
-    w->listing.index = &w->many.index;
-    w->listing.budget = &w->budget;
+    w->listing.serve = &w->serve;
     w->listing.arena = w->arena;
     w->many.given = w->many.held = 0;
     w->done = false;
@@ -151,6 +153,17 @@ TEST(what_is_on_the_page_is_charged_and_what_is_not_is_let_go)
     list(&w, (struct listing){.limit = 100});
     CHECK(w.listing.op.err.code == ERR_BUSY && w.many.given < 6);
     budget_give(&w.budget, w.budget.limit - (4 << 20));
+    close_world(&w);
+}
+
+TEST(a_walk_ends_when_nobody_waits_for_it)
+{
+    struct world w;
+    bool left = true;
+    size_t seen = 0;
+    open_world(&w, 100000, 10);
+    list(&w, (struct listing){.takes = takes_none, .limit = 1, .own = &seen, .left = &left});
+    CHECK(w.listing.op.err.code == ERR_UNAVAILABLE && w.many.pages == 1);
     close_world(&w);
 }
 
