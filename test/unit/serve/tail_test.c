@@ -136,6 +136,8 @@ static void open_world(struct world *w)
         .budget = &w->budget,
         .generation = &w->generation,
         .news = news_new(2),
+        .query_ms = 30000,
+        .query_look = INDEX_LOOK,
     };
     w->tail = (struct serve_tail){
         .op = {.loop = w->loop, .done = told},
