@@ -183,7 +183,7 @@ struct index_search {
 
 enum { INDEX_LOOK = 16384 /* a fair share of a query: some 10 ms to 100 ms */ };
 
-/* A step of what a run_query asks: a page of it, with facts.  It ends when it is full, or
+/* A step of what a run_query asks: a page of it, with facts unless it is bare.  It ends when it is full, or
  * when the query had its share, so that others have their turn: then with fewer rows, or
  * with none.  `next` is where to go on; it is always further than where the step began. */
 struct index_query {

@@ -275,7 +275,9 @@ static bool is_full(const struct asking *a)
 static int show(struct asking *a, const struct row *row, struct err *err)
 {
     struct index_query *asked = a->asked;
-    int r = reader_show(a->reader, row, true, asked->arena, &asked->rows[asked->count], err);
+    struct index_row *shown = &asked->rows[asked->count];
+    int r = a->query->bare ? reader_show_bare(a->reader, row, shown, err)
+                           : reader_show(a->reader, row, true, asked->arena, shown, err);
     asked->count += r == 0;
     if (is_full(a) && a->look > a->looked + LOOKED_ON)
         a->look = a->looked + LOOKED_ON;

@@ -23,10 +23,17 @@ struct reader_project {
 
 enum { READER_PROJECTS = 256 };
 
+/* Rows of a table in the order of their numbers, from any one on. */
+struct reader_steps {
+    sqlite3_stmt *from;
+    uint64_t next; /* it stands before this one; 0: nowhere */
+};
+
 struct reader {
     sqlite3 *db;
     struct keys_reader keys;
-    sqlite3_stmt *begin, *end, *meta, *row, *facts, *name, *names, *project, *has, *feedback, *said,
+    struct reader_steps row, facts;
+    sqlite3_stmt *begin, *end, *meta, *name, *names, *project, *has, *feedback, *said,
         *feedback_runs, *entity_number;
     sqlite3_stmt *entity, *entity_by_id, *entities_by_name, *entities_by_parent, *entities_by_time;
     const struct keys_view *view;                    /* during a read */
@@ -71,6 +78,9 @@ int reader_facts(struct reader *reader, uint64_t number, struct arena *arena, st
 /* The same with what it points to, and with facts if asked, in the arena. */
 int reader_show(struct reader *reader, const struct row *row, bool facts, struct arena *arena,
                 struct index_row *result, struct err *err);
+/* Only what the row itself says, with nothing to point to. */
+int reader_show_bare(struct reader *reader, const struct row *row, struct index_row *result,
+                     struct err *err);
 
 /* Is such an entity there? */
 int reader_has_entity(struct reader *reader, enum entity_kind kind, struct uuid id, bool *there,

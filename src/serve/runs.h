@@ -80,10 +80,12 @@ struct serve_runs {
     bool may_be_empty; /* who asks follows the cursor of a page without runs */
     bool totals;       /* the runs are tops: what their traces used, too */
 
-    bool hit;         /* out: the page came from the cache */
-    bool last;        /* out: this was the last step */
-    bool whole;       /* out: the page is this one step, and encoded (serve/encode.h) */
-    struct buf *step; /* out: one reference, the caller's */
+    bool hit;  /* out: the page came from the cache */
+    bool last; /* out: this was the last step */
+    bool more; /* out, of serve_page(): there may be rows behind those of the page, */
+    struct query_cursor behind; /* which begin here */
+    bool whole;                 /* out: the page is this one step, and encoded (serve/encode.h) */
+    struct buf *step;           /* out: one reference, the caller's */
 
     /* The journey's own. */
     bool search;

@@ -166,6 +166,8 @@ static void end_page(struct serve_runs *runs)
         more = true;
     }
     runs->count = count;
+    runs->more = more;
+    runs->behind = next;
     struct text suffix = {0};
     runs->style->end(&suffix, more ? &next : NULL);
     runs->suffix = arena_copy(runs->arena, text_str(&suffix));

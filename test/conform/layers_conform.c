@@ -680,6 +680,27 @@ static struct steps go_through(struct bed *bed, struct run_query query)
     return steps;
 }
 
+EACH(what_is_asked_bare_has_what_was_asked_for)
+{
+    struct arena *arena = arena_new(1024);
+    struct run_query query = {
+        .start_min_us = INT64_MIN, .start_max_us = INT64_MAX, .limit = QUERY_LIMIT_MAX};
+    struct index_query whole, bare;
+    add_steps(bed);
+    CHECK(calls_query(&bed->calls, &query, arena, &whole) == 0);
+    query.bare = true;
+    CHECK(calls_query(&bed->calls, &query, arena, &bare) == 0);
+    CHECK(whole.count == STEP_RUNS && bare.count == whole.count && bare.more == whole.more);
+    for (size_t i = 0; i < whole.count && i < bare.count; i++) {
+        const struct index_row *x = &whole.rows[i], *y = &bare.rows[i];
+        CHECK(uuid_compare(x->id, y->id) == 0 && uuid_compare(x->trace, y->trace) == 0);
+        CHECK(uuid_compare(x->parent, y->parent) == 0 && uuid_compare(x->project, y->project) == 0);
+        CHECK(x->start_us == y->start_us && x->end_us == y->end_us && x->type == y->type);
+        CHECK(x->status == y->status && x->version == y->version && y->found);
+    }
+    arena_free(arena);
+}
+
 EACH(a_query_that_finds_nothing_ends_its_step_and_goes_on)
 {
     struct uuid project = entity_project_id(STR("p"), 0);
