@@ -32,19 +32,27 @@ static struct str password(struct http_request *request, struct str coded)
     return colon ? (struct str){colon + 1, len - (size_t)(colon + 1 - plain)} : (struct str){0};
 }
 
-bool allow_key(struct http_request *request, struct str key)
+static enum allowed verdict(struct str given, struct str key)
+{
+    return same_secret(given, key) ? ALLOW_YES : given.len > 0 ? ALLOW_OTHER : ALLOW_NONE;
+}
+
+enum allowed allow_key(struct http_request *request, struct str key)
 {
     struct str given = http_header(request, STR("x-api-key"));
-    if (given.at && same_secret(given, key))
-        return true;
+    enum allowed alone = verdict(given, key);
     struct str header = http_header(request, STR("authorization"));
     const size_t bearer = sizeof "Bearer " - 1, basic = sizeof "Basic " - 1;
-    if (header.at && starts(header, "Bearer ", bearer))
-        return same_secret((struct str){header.at + bearer, header.len - bearer}, key);
-    if (!header.at || !starts(header, "Basic ", basic))
-        return false;
-    given = password(request, (struct str){header.at + basic, header.len - basic});
-    return given.at && same_secret(given, key);
+    if (alone == ALLOW_YES || !header.at)
+        return alone;
+    if (starts(header, "Bearer ", bearer))
+        given = (struct str){header.at + bearer, header.len - bearer};
+    else if (starts(header, "Basic ", basic))
+        given = password(request, (struct str){header.at + basic, header.len - basic});
+    else
+        return alone;
+    enum allowed authorized = verdict(given, key);
+    return authorized > alone ? authorized : alone;
 }
 
 /* The host of "scheme://host:port". */

@@ -7,7 +7,8 @@
 #include "http/http.h"
 
 /* Is the key there, in x-api-key, as a Bearer token, or as the password of Basic? */
-bool allow_key(struct http_request *request, struct str key);
+enum allowed { ALLOW_NONE /* nothing was sent that could be one */, ALLOW_OTHER, ALLOW_YES };
+enum allowed allow_key(struct http_request *request, struct str key);
 
 /* Could this write come from a page of another site in the user's browser? */
 bool allow_origin(struct http_request *request);

@@ -362,7 +362,13 @@ static void use_token_for(struct call *call, struct str said)
 
 static void use_by_query(struct call *call)
 {
-    use_token_for(call, said_by_query(call));
+    struct body body;
+    call->body = said_by_query(call);
+    if (!call_json(call, &body))
+        return;
+    shape_check(&feedback_shape, &body);
+    if (call_good(call, &body))
+        use_token_for(call, call->body);
 }
 
 CALL(get_token, use_by_query, 0)

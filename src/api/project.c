@@ -8,7 +8,7 @@
 
 static const struct shape_member members[] = {
     {"end_time", "null", SHAPE_TIME},         {"description", "null", SHAPE_TEXT},
-    {"extra", "null", SHAPE_OBJECT},          {"reference_dataset_id", "null", SHAPE_ID},
+    {"extra", "null", SHAPE_EXTRA},           {"reference_dataset_id", "null", SHAPE_ID},
     {"default_dataset_id", "null", SHAPE_ID},
 };
 

@@ -57,13 +57,6 @@ static const struct style searching = {
     .end = end_search,
 };
 
-static uint64_t ask_select(struct body *body)
-{
-    size_t count;
-    const struct str *names = body_texts(body, "select", &count);
-    return names ? asked_select(names, count) : SHOW_ALL;
-}
-
 static size_t ask_limit(struct body *body)
 {
     int64_t limit = LIMIT_MAX;
@@ -99,7 +92,7 @@ static bool ask(struct http_request *request, struct page *page)
         fail_err(request, &err);
         return false;
     }
-    runs->fields = runs->shown = ask_select(&body);
+    runs->fields = runs->shown = asked_fields(&body);
     runs->most = ask_limit(&body);
     asked_cursor(&body, &runs->asked);
     if (!body_good(request, &body))

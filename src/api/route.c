@@ -109,6 +109,20 @@ static bool is_open(struct str path)
            starts(path, STR("/feedback/tokens/"));
 }
 
+static bool has_key(struct http_request *request, struct str key)
+{
+    enum allowed allowed = allow_key(request, key);
+    if (allowed == ALLOW_YES)
+        return true;
+    metric_add(METRIC_HTTP_REFUSED_AUTH, 1);
+    http_fail(request, 401, "%s",
+              allowed == ALLOW_OTHER
+                  ? "The key that was sent is not this server's: send the one that it was given as "
+                    "--api-key or --api-key-file"
+                  : "A key is needed: send it as `x-api-key: KEY` or `Authorization: Bearer KEY`");
+    return false;
+}
+
 static bool before(struct http_request *request)
 {
     struct api *api = http_context(request);
@@ -119,12 +133,8 @@ static bool before(struct http_request *request)
         http_fail(request, 403, "A page of another site may not write here");
         return false;
     }
-    if (api->key.len && !is_open(http_path(request)) && !allow_key(request, api->key)) {
-        metric_add(METRIC_HTTP_REFUSED_AUTH, 1);
-        http_fail(request, 401,
-                  "A key is needed: send it as `x-api-key: KEY` or `Authorization: Bearer KEY`");
+    if (api->key.len && !is_open(http_path(request)) && !has_key(request, api->key))
         return false;
-    }
     if (!reads && atomic_load_explicit(&api->draining, memory_order_relaxed)) {
         metric_add(METRIC_HTTP_REFUSED_BUSY, 1);
         http_fail(request, 503, "The server is shutting down; try again in a moment");
@@ -151,14 +161,19 @@ static void ended(void *context, const struct http_outcome *outcome)
 /* SDKs put one of these in front of a path, or none. */
 static const struct str prefixes[] = {{"/api/v1", 7}, {"/api", 4}, {"/v1", 3}};
 
+#define LANGSMITH_CALLS "runs, queries, projects, feedback, shares, datasets, v2, /info"
+
 void api_serve(struct http_config *config)
 {
     config->routes = routes;
     config->route_count = sizeof routes / sizeof routes[0];
     config->prefixes = prefixes;
     config->prefix_count = sizeof prefixes / sizeof prefixes[0];
-    config->not_found = "Not Found: of the LangSmith API there is what docs/langsmith.md lists: "
-                        "runs, queries, projects, feedback, shares, datasets, v2, /info";
+    config->not_found = "Not Found: GET /openapi.json lists the calls that there are, those of the "
+                        "LangSmith API among them: " LANGSMITH_CALLS;
+    config->not_allowed = "Method Not Allowed: of this path there are the methods in Allow; GET "
+                          "/openapi.json lists the calls that there are, those of the LangSmith "
+                          "API among them: " LANGSMITH_CALLS;
     config->before = before;
     config->ended = ended;
 }

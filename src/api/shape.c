@@ -1,11 +1,25 @@
 /* shape.c - see shape.h. */
 #include "api/shape.h"
 
+#include <math.h>
+#include <stdlib.h>
+
 #include "api/body.h"
+#include "base/arena.h"
 #include "base/text.h"
 #include "run/entity.h"
 #include "wire/json_string.h"
 #include "wire/rfc3339.h"
+
+static void check_score(struct body *body, const char *name)
+{
+    struct str json = body_json(body, name);
+    if (json.at && !strchr("-0123456789tf", json.at[0]))
+        body_fault(body, name, "float_type", "Input should be a valid number");
+    else if (json.at && !isfinite(strtod(arena_copy(body->arena, json).at, NULL)))
+        body_fault(body, name, "finite_number",
+                   "Input should be a finite number, between -1.79e308 and 1.79e308");
+}
 
 void shape_check(const struct shape *shape, struct body *body)
 {
@@ -18,6 +32,7 @@ void shape_check(const struct shape *shape, struct body *body)
             (void)body_text(body, name);
             break;
         case SHAPE_OBJECT:
+        case SHAPE_EXTRA:
             (void)body_object(body, name);
             break;
         case SHAPE_ID:
@@ -26,12 +41,9 @@ void shape_check(const struct shape *shape, struct body *body)
         case SHAPE_TIME:
             (void)body_time(body, name, &us);
             break;
-        case SHAPE_SCORE: {
-            struct str json = body_json(body, name);
-            if (json.at && !strchr("-0123456789tf", json.at[0]))
-                body_fault(body, name, "float_type", "Input should be a valid number");
+        case SHAPE_SCORE:
+            check_score(body, name);
             break;
-        }
         case SHAPE_ANY:
             break;
         }
@@ -93,6 +105,14 @@ static void add_value(struct text *text, const struct shape_member *as,
         shape_json(text, as->name, value->value);
 }
 
+static bool is_empty(struct str object)
+{
+    for (size_t i = 1; i + 1 < object.len; i++)
+        if (!strchr(" \t\r\n", object.at[i]))
+            return false;
+    return true;
+}
+
 void shape_write(const struct shape *shape, const struct json_object *said, bool nulls,
                  const struct json_object *was, struct text *text)
 {
@@ -103,8 +123,11 @@ void shape_write(const struct shape *shape, const struct json_object *said, bool
         bool cleared = value && value->type == JSON_NULL && nulls;
         if (value && value->type == JSON_NULL)
             value = NULL;
-        if (!value && !cleared && was)
-            value = json_object_get(was, name);
+        const struct json_member *before = was ? json_object_get(was, name) : NULL;
+        bool slight = value && before && as->type == SHAPE_EXTRA && before->type == JSON_OBJECT &&
+                      is_empty(value->value);
+        if ((!value && !cleared) || slight)
+            value = before;
         if (value && value->type != JSON_NULL)
             add_value(text, as, value);
         else

@@ -24,6 +24,7 @@ enum shape_type {
     SHAPE_ANY,
     SHAPE_TEXT,
     SHAPE_OBJECT,
+    SHAPE_EXTRA, /* an object; an empty one does not replace what is there */
     SHAPE_ID,
     SHAPE_TIME, /* written as RFC 3339 in UTC */
     SHAPE_SCORE /* a number, or true and false, which are 1 and 0 */

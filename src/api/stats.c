@@ -19,6 +19,10 @@ static void asked(struct call *call)
     struct serve_stats stats = {.feedback = true};
     if (!call_json(call, &body))
         return;
+    if (body_json(&body, "group_by").at)
+        body_fault(&body, "group_by", "value_error",
+                   "group_by is not supported: the runs are "
+                   "counted together; ask once for each group, with a filter");
     if (asked_runs(&body, &stats.query, &err))
         call_fail(call, 400, "%s", err.text);
     else if (call_good(call, &body))

@@ -26,7 +26,7 @@ enum err_code {
 struct err {
     enum err_code code;
     int sys;        /* errno of the failed call, or 0 */
-    char text[192]; /* one line, no newline, outermost context first */
+    char text[512]; /* one line, no newline, outermost context first */
 };
 
 /* Record a failure and return its code, so that a caller can write

@@ -354,7 +354,8 @@ static void start_request(struct conn *c, struct str bytes)
         struct str allow = {r->match.allow, strlen(r->match.allow)};
         struct http_field field = {STR("Allow"), allow};
         if (allow.len)
-            reply_refusal(r, 405, "Method Not Allowed", &field, 1);
+            reply_refusal(r, 405, f->not_allowed ? f->not_allowed : "Method Not Allowed", &field,
+                          1);
         else
             reply_refusal(r, 404, f->not_found ? f->not_found : "Not Found", NULL, 0);
         return;

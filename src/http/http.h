@@ -73,7 +73,8 @@ struct http_config {
      * before it is routed. */
     const struct str *prefixes;
     size_t prefix_count;
-    const char *not_found; /* what an unknown path is told; NULL: "Not Found" */
+    const char *not_found;   /* what an unknown path is told; NULL: "Not Found" */
+    const char *not_allowed; /* and another method; NULL: "Method Not Allowed" */
     void *context;
     /* Called before routing's begin(); replies itself and returns false to refuse. NULL: all pass. */
     bool (*before)(struct http_request *request);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/text.h"
 #include "run/filter.h"
 #include "run/filter_lex.h"
 #include "run/filter_parser.h"
@@ -44,21 +45,15 @@ static int take_string(struct filter_parser *p, const char *what, struct str *re
 
 static int no_attribute(const struct filter_parser *p, size_t at, struct str name)
 {
-    enum { ROOM = 90 }; /* what the message has left for the list */
-    char list[ROOM + 1];
-    size_t len = 0;
-    for (int i = 0; i < FILTER_ATTRIBUTES; i++) {
-        struct str known = filter_attribute_name((enum filter_attribute)i);
-        if (len + known.len + 2 > ROOM)
-            break;
-        memcpy(list + len, known.at, known.len);
-        memcpy(list + len + known.len, ", ", 2);
-        len += known.len + 2;
-    }
-    list[len] = '\0';
     char shown[FILTER_SHOWN_MAX + 1];
-    return filter_lex_wrong(&p->lex, at, "no attribute \"%s\"; there are %s...",
-                            filter_shown(name, shown), list);
+    struct text list = {0};
+    for (int i = 0; i < FILTER_ATTRIBUTES; i++)
+        text_addf(&list, "%s%.*s", i ? ", " : "",
+                  STR_FMT(filter_attribute_name((enum filter_attribute)i)));
+    int r = filter_lex_wrong(&p->lex, at, "no attribute \"%s\"; there are %.*s",
+                             filter_shown(name, shown), STR_FMT(text_str(&list)));
+    text_free(&list);
+    return r;
 }
 
 static int named(const struct filter_parser *p, size_t at, struct str name,

@@ -128,6 +128,20 @@ describe('projects', () => {
         await call(server, 'PATCH', `/sessions/${other.id}`, { name: 'taken' }, 409);
         await call(server, 'POST', '/sessions', { name: 'third', id: made.id }, 409);
     });
+    it('an empty extra does not replace what is more', async () => {
+        const extra = { metadata: { k: 'v' } };
+        const { id } = await call(server, 'POST', '/sessions', { name: 'kept', extra });
+        const upsert = (body) =>
+            call(server, 'POST', '/sessions?upsert=true', { name: 'kept', ...body });
+        const patch = (body) => call(server, 'PATCH', `/sessions/${id}`, body);
+        for (const change of [upsert, patch]) {
+            assert.deepEqual((await change({ extra: {}, description: 'd' })).extra, extra);
+            assert.deepEqual((await change({ extra: null })).extra, extra);
+        }
+        assert.deepEqual((await patch({ extra: { metadata: {} } })).extra, { metadata: {} });
+        const bare = await call(server, 'POST', '/sessions', { name: 'bare', extra: {} });
+        assert.deepEqual(bare.extra, {});
+    });
     it('of many who make the same name one succeeds', async () => {
         const answers = await Promise.all(
             Array.from({ length: 20 }, () => server.post('/sessions', { name: 'raced' })),
@@ -294,6 +308,12 @@ describe('feedback', () => {
             await call(server, 'POST', '/feedback', { run_id, key: 'any', value, score: null });
         const list = await call(server, 'GET', `/feedback?run=${run_id}`);
         assert.equal(list.length, 5);
+        for (const score of ['1e400', '-1e400', `${'9'.repeat(400)}`])
+            assertFault(
+                await server.post('/feedback', `{"run_id":"${run_id}","key":"k","score":${score}}`),
+                'finite_number',
+                ['body', 'score'],
+            );
         assertFault(await server.post('/feedback', { run_id }), 'missing', ['body', 'key']);
         assertFault(await server.post('/feedback', { run_id: 1, key: 'k' }), 'uuid_type', [
             'body',
@@ -458,6 +478,7 @@ describe('feedback', () => {
         ]);
         assert.equal(two.length, 2);
         await call(server, 'GET', `/feedback/tokens/${two[0].id}?score=1`, undefined, 403);
+        await call(server, 'GET', `/feedback/tokens/${two[1].id}?score=1e400`, undefined, 422);
         await call(server, 'GET', `/feedback/tokens/${two[1].id}?score=1`);
         await is404(server, 'GET', `/feedback/tokens/${uuid()}?score=1`);
     });

@@ -76,6 +76,22 @@ describe('--api-key', () => {
                 if (method !== 'HEAD') assert.equal(typeof answer.json.detail, 'string');
             }
     });
+    it('who sent one that is not this server’s is told so', async () => {
+        const said = async (headers) =>
+            (await ask(server, 'GET', `/runs/${id}`, { headers })).json.detail;
+        for (const headers of [{}, { 'x-api-key': '' }, { authorization: 'Digest a' }])
+            assert.match(await said(headers), /^A key is needed/);
+        for (const headers of [
+            { 'x-api-key': 'other' },
+            { authorization: 'Bearer other' },
+            { authorization: basic('a', 'other') },
+            { 'x-api-key': 'other', authorization: 'Digest a' },
+        ]) {
+            const detail = await said(headers);
+            assert.match(detail, /not this server's/);
+            assert.ok(!detail.includes(key) && !detail.includes('other'));
+        }
+    });
     it('a refused write stores nothing', async () => {
         const other = uuid();
         assert.equal((await server.post('/runs', [run({ id: other })])).status, 401);

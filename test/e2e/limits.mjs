@@ -214,6 +214,19 @@ describe('heads', () => {
                 path,
             );
     });
+    it('what of the LangSmith API is not there says where it says what is', async () => {
+        for (const [path, status] of [
+            ['/repos', 404],
+            ['/runs/group', 405],
+            ['/api/v1/datasets/upload', 405],
+        ]) {
+            const answer = await ask(server, 'POST', path);
+            assert.equal(answer.status, status, path);
+            assert.match(answer.json.detail, /LangSmith API/);
+            const [, page] = answer.json.detail.match(/GET (\S+) lists/);
+            assert.equal((await ask(server, 'GET', page)).status, 200);
+        }
+    });
     it('a wrong method: 405 with Allow', async () => {
         for (const [method, path, allow] of [
             ['PUT', '/runs', 'POST'],

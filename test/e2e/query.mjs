@@ -139,12 +139,19 @@ describe('POST /runs/query', () => {
             ];
             const keys = async (select) => Object.keys((await runs({ session, select }))[0]).sort();
             assert.deepEqual(await keys(['id']), [...always].sort());
-            assert.deepEqual(await keys(['nobody_knows_it']), [...always].sort());
+            for (const elsewhere of ['messages', 'price_model_id', 'inputs_s3_urls'])
+                assert.deepEqual(await keys([elsewhere]), [...always].sort());
             assert.deepEqual(await keys(['inputs']), [...always, 'inputs', 's3_urls'].sort());
             assert.deepEqual(
                 await keys(['prompt_tokens']),
                 [...always, 'prompt_tokens', 'prompt_token_details'].sort(),
             );
+        });
+        it('of a field that nobody knows is refused, with those that there are', async () => {
+            const select = ['id', 'nobody_knows_it'];
+            const answer = await server.post('/runs/query', { session: [uuid()], select });
+            assertFault(answer, 'enum', ['body', 'select', 1]);
+            assert.match(answer.json.detail[0].msg, /there are id, trace_id, .*, s3_urls$/);
         });
         it('is everything where there is none, as GET gives it', async () => {
             const { session, ids } = await project([{ name: 'a', inputs: { x: 1.50 } }]);
@@ -364,6 +371,13 @@ describe('POST /runs/query', () => {
             assert.equal((await server.post('/runs/stats', '{}')).status, 400);
             const bad = await server.post('/runs/stats', '{"session":["x"]}');
             assertFault(bad, 'uuid_parsing', ['body', 'session', 0]);
+        });
+        it('are not those of groups', async () => {
+            const group_by = { attribute: 'name' };
+            const answer = await server.post('/runs/stats', { session: [uuid()], group_by });
+            assertFault(answer, 'value_error', ['body', 'group_by']);
+            assert.match(answer.json.detail[0].msg, /^group_by is not supported/);
+            await stats({ session: [uuid()], group_by: null });
         });
     });
 });

@@ -485,7 +485,11 @@ TEST(an_error_says_where_and_what)
                   "gte, lt, lte, in, nin, has, exists, search"));
     CHECK(refused("and(not(eq(foo, 1)))",
                   "filter, column 12: no attribute \"foo\"; there are id, name, run_type, status, "
-                  "error, start_time, end_time, latency, first_token_time, ..."));
+                  "error, start_time, end_time, latency, first_token_time, total_tokens, "
+                  "prompt_tokens, completion_tokens, total_cost, prompt_cost, completion_cost, tags, "
+                  "metadata, metadata_key, metadata_value, feedback_key, feedback_score, inputs, "
+                  "outputs, is_root, trace_id, parent_run_id, session_id, thread_id, "
+                  "reference_example_id, execution_order, dotted_order, child_run_name"));
     CHECK(refused("gt(latency, 'soon')",
                   "filter, column 13: latency takes seconds, or a text such as \"5s\", not "
                   "\"soon\""));
@@ -505,7 +509,7 @@ TEST(what_no_attribute_is)
     CHECK(refused_at("eq('\xc3\xa9\\n', 'a')", 4, "\"???\""));
     CHECK(refused_at("eq(null, 'a')", 4, "\"null\""));
     CHECK(refused_at("eq(an_attribute_with_a_name_that_is_much_longer_than_a_message, 'a')", 4,
-                     "\"an_attribute_with_a_name_that_is_much_lo\"; there are id, name"));
+                     ", dotted_order, child_run_name"));
     CHECK(refused_at("eq(3, 'a')", 4, "expected an attribute, found 3"));
     CHECK(refused_at("eq([1], 'a')", 4, "expected an attribute, found ["));
     CHECK(refused_at("search(foo, 'a')", 8, "\"foo\""));
