@@ -483,13 +483,14 @@ TEST(an_error_says_where_and_what)
     CHECK(refused("and(is_root, eq(foo, 1))",
                   "filter, column 5: no operator \"is_root\"; there are and, or, not, eq, neq, gt, "
                   "gte, lt, lte, in, nin, has, exists, search"));
-    CHECK(refused("and(not(eq(foo, 1)))",
-                  "filter, column 12: no attribute \"foo\"; there are id, name, run_type, status, "
-                  "error, start_time, end_time, latency, first_token_time, total_tokens, "
-                  "prompt_tokens, completion_tokens, total_cost, prompt_cost, completion_cost, tags, "
-                  "metadata, metadata_key, metadata_value, feedback_key, feedback_score, inputs, "
-                  "outputs, is_root, trace_id, parent_run_id, session_id, thread_id, "
-                  "reference_example_id, execution_order, dotted_order, child_run_name"));
+    CHECK(
+        refused("and(not(eq(foo, 1)))",
+                "filter, column 12: no attribute \"foo\"; there are id, name, run_type, status, "
+                "error, start_time, end_time, latency, first_token_time, total_tokens, "
+                "prompt_tokens, completion_tokens, total_cost, prompt_cost, completion_cost, tags, "
+                "metadata, metadata_key, metadata_value, feedback_key, feedback_score, inputs, "
+                "outputs, is_root, trace_id, parent_run_id, session_id, thread_id, "
+                "reference_example_id, execution_order, dotted_order, child_run_name"));
     CHECK(refused("gt(latency, 'soon')",
                   "filter, column 13: latency takes seconds, or a text such as \"5s\", not "
                   "\"soon\""));
