@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "api/examples_source.h"
 #include "base/arena.h"
 #include "base/clock.h"
 
@@ -164,14 +165,10 @@ static void datasets_found(struct call *call)
         look_for_examples(call);
 }
 
-void examples_store(struct call *call, struct examples *examples)
+static void look_for_datasets(struct call *call)
 {
+    struct examples *examples = call->own;
     size_t count = 0, kept = 0;
-    call->own = examples;
-    if (examples->count == 0) {
-        examples->done(call);
-        return;
-    }
     struct uuid *ids = arena_make(call->arena, struct uuid, examples->count);
     examples->ids = arena_make(call->arena, struct uuid, examples->count);
     for (size_t i = 0; i < examples->count; i++) {
@@ -193,4 +190,13 @@ void examples_store(struct call *call, struct examples *examples)
             datasets_found);
     else
         look_for_examples(call);
+}
+
+void examples_store(struct call *call, struct examples *examples)
+{
+    call->own = examples;
+    if (examples->count > 0)
+        examples_source(call, examples, look_for_datasets);
+    else
+        examples->done(call);
 }

@@ -1,6 +1,7 @@
 /* examples_store.h - several examples made or changed at once, all or none.
  *
- *   examples_store()  are their datasets there? ⇢ which of them are there already? ⇢ stored
+ *   examples_store()  what do their source runs say? (examples_source.h) ⇢ are their datasets
+ *                     there? ⇢ which of them are there already? ⇢ stored
  *
  * Changes of one example at the same moment by several requests are not told apart: the
  * last one holds.
@@ -22,6 +23,10 @@ struct example_item {
     struct uuid id, dataset; /* zero: none was said */
     struct example_said said;
     struct entity entity; /* out */
+
+    /* The journey's own. */
+    struct uuid source; /* the run that says what it is, if it is */
+    bool sourced;
 };
 
 struct examples {
@@ -32,6 +37,7 @@ struct examples {
 
     /* The journey's own. */
     struct uuid *ids;
+    call_step *next;
 };
 
 /* `examples` becomes call->own.  What does not fit is answered. */

@@ -105,7 +105,7 @@ static void add_value(struct text *text, const struct shape_member *as,
         shape_json(text, as->name, value->value);
 }
 
-static bool is_empty(struct str object)
+bool shape_is_empty(struct str object)
 {
     for (size_t i = 1; i + 1 < object.len; i++)
         if (!strchr(" \t\r\n", object.at[i]))
@@ -125,7 +125,7 @@ void shape_write(const struct shape *shape, const struct json_object *said, bool
             value = NULL;
         const struct json_member *before = was ? json_object_get(was, name) : NULL;
         bool slight = value && before && as->type == SHAPE_EXTRA && before->type == JSON_OBJECT &&
-                      is_empty(value->value);
+                      shape_is_empty(value->value);
         if ((!value && !cleared) || slight)
             value = before;
         if (value && value->type != JSON_NULL)

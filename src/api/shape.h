@@ -58,6 +58,8 @@ void shape_text(struct text *text, const char *name, struct str value); /* at ==
 void shape_time(struct text *text, const char *name, int64_t us);
 void shape_json(struct text *text, const char *name, struct str json); /* likewise */
 
+bool shape_is_empty(struct str object); /* valid JSON: {} */
+
 /* Do all members of `wanted`, an object, stand in the object `json` too, as texts or as
  * the same JSON? */
 bool shape_has_all(struct str json, const struct json_object *wanted, struct arena *arena);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
-import { assertFault, uuid } from './lib/client.mjs';
+import { assertFault, run, uuid } from './lib/client.mjs';
 import { Server, mode, run as command } from './lib/server.mjs';
 
 const call = async (server, method, path, body, status = 200, headers = {}) => {
@@ -165,6 +165,97 @@ describe('examples', () => {
         assert.deepEqual((await call(server, 'GET', `/examples/${ids[1]}`)).inputs, { i: 7 });
         await call(server, 'DELETE', `/examples?example_ids=${ids[0]}&example_ids=${ids[1]}`);
         assert.equal(await count(), before - 2);
+    });
+    describe('from runs, with use_source_run_io', () => {
+        let own;
+        const store = async (fields) => {
+            const one = { id: uuid(), ...run(), ...fields };
+            await call(server, 'POST', '/runs', one, 202);
+            return one.id;
+        };
+        const count = async () => (await call(server, 'GET', `/datasets/${own.id}`)).example_count;
+        const from = (source_run_id, more) => ({
+            dataset_id: own.id,
+            source_run_id,
+            use_source_run_io: true,
+            ...more,
+        });
+        const post = (example, status = 200) => call(server, 'POST', '/examples', example, status);
+        let source;
+        before(async () => {
+            own = await makeDataset(server);
+            source = await store({ inputs: { q: 'é', n: 1.5 }, outputs: { a: [1] } });
+        });
+
+        it('one says what its run says', async () => {
+            const made = await post(from(source, { inputs: {} }));
+            assert.deepEqual(made.inputs, { q: 'é', n: 1.5 });
+            assert.deepEqual(made.outputs, { a: [1] });
+            assert.equal(made.source_run_id, source);
+            assert.deepEqual(await call(server, 'GET', `/examples/${made.id}`), made);
+            const mine = await post(from(source, { outputs: { mine: 1 } }));
+            assert.deepEqual([mine.inputs, mine.outputs], [made.inputs, { mine: 1 }]);
+            const not = await post(from(source, { use_source_run_io: false }));
+            assert.deepEqual([not.inputs, not.outputs], [{}, null]);
+        });
+        it('several, also of one run, and in parts', async () => {
+            const other = await store({ inputs: [1], outputs: 'text' });
+            const many = [source, other, source].map((id) => from(id));
+            const made = await call(server, 'POST', '/examples/bulk', [
+                ...many,
+                { dataset_id: own.id, inputs: { i: 1 } },
+            ]);
+            assert.deepEqual(
+                made.map((one) => [one.inputs, one.outputs]),
+                [
+                    [{ q: 'é', n: 1.5 }, { a: [1] }],
+                    [{ input: [1] }, { output: 'text' }],
+                    [{ q: 'é', n: 1.5 }, { a: [1] }],
+                    [{ i: 1 }, null],
+                ],
+            );
+            const id = uuid();
+            const said = { source_run_id: source, use_source_run_io: true };
+            const path = `/platform/datasets/${own.id}/examples`;
+            const body = parts([[id, asJson, JSON.stringify(said)]]);
+            await call(server, 'POST', path, body, 201, inParts);
+            const shown = await call(server, 'GET', `/examples/${id}`);
+            assert.deepEqual([shown.inputs, shown.outputs], [made[0].inputs, made[0].outputs]);
+        });
+        it('refused is what cannot be: nothing is stored', async () => {
+            const there = await count();
+            await post(from(uuid()), 404);
+            await post(from(undefined), 422);
+            await post(from(source, { use_source_run_io: 'yes' }), 422);
+            await post(from(source, { use_source_run_attachments: ['f'] }), 422);
+            await post(from(source, { use_source_run_attachments: [], dataset_id: uuid() }), 404);
+            const list = [from(source), from(uuid())];
+            await call(server, 'POST', '/examples/bulk', list, 404);
+            const large = await store({ inputs: { x: 'y'.repeat(5 << 20) } });
+            await post(from(large), 413);
+            const half = await store({ inputs: { x: 'y'.repeat(3 << 20) } });
+            const copies = Array.from({ length: 30 }, () => from(half));
+            await call(server, 'POST', '/examples/bulk', copies, 413);
+            assert.equal(await count(), there);
+        });
+        it('as deep as a run may be is deeper than an example may be', async () => {
+            const nested = (depth) => `{"x":${'['.repeat(depth - 1)}${']'.repeat(depth - 1)}}`;
+            const id = uuid();
+            const post_ = (name, text) => [`post.${id}${name}`, asJson, text];
+            const time = '2026-01-01T00:00:00Z';
+            const main = {
+                id,
+                trace_id: id,
+                name: 'deep',
+                run_type: 'chain',
+                start_time: time,
+                dotted_order: `20260101T000000000000Z${id}`,
+            };
+            const sent = [post_('', JSON.stringify(main)), post_('.inputs', nested(512))];
+            const body = parts(sent.map(([n, t, b]) => [n, `${t}; length=${Buffer.byteLength(b)}`, b]));
+            await call(server, 'POST', '/runs/multipart', body, 202, inParts);
+            await post(from(id), 422);
+        });
     });
     it('in parts as the Python SDK sends them, with a file', async () => {
         const body = readFileSync(
