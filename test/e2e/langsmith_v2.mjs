@@ -380,6 +380,18 @@ describe('datasets', () => {
         assert.equal(await found({ metadata: { kind: 'picture' } }), 1);
         assert.equal(await found({ metadata: { kind: 'sound' } }), 0);
     });
+    it('an example that is a run’s', async () => {
+        const dataset = await client.createDataset('of runs');
+        const id = crypto.randomUUID();
+        const run = { id, name: 'asked', run_type: 'chain', inputs: { n: 4 }, outputs: { square: 16 } };
+        await client.createRun(run);
+        await client.awaitPendingTraceBatches();
+        const [example] = await client.createExamples([
+            { dataset_id: dataset.id, inputs: {}, source_run_id: id, use_source_run_io: true },
+        ]);
+        assert.deepEqual([example.inputs, example.outputs], [{ n: 4 }, { square: 16 }]);
+        assert.equal(example.source_run_id, id);
+    });
     it('one example by itself, from last year', async () => {
         const old = new OldClient();
         const dataset = await old.createDataset('old');
