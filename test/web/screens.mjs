@@ -5,7 +5,7 @@ import { program } from '../e2e/lib/clients.mjs';
 import { Server } from '../e2e/lib/server.mjs';
 import { Browser, assertFits, at, inaccessible } from './lib/browser.mjs';
 import { corpus, planted } from './lib/hostile.mjs';
-import { fill, idOf, oneRun, send } from './lib/traces.mjs';
+import { fill, idOf, oneRun, send } from './lib/support.mjs';
 
 let browser;
 before(async () => {

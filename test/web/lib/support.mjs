@@ -1,4 +1,4 @@
-// traces.mjs - runs for screens: such as an agent sends, many of them, over hours, the same in
+// support.mjs - runs for screens: such as an agent sends, many of them, over hours, the same in
 // each test.  Sent as the SDK does, in layers.
 import assert from 'node:assert/strict';
 
