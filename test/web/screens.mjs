@@ -199,7 +199,7 @@ describe('runs', () => {
         const again = await browser.page(server, { path: at(page) });
         await rows(again).first().waitFor();
         assert.equal(await rows(again).count(), found);
-        assert.equal(await again.getByRole('combobox').inputValue(), 'status:error name:~agent');
+        assert.equal(await again.getByRole('combobox', { name: 'Search runs' }).inputValue(), 'status:error name:~agent');
         await close(again);
         await page.getByRole('button', { name: 'Clear the search' }).click();
         await page.waitForFunction(() => !location.search.includes('q='));
@@ -210,12 +210,12 @@ describe('runs', () => {
         await open();
         let asked = 0;
         page.on('request', (request) => request.url().endsWith('/runs/query') && asked++);
-        await page.getByRole('combobox').fill('lantency:>2s');
+        await page.getByRole('combobox', { name: 'Search runs' }).fill('lantency:>2s');
         await page.getByText('did you mean “latency”?').waitFor();
         assert.equal(await page.locator('.under u').innerText(), 'lantency');
         await page.keyboard.press('Enter');
         assert.equal(asked, 0);
-        assert.equal(await page.getByRole('combobox').getAttribute('aria-invalid'), 'true');
+        assert.equal(await page.getByRole('combobox', { name: 'Search runs' }).getAttribute('aria-invalid'), 'true');
         assert.deepEqual(await inaccessible(page), []);
         await close(page);
     });
@@ -261,7 +261,7 @@ describe('runs', () => {
         await page.locator('.numbers').getByText('13', { exact: true }).waitFor();
         await page.getByLabel('Time').selectOption('custom');
         await page.waitForURL(/from=.*to=/);
-        await page.getByLabel('From').waitFor();
+        await page.getByLabel('From', { exact: true }).waitFor();
         await close(page);
     });
 
@@ -604,7 +604,7 @@ describe('what strangers wrote', () => {
         await page.getByRole('option').first().waitFor();
         await harmless(page, 'options');
         for (const text of corpus.slice(0, 12)) {
-            await page.getByRole('combobox').fill(text);
+            await page.getByRole('combobox', { name: 'Search runs' }).fill(text);
             await harmless(page, text);
         }
         await close(page);

@@ -1,8 +1,8 @@
-// ProjectChoice.tsx - which project a screen is about; without one the last that had runs.
+// ProjectChoice.tsx - which project a screen is about; without one that of the newest run.
 import { useEffect } from 'preact/hooks';
 import { useAsk } from '../ask.ts';
 import { setQuery } from '../router.ts';
-import { projects } from '../runs.ts';
+import { anyRun, projects } from '../runs.ts';
 import { Fault } from './Fault.tsx';
 
 const MOST = 100; // the API's page
@@ -13,9 +13,11 @@ export function ProjectChoice({ name }: { name: string | null }) {
         [],
     );
     const names = (value ?? []).map((project) => project.name);
+    const newest = useAsk(name ? null : async (signal) => (await anyRun(signal))?.project.name ?? '', [name]);
+    const pick = newest.value === null ? null : newest.value || names[0];
     useEffect(() => {
-        if (!name && names[0]) setQuery({ project: names[0] });
-    }, [name, names[0]]);
+        if (!name && pick) setQuery({ project: pick });
+    }, [name, pick]);
     if (error && !name) return <Fault text={error} />;
     return (
         <label>
