@@ -256,10 +256,10 @@ describe('runs', () => {
         await rows(page).filter({ hasText: 'lookup' }).first().waitFor();
         await page.keyboard.press('v');
         await page.waitForFunction(() => !location.search.includes('view'));
-        await page.getByLabel('Time').selectOption('1h');
+        await page.getByLabel('Time', { exact: true }).selectOption('1h');
         await page.waitForURL(/since=1h/);
         await page.locator('.numbers').getByText('13', { exact: true }).waitFor();
-        await page.getByLabel('Time').selectOption('custom');
+        await page.getByLabel('Time', { exact: true }).selectOption('custom');
         await page.waitForURL(/from=.*to=/);
         await page.getByLabel('From', { exact: true }).waitFor();
         await close(page);
@@ -447,7 +447,7 @@ describe('stats', () => {
     it('are counted over time; a click on a moment shows its runs; all is in a table too', async () => {
         const page = await browser.page(server, { path: '/ui/stats?project=support&since=24h' });
         await page.getByText('180 runs').waitFor();
-        for (const title of ['Runs', 'Error rate', 'Latency', 'Time to first token', 'Tokens', 'Cost'])
+        for (const title of ['Runs', 'Error rate', 'Latency', 'Tokens', 'Cost'])
             await page.getByRole('heading', { name: title, exact: true }).last().waitFor();
         await page.getByText('As a table').click();
         const cells = await page.locator('.asTable tbody td:nth-child(2)').allInnerTexts();
@@ -601,7 +601,7 @@ describe('what strangers wrote', () => {
         await harmless(page, 'rows');
         await page.keyboard.press('/');
         await page.keyboard.type('name:');
-        await page.getByRole('option').first().waitFor();
+        await page.locator('.search [role=option]').first().waitFor();
         await harmless(page, 'options');
         for (const text of corpus.slice(0, 12)) {
             await page.getByRole('combobox', { name: 'Search runs' }).fill(text);
