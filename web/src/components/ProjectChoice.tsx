@@ -20,15 +20,16 @@ export function ProjectChoice({ name }: { name: string | null }) {
     }, [name, pick]);
     if (error && !name) return <Fault text={error} />;
     return (
-        <label>
-            <span class="away">Project</span>
-            <select value={name ?? ''} onChange={(event) => setQuery({ project: event.currentTarget.value, q: null }, false)}>
-                {[...new Set([...(name ? [name] : []), ...names])].map((one) => (
-                    <option key={one} value={one}>
-                        {one}
-                    </option>
-                ))}
-            </select>
-        </label>
+        <select
+            aria-label="Project"
+            value={name ?? ''}
+            onChange={(event) => setQuery({ project: event.currentTarget.value, q: null }, false)}
+        >
+            {[...new Set([...(name ? [name] : []), ...names])].map((one) => (
+                <option key={one} value={one}>
+                    {one}
+                </option>
+            ))}
+        </select>
     );
 }
