@@ -1,6 +1,6 @@
 // The conversation of a run: the messages in its inputs and outputs, each call of a tool
 // with what it came to.
-import { isObject, message, partsOf, readMessage, usageOf, type Json, type Message, type Part } from './message';
+import { isObject, message, partsOf, readMessage, usageOf, type Json, type Message, type Part } from './message.ts';
 
 export interface Conversation {
     input: Message[];

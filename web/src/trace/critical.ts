@@ -2,8 +2,8 @@
 //
 // From the end of a run backwards: the child that ended last was waited for; before that one
 // began, the one that had ended last by then; and so on, and likewise in each of them.
-import { endOf } from './skeleton';
-import type { Tree } from './tree';
+import { endOf } from './skeleton.ts';
+import type { Tree } from './tree.ts';
 
 // What of a run's children lies on the path, when the run itself does.
 function waitedFor(tree: Tree, run: number, now: number): number[] {

@@ -4,7 +4,7 @@
 // before those below it, which end at `end`; so folding a run is skipping to there, and all
 // that is asked here is one pass.  A run whose parent is not there, and one of several that
 // are each other's parents, stands at the top.
-import { ERROR, RUNNING, type Skeleton } from './skeleton';
+import { ERROR, RUNNING, type Skeleton } from './skeleton.ts';
 
 export interface Tree {
     skeleton: Skeleton;
