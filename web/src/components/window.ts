@@ -11,7 +11,7 @@ const MOST_ROWS = 110;
 const BEYOND = 6; // rows above and below what is seen
 
 export interface Window {
-    ref: RefObject<HTMLDivElement>;
+    ref: RefObject<HTMLDivElement | null>;
     first: number;
     last: number;
     total: number;

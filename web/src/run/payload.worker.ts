@@ -69,15 +69,18 @@ async function answer(n: number, question: Question): Promise<unknown> {
     }
 }
 
-// One after the other, as they came: a conversation needs what was fetched before it.
-let before: Promise<unknown> = Promise.resolve();
+function reply(n: number, question: Question): Promise<void> {
+    return answer(n, question).then(
+        (result) => say({ n, answer: result }),
+        (error: unknown) => say({ n, failed: error instanceof Error ? error.message : String(error) }),
+    );
+}
+
+// A conversation needs what was fetched before it; what is asked of a source does not wait.
+let before: Promise<void> = Promise.resolve();
 
 addEventListener('message', ({ data }: MessageEvent<{ n: number; question: Question }>) => {
     const { n, question } = data;
-    before = before
-        .then(() => answer(n, question))
-        .then(
-            (result) => say({ n, answer: result }),
-            (error: unknown) => say({ n, failed: error instanceof Error ? error.message : String(error) }),
-        );
+    if (question.do === 'ask' || question.do === 'piece') void reply(n, question);
+    else before = before.then(() => reply(n, question));
 });
