@@ -71,7 +71,7 @@ LINK     = $(CC) -pthread $(LINK-$(PROFILE)) -Wl,--as-needed $(LDFLAGS)
 SRC     := $(sort $(wildcard src/*.c src/*/*.c))
 HEADERS := $(sort $(wildcard src/*.h src/*/*.h))
 C_FILES := $(SRC) $(HEADERS) $(sort $(wildcard test/lib/*.[ch] test/unit/*.[ch] test/unit/*/*.[ch] \
-             test/conform/*.[ch] test/crash/*.c test/fuzz/*.c bench/*.[ch]))
+             test/conform/*.[ch] test/crash/*.c test/fuzz/*.c bench/*.[ch] web/*.c))
 
 objects  = $(patsubst %.c,$(OUT)/%.o,$(1))
 programs = $(patsubst %.c,$(OUT)/%,$(sort $(wildcard $(1))))
@@ -93,6 +93,9 @@ SCRIPTS := $(E2E) $(wildcard test/crash/*.mjs test/crash/*.sh) \
 
 LLHTTP_O := $(patsubst %,$(OUT)/llhttp/%.o,llhttp api http)
 ARCHIVE  := $(OUT)/server.a
+# The web page: made once for all profiles, where there is a Node.
+WEB      := build/web/files.c
+WEB_FROM := scripts/web $(shell find web -name node_modules -prune -o -type f -print)
 TEST_LIB := $(OUT)/test/lib.a
 BENCH_LIB := $(OUT)/bench/lib.a
 SUB       = --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
@@ -111,7 +114,7 @@ $(OUT)/rundlet: $(OUT)/src/main.o $(ARCHIVE)
 	@$(LINK) -o $@ $^ $(LIBS)
 
 # An archive, so that a test may bring its own fake for a file it does not want.
-$(ARCHIVE): $(call objects,$(filter-out src/main.c,$(SRC))) $(LLHTTP_O)
+$(ARCHIVE): $(call objects,$(filter-out src/main.c,$(SRC))) $(LLHTTP_O) $(OUT)/web_files.o
 	@rm -f $@ && ar rcsD $@ $^
 
 # Another, so that a program with a main of its own does not get the harness's.
@@ -140,9 +143,21 @@ $(OUT)/llhttp/%.o: $(LLHTTP)/%.c Makefile
 	@mkdir -p $(@D)
 	@$(COMPILE) -DLLHTTP_STRICT_MODE=1 -w -c -o $@ $<
 
+$(WEB): $(WEB_FROM)
+	@scripts/web
+
+$(OUT)/web_files.o: $(WEB) src/api/web_files.h src/api/embed.h Makefile
+	@mkdir -p $(@D)
+	@$(COMPILE) -c -o $@ $<
+
+# The program as it is without Node, for a test of it.
+$(OUT)/no_page/rundlet: $(OUT)/src/main.o $(OUT)/web/no_files.o $(ARCHIVE)
+	@mkdir -p $(@D)
+	@$(LINK) -o $@ $^ $(LIBS)
+
 # The compiler does not see what a file embeds.
-$(call objects,$(shell grep -ls '\.incbin' $(SRC))): \
-    $(wildcard docs/*.json docs/*.html src/*/*.html src/*/migrations/*.sql ui/*)
+$(call objects,$(shell grep -ls '\.incbin\|embed\.h' $(SRC))): \
+    $(wildcard docs/*.json src/*/*.html src/*/migrations/*.sql)
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
 
@@ -187,7 +202,8 @@ test:
 
 test-build: test-release test-asan test-tsan test-fuzz
 test-release:
-	@$(MAKE) $(SUB) CC=gcc PROFILE=release build/rundlet check-build crash-build
+	@$(MAKE) $(SUB) CC=gcc PROFILE=release build/rundlet check-build crash-build \
+	  build/gcc-release/no_page/rundlet
 test-asan test-tsan: test-%:
 	@$(MAKE) $(SUB) CC=gcc PROFILE=$* check-build
 test-fuzz:

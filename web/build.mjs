@@ -3,14 +3,14 @@
 // usage: node web/build.mjs [OUT]
 //
 // Into OUT (build/web): index.html, the assets with a hash of their content in their names,
-// each also as .gz; and table.h, in which src/api/web.c finds them.  Every file
+// each also as .gz; and files.c, the table of them (src/api/web_files.h).  Every file
 // src/**/NAME.worker.ts is a bundle of its own, found by the page as WORKERS.NAME.
 //
 // The same sources make the same bytes.  Nothing is fetched: npm ci came before.
 import { build } from 'esbuild';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
@@ -49,27 +49,47 @@ async function bundle(entry, define = {}) {
     );
 }
 
-// [{ path, file, type, etag, fixed: whether its name says its content }]
+// What files.c will have of each.
 const table = [];
 
-function keep(name, bytes, { hashed = true } = {}) {
-    const [stem, extension] = [name.replace(/\.[^.]*$/, ''), name.split('.').pop()];
+function keep(name, bytes, { fixed = true } = {}) {
+    const [stem, extension] = name.split('.');
     const sum = hash(bytes);
-    const file = hashed ? `${stem}-${sum}.${extension}` : name;
+    const file = fixed ? `${stem}-${sum}.${extension}` : name;
+    const packed = gzipSync(bytes, { level: 9 });
     writeFileSync(join(out, file), bytes);
-    writeFileSync(join(out, `${file}.gz`), gzipSync(bytes, { level: 9 }));
-    table.push({ file, type: types[extension], sum, hashed });
+    writeFileSync(join(out, `${file}.gz`), packed);
+    const type = types[extension] + (extension === 'svg' ? '' : '; charset=utf-8');
+    table.push({ file, type, sum, fixed, size: bytes.length, packed: packed.length });
     return `/ui/assets/${file}`;
 }
 
-// What the assembler and the compiler make of it: see src/api/web.c.
-function tableOf() {
+// By their paths from where the compiler runs: the root of the repository.
+function filesC() {
+    const at = relative(process.cwd(), out);
+    const embeds = table.map(
+        ({ file }, i) =>
+            `EMBED(web_${i}, "${at}/${file}");\nEMBED(web_${i}_gz, "${at}/${file}.gz");`,
+    );
+    const rows = table.map(
+        ({ file, type, sum, fixed, size, packed }, i) =>
+            `    {.name = {"${file}", ${file.length}},\n` +
+            `     .type = {"${type}", ${type.length}},\n` +
+            `     .bytes = {embed_web_${i}_start, ${size}},\n` +
+            `     .gzip = {embed_web_${i}_gz_start, ${packed}},\n` +
+            `     .etag = {"\\"${sum}\\"", ${sum.length + 2}},\n` +
+            `     .gzip_etag = {"\\"${sum}-gzip\\"", ${sum.length + 7}},\n` +
+            `     .fixed = ${fixed}},`,
+    );
     return [
         '/* Made by web/build.mjs. */',
-        ...table.map(
-            ({ file, type, sum, hashed }, i) =>
-                `WEB_FILE(${i}, "${file}", "${type}", "${sum}", ${hashed})`,
-        ),
+        '#include "api/embed.h"',
+        '#include "api/web_files.h"',
+        ...embeds,
+        'const struct web_file web_files[] = {',
+        ...rows,
+        '};',
+        'const size_t web_file_count = sizeof web_files / sizeof web_files[0];',
         '',
     ].join('\n');
 }
@@ -90,6 +110,6 @@ const names = {
 };
 const page = readFileSync(join(web, 'src/index.html'), 'utf8');
 keep('index.html', Buffer.from(page.replace(/\{(\w+)\}/g, (_, name) => names[name])), {
-    hashed: false,
+    fixed: false,
 });
-writeFileSync(join(out, 'table.h'), tableOf());
+writeFileSync(join(out, 'files.c'), filesC());

@@ -15,6 +15,8 @@ extern const struct http_handler post_parts;  /* POST /runs/multipart */
 extern const struct http_handler query_runs;  /* POST /runs/query */
 extern const struct http_handler query_stats; /* POST /runs/stats */
 extern const struct http_handler get_root;    /* GET / */
+extern const struct http_handler get_page;    /* GET /ui/... */
+extern const struct http_handler get_asset;   /* GET /ui/assets/{file} */
 extern const struct http_handler get_info;    /* GET /info */
 extern const struct http_handler get_tenant;  /* GET /settings, /workspaces/current */
 extern const struct http_handler get_ok;      /* GET /ok, /info/health */
