@@ -6,10 +6,23 @@ import { giveFeedback, readFeedback, takeBack, type Feedback as One, type RunInf
 import { write } from './jsonModel.ts';
 import { isObject } from './message.ts';
 
+export function Thumb({ up }: { up: boolean }) {
+    return (
+        <svg class="thumb" viewBox="0 0 16 16" width="15" height="15" aria-hidden="true">
+            <path
+                d="M2.5 7.5h2v6h-2Zm2 0L7.8 2c1.2 0 1.7.8 1.5 1.9L8.8 6.5h3.6c.9 0 1.4.7 1.2 1.5l-1.2 4.4c-.2.7-.7 1.1-1.4 1.1H4.5"
+                transform={up ? undefined : 'rotate(180 8 8)'}
+                fill="none"
+                stroke="currentColor"
+                stroke-width="1.3"
+                stroke-linejoin="round"
+            />
+        </svg>
+    );
+}
+
 const told = (one: One): string => {
-    if (one.score === true || one.score === 1) return '👍 1';
-    if (one.score === false || one.score === 0) return '👎 0';
-    if (typeof one.score === 'number') return String(one.score);
+    if (typeof one.score === 'number' || typeof one.score === 'boolean') return String(Number(one.score));
     return one.value === null || one.value === undefined ? '' : typeof one.value === 'string' ? one.value : write(one.value);
 };
 
@@ -20,7 +33,7 @@ function Given({ one, onGone }: { one: One; onGone: () => void }) {
     return (
         <tr>
             <td>{one.key}</td>
-            <td>{told(one)}</td>
+            <td>{one.key === 'user_score' && one.score !== null && <Thumb up={Number(one.score) > 0} />} {told(one)}</td>
             <td class="comment">{one.comment}</td>
             <td class="soft">{sourceOf(one)}</td>
             <td class="soft" title={utc(at)}>{absolute(at)}</td>
@@ -75,8 +88,8 @@ export function Feedback({ run }: { run: RunInfo }) {
                 }}
             >
                 <div class="row">
-                    <button type="button" id="thumb-up" aria-label="Good" onClick={() => give(1)}>👍 Good</button>
-                    <button type="button" aria-label="Bad" onClick={() => give(0)}>👎 Bad</button>
+                    <button type="button" id="thumb-up" aria-label="Good" onClick={() => give(1)}><Thumb up /> Good</button>
+                    <button type="button" aria-label="Bad" onClick={() => give(0)}><Thumb up={false} /> Bad</button>
                     <label>
                         under the key <input value={key} size={14} onInput={(event) => setKey(event.currentTarget.value)} />
                     </label>

@@ -102,7 +102,7 @@ function Part({ part, more, markdown }: { part: ShownPart; more: More; markdown:
 
 function Call({ part, more }: { part: ShownPart & { kind: 'call' }; more: More }) {
     return (
-        <section class={`call${part.failed ? ' failed' : ''}`} aria-label={`Call of ${part.name}`}>
+        <div class={`call${part.failed ? ' failed' : ''}`} >
             <header>
                 <span aria-hidden="true">→</span> <strong>{part.name}</strong>
                 {part.id && <code class="soft cut">{part.id}</code>}
@@ -114,7 +114,7 @@ function Call({ part, more }: { part: ShownPart & { kind: 'call' }; more: More }
                     {part.result.map((one, i) => <Part key={i} part={one} more={more} markdown={false} />)}
                 </div>
             ) : null}
-        </section>
+        </div>
     );
 }
 

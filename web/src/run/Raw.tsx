@@ -159,7 +159,7 @@ export function Raw({ runId, version }: { runId: string; version: string }) {
                         <option value="metadata">metadata</option>
                     </select>
                 </label>
-                {size && <span title={`ETag ${size.etag}`}>{told(size.total)} · {count(size.total)} bytes</span>}
+                {size && <span title={`ETag ${size.etag}`}>{size.total < 1024 ? '' : `${told(size.total)} · `}{count(size.total)} bytes</span>}
                 <span class="gap" />
                 <button type="button" onClick={() => void save(path, `${runId}.${field}.json`)}>Save</button>
                 <button type="button" onClick={() => void save(`/runs/${encodeURIComponent(runId)}`, `${runId}.json`)}>Save the run</button>

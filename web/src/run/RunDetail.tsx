@@ -8,7 +8,8 @@ import { setQuery } from '../router.ts';
 import { Status, TypeIcon } from '../trace/kinds.tsx';
 import { ERROR, RUNNING, SUCCESS } from '../trace/skeleton.ts';
 import { Events } from './Events.tsx';
-import { Feedback } from './Feedback.tsx';
+import { Feedback, Thumb } from './Feedback.tsx';
+import { errorLine } from './gist.ts';
 import { attachmentsOf, curlOf, giveFeedback, readRun, searchHref, tagsOf, type RunInfo } from './info.ts';
 import { JsonView } from './JsonView.tsx';
 import { Attachments, Messages } from './Messages.tsx';
@@ -61,9 +62,7 @@ function ErrorBanner({ run }: { run: RunInfo }) {
     const text = run.error ?? '';
     if (!text) return null;
     const lines = text.slice(0, MOST_ERROR).trimEnd().split('\n');
-    // Python says what it was last, others say it first.
-    const python = /^Traceback \(most recent call last\)/m.test(text);
-    const said = python ? lines[lines.length - 1] : lines[0];
+    const said = errorLine(text.slice(0, MOST_ERROR));
     return (
         <section class="error-banner" aria-label="Error">
             <strong>✕ {said.slice(0, 600)}</strong>
@@ -107,8 +106,8 @@ function Thumbs({ run }: { run: RunInfo }) {
     };
     return (
         <>
-            <button type="button" class="quiet" aria-label="Mark as good" title="Mark as good" onClick={() => give(1)}>👍</button>
-            <button type="button" class="quiet" aria-label="Mark as bad" title="Mark as bad" onClick={() => give(0)}>👎</button>
+            <button type="button" class="quiet" aria-label="Mark as good" title="Mark as good" onClick={() => give(1)}><Thumb up /></button>
+            <button type="button" class="quiet" aria-label="Mark as bad" title="Mark as bad" onClick={() => give(0)}><Thumb up={false} /></button>
         </>
     );
 }
@@ -252,13 +251,13 @@ export function RunDetail({ id, version, tab: wanted, onBack }: {
                 <div class="row">
                     <button type="button" class="back quiet" onClick={onBack}>← Trace</button>
                     {run && <TypeIcon type={run.run_type} />}
-                    <h2 class="cut" title={run?.name}>{run ? run.name || '(no name)' : '\u00a0'}</h2>
+                    <h2 class="cut" title={run?.name}>{run ? run.name || '(no name)' : 'Run'}</h2>
                     {run && <span class="soft">{run.run_type}</span>}
                     {run && <Status status={statusOf(run)} />}
                     <span class="gap" />
                     {run && <Thumbs run={run} />}
                     <Copy text={id} label="Copy id" what="Id copied" />
-                    <Copy text={() => curlOf(`/runs/${id}`)} label="Copy as curl" what="curl copied" />
+                    <Copy text={() => curlOf(`/runs/${id}`)} label="Copy as curl" what="curl copied" class="quiet as-curl" />
                 </div>
                 {run && <Figures run={run} />}
                 {run && tagsOf(run).length > 0 && (

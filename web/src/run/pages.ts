@@ -3,7 +3,7 @@
 // A character that begins in a line belongs to it wholly, so pages overlap by three bytes and
 // the lines together are the payload, no byte of it twice.
 
-export const COLUMNS = 96;
+export const COLUMNS = 80;
 const LINES = 512;
 export const PAGE = COLUMNS * LINES;
 const OVER = 3;

@@ -5,7 +5,7 @@ import { hueOf } from './kinds.tsx';
 import type { Zoom } from './view.ts';
 
 // At most `most` round times between `from` and `to`.
-export function ticks({ from, to }: Zoom, most = 5): number[] {
+export function ticks({ from, to }: Zoom, most: number): number[] {
     const rough = (to - from) / most;
     const power = 10 ** Math.floor(Math.log10(Math.max(1, rough)));
     const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough) ?? power * 10;
@@ -19,7 +19,7 @@ const share = (at: number, { from, to }: Zoom): number => ((at - from) / (to - f
 export function Axis({ zoom }: { zoom: Zoom }) {
     return (
         <span class="axis" aria-hidden="true">
-            {ticks(zoom).map((at) => (
+            {ticks(zoom, innerWidth < 600 ? 2 : 5).filter((at) => share(at, zoom) < 90).map((at) => (
                 <span key={at} style={{ left: `${share(at, zoom)}%` }}>
                     {at === 0 ? '0' : duration(at)}
                 </span>
@@ -41,7 +41,7 @@ export function Bar({ s, run, zoom, now }: { s: Skeleton; run: number; zoom: Zoo
                 class={`bar ${hueOf(s.types[s.type[run]])}${mark}`}
                 style={{ left: `${from}%`, width: `max(2px, ${to - from}%)` }}
             />
-            {first >= 0 && (
+            {first >= 0 && to - from > 4 && (
                 <span
                     class="first-token"
                     title={`First token after ${duration(first)}`}

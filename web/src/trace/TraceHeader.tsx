@@ -34,7 +34,7 @@ export function TraceHeader({ tree, now }: { tree: Tree; now: number }) {
                 <span class="gap" />
                 <Copy text={s.traceId} label="Copy id" what="Id of the trace copied" />
                 <Copy text={() => location.href} label="Copy link" what="Link copied" />
-                <Copy text={() => curlOf(`/traces/${s.traceId}/skeleton`)} label="Copy as curl" what="curl copied" />
+                <Copy text={() => curlOf(`/traces/${s.traceId}/skeleton`)} label="Copy as curl" what="curl copied" class="quiet as-curl" />
             </div>
             <p class="row soft facts">
                 {s.project.name && <a href={href('/ui/runs', { project: s.project.name })}>{s.project.name}</a>}

@@ -8,6 +8,7 @@ import { Status, TypeIcon } from './kinds.tsx';
 import { endOf, ERROR } from './skeleton.ts';
 import type { Tree } from './tree.ts';
 import type { Matches } from './find.ts';
+import { errorLine, gist } from '../run/gist.ts';
 
 const STEP_PX = 64;
 const AT_ONCE = 100;
@@ -108,9 +109,9 @@ export function Transcript({ tree, steps, selected, now, matches, onSelect, onOp
                                         {duration(Math.round(endOf(s, run, now) - s.start[run]))}
                                     </span>
                                 </span>
-                                <span class="cut soft">{said?.inputs_preview ?? '\u00a0'}</span>
+                                <span class="cut soft">{gist(said?.inputs_preview) || '\u00a0'}</span>
                                 <span class={`cut${failed ? ' bad' : ''}`}>
-                                    {(failed ? said?.error : said?.outputs_preview) ?? '\u00a0'}
+                                    {(failed ? errorLine(said?.error ?? '') : gist(said?.outputs_preview)) || '\u00a0'}
                                 </span>
                             </div>
                         );

@@ -61,8 +61,8 @@ function Marks({ props, run }: { props: GridProps; run: number }) {
     const below = tree.errors[run] - (s.status[run] === ERROR ? 1 : 0);
     return (
         <>
-            {s.status[run] === ERROR && <span class="mark bad">✕ error</span>}
-            {s.status[run] === RUNNING && <span class="mark busy">◌ running</span>}
+            {s.status[run] === ERROR && <span class="mark bad">✕ <span class="word">error</span></span>}
+            {s.status[run] === RUNNING && <span class="mark busy">◌ <span class="word">running</span></span>}
             {folded.has(run) && (
                 <span class="mark soft">
                     {count(tree.end[run] - tree.position[run] - 1)} below{below > 0 && `, ${count(below)} failed`}
