@@ -212,7 +212,7 @@ static void answered(struct op *op)
     /* The tag must outlive this struct. */
     struct str etag = {0};
     if (op->err.code == ERR_OK)
-        etag = arena_copy(g->get.arena, (struct str){g->get.etag, SERVE_ETAG});
+        etag = arena_copy(g->get.arena, (struct str){g->get.etag, ETAG});
     bool large = op->err.code == ERR_OK && !g->get.not_modified && !g->get.whole;
     if (large && g->get.coding != CODING_IDENTITY) {
         start_stream(g, etag);

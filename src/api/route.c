@@ -32,6 +32,7 @@ static const struct http_route routes[] = {
     {"GET", "/runs/{}/inputs", &get_run},
     {"GET", "/runs/{}/outputs", &get_run},
     {"GET", "/runs/{}/metadata", &get_run},
+    {"GET", "/traces/{}/skeleton", &get_skeleton},
     {"POST", "/sessions", &post_project},
     {"GET", "/sessions", &list_projects},
     {"GET", "/sessions/resolutions", &resolve_project},

@@ -14,7 +14,7 @@ void stream_open(struct stream *stream, struct http_request *request, enum codin
 {
     *stream = (struct stream){
         .request = request,
-        .encoder = encoder_new(coding),
+        .encoder = coding == CODING_IDENTITY ? NULL : encoder_new(coding),
         .done = done,
         .turn = {.loop = http_loop(request), .done = turned},
     };
@@ -43,6 +43,18 @@ void stream_send(struct stream *stream, const struct str *parts, size_t count, b
     take_turn(stream);
 }
 
+static struct buf *encode(struct stream *stream, struct str slice, bool end)
+{
+    if (stream->encoder)
+        return encoder_step(stream->encoder, slice, end);
+    struct buf *copy = buf_new(slice.len);
+    if (copy) {
+        memcpy(copy->at, slice.at, slice.len);
+        copy->len = slice.len;
+    }
+    return copy;
+}
+
 static void turned(struct op *op)
 {
     struct stream *stream = op_owner(op, struct stream, turn);
@@ -60,7 +72,7 @@ static void turned(struct op *op)
         stream->at = 0;
     }
     bool end = stream->last && stream->part == stream->count;
-    struct buf *coded = encoder_step(stream->encoder, slice, end);
+    struct buf *coded = encode(stream, slice, end);
     if (!coded) {
         stream->done(stream, false);
         return;

@@ -1,4 +1,4 @@
-/* stream.h - bytes through an encoder to a client, a slice at a time.
+/* stream.h - bytes through an encoder, or none, to a client, a slice at a time.
  *
  * Encoding is slow work: after each slice the loop has its turn, and when the
  * client has enough waiting, nothing more is encoded until it took some.
@@ -24,7 +24,7 @@ typedef void stream_done_fn(struct stream *stream, bool whole);
 
 struct stream {
     struct http_request *request;
-    struct encoder *encoder;
+    struct encoder *encoder; /* NULL: they go out as they are, copied */
     stream_done_fn *done;
     const struct str *parts;
     size_t count, part, at; /* where it is */

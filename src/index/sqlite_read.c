@@ -43,7 +43,9 @@ int reader_open(const char *path, uint64_t seed, struct reader **result, struct 
         {&reader->has, "SELECT 1 FROM entity WHERE kind = ?1 AND id = ?2 AND removed = 0"},
         {&reader->feedback, "SELECT name, json FROM entity WHERE kind = 1 AND parent = ?1"
                             " AND removed = 0"},
-        {&reader->said, "SELECT EXISTS (SELECT 1 FROM entity WHERE kind IN (1, 2)"
+        /* Not `kind IN (1, 2)`, for which SQLite makes a table each time. */
+        {&reader->said, "SELECT EXISTS (SELECT 1 FROM entity WHERE kind = 1 AND parent = ?1"
+                        " AND removed = 0) OR EXISTS (SELECT 1 FROM entity WHERE kind = 2"
                         " AND parent = ?1 AND removed = 0)"},
         {&reader->feedback_runs, "SELECT parent FROM entity WHERE kind = 1 AND name = ?1"
                                  " AND removed = 0 LIMIT ?2"},
@@ -336,7 +338,7 @@ int reader_outline(struct reader *reader, const struct row *row, struct index_ro
 static int look_for_said(struct reader *reader, struct uuid id, bool *silent, struct err *err)
 {
     bool row = false;
-    (void)sqlite3_bind_blob(reader->said, 1, id.byte, sizeof id.byte, SQLITE_TRANSIENT);
+    (void)sqlite3_bind_blob(reader->said, 1, id.byte, sizeof id.byte, SQLITE_STATIC);
     int r = db_step(reader->said, &row, "look what was said of a run", err);
     *silent = !r && row && sqlite3_column_int(reader->said, 0) == 0;
     (void)sqlite3_reset(reader->said);

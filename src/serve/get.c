@@ -20,7 +20,6 @@
 #include "serve/get.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <xxhash.h>
 
 #include "base/arena.h"
@@ -62,21 +61,12 @@ static void make_etag(struct serve_get *get, uint64_t version)
     memcpy(of, key.at, key.len);
     put_u64(of + key.len, version);
     XXH128_hash_t h = XXH3_128bits(of, key.len + 8);
-    char text[SERVE_ETAG + 1];
-    snprintf(text, sizeof text, "\"%016llx%016llx\"", (unsigned long long)h.high64,
-             (unsigned long long)h.low64);
-    memcpy(get->etag, text, SERVE_ETAG);
+    etag_write((uint64_t[]){h.low64, h.high64}, get->etag);
 }
 
-/* If-None-Match: a list of tags, weak or strong, or `*`. */
 static bool client_has_it(const struct serve_get *get)
 {
-    struct str list = get->none_match;
-    if (!list.at)
-        return false;
-    if (str_eq(list, STR("*")))
-        return true;
-    return memmem(list.at, list.len, get->etag, SERVE_ETAG) != NULL;
+    return etag_is_known(get->none_match, get->etag);
 }
 
 /* Every answer and every failure. */

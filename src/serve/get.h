@@ -22,12 +22,11 @@
 #include "index/index.h"
 #include "loop/op.h"
 #include "run/render.h"
+#include "serve/etag.h"
 #include "serve/fetch.h"
 #include "serve/remarks.h"
 #include "serve/serve.h"
 #include "wire/splice.h"
-
-enum { SERVE_ETAG = 34 }; /* 32 hex digits in quotes */
 
 struct serve_get {
     struct op op;
@@ -40,9 +39,9 @@ struct serve_get {
     struct str none_match; /* in: of If-None-Match; at == NULL: none */
     struct arena *arena;   /* in: lives until the answer was sent */
 
-    char etag[SERVE_ETAG]; /* out */
-    bool not_modified;     /* out: nothing else is filled then */
-    bool hit;              /* out: no payload was read for it: it came from a cache */
+    char etag[ETAG];      /* out */
+    bool not_modified;    /* out: nothing else is filled then */
+    bool hit;             /* out: no payload was read for it: it came from a cache */
     struct buf *whole;    /* out: encoded (serve/encode.h), one reference, the caller's; or NULL: */
     struct splice splice; /* out: the answer in parts, not encoded, over CACHE_VALUE_MAX */
 

@@ -290,7 +290,7 @@ TEST(what_is_near_and_confirmed_is_not_sent_to_a_client_that_has_it)
     ask(&first, CODING_IDENTITY, (struct str){0});
     struct buf *near = answer_of(CODING_IDENTITY, "777");
     world = (struct world){.version = 9, .near = {buf_ref(near), 9, 2}};
-    ask(&second, CODING_IDENTITY, (struct str){first.get.etag, SERVE_ETAG});
+    ask(&second, CODING_IDENTITY, (struct str){first.get.etag, ETAG});
     CHECK(strcmp(world.story, "gfc") == 0);
     CHECK(second.get.hit && second.get.not_modified && !second.get.whole);
     CHECK(atomic_load(&near->refs) == 1);
@@ -360,7 +360,7 @@ TEST(a_client_that_has_the_changed_run_is_told_so_and_nothing_is_read)
     world = (struct world){.version = 10, .inputs = 3};
     ask(&first, CODING_IDENTITY, (struct str){0});
     world = (struct world){.version = 10, .near = {answer_of(CODING_IDENTITY, "old"), 9, 2}};
-    ask(&second, CODING_IDENTITY, (struct str){first.get.etag, SERVE_ETAG});
+    ask(&second, CODING_IDENTITY, (struct str){first.get.etag, ETAG});
     CHECK(strcmp(world.story, "gf") == 0);
     CHECK(second.get.not_modified && !second.get.hit);
     let_go(&first);
@@ -484,7 +484,7 @@ TEST(the_second_level_is_not_asked_for_what_the_client_has)
     world = (struct world){.version = 9, .inputs = 3};
     ask(&first, CODING_IDENTITY, (struct str){0});
     memset(world.story, 0, sizeof world.story);
-    ask(&second, CODING_IDENTITY, (struct str){first.get.etag, SERVE_ETAG});
+    ask(&second, CODING_IDENTITY, (struct str){first.get.etag, ETAG});
     CHECK(strcmp(world.story, "gfa") == 0);
     CHECK(second.get.not_modified);
     let_go(&first);
@@ -520,8 +520,8 @@ TEST(the_tag_is_the_same_wherever_the_answer_came_from)
     ask(&recalled, CODING_IDENTITY, (struct str){0});
     world = (struct world){.near = {answer_of(CODING_IDENTITY, "777"), 9, 3}};
     ask(&near, CODING_IDENTITY, (struct str){0});
-    CHECK(memcmp(made.get.etag, recalled.get.etag, SERVE_ETAG) == 0);
-    CHECK(memcmp(made.get.etag, near.get.etag, SERVE_ETAG) == 0);
+    CHECK(memcmp(made.get.etag, recalled.get.etag, ETAG) == 0);
+    CHECK(memcmp(made.get.etag, near.get.etag, ETAG) == 0);
     let_go(&made);
     let_go(&recalled);
     let_go(&near);
