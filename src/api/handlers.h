@@ -26,15 +26,6 @@ extern const struct http_handler get_metrics; /* GET /metrics */
 extern const struct http_handler get_openapi; /* GET /openapi.json */
 extern const struct http_handler get_docs;    /* GET /docs */
 extern const struct http_handler get_skeleton; /* GET /traces/{id}/skeleton */
-extern const struct http_handler get_root;     /* GET / */
-extern const struct http_handler get_info;     /* GET /info */
-extern const struct http_handler get_tenant;   /* GET /settings, /workspaces/current */
-extern const struct http_handler get_ok;       /* GET /ok, /info/health */
-extern const struct http_handler get_health;   /* GET /health */
-extern const struct http_handler get_ready;    /* GET /ready */
-extern const struct http_handler get_metrics;  /* GET /metrics */
-extern const struct http_handler get_openapi;  /* GET /openapi.json */
-extern const struct http_handler get_docs;     /* GET /docs */
 
 /* Projects: /sessions, /sessions/{id}, /sessions/resolutions. */
 extern const struct http_handler post_project, list_projects, get_project, patch_project,

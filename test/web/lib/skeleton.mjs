@@ -6,7 +6,7 @@ export async function giveSkeletons(page, skeletons) {
     const bodies = new Map(
         Object.entries(skeletons).map(([id, one]) => [
             id,
-            one.status
+            one.detail
                 ? { status: one.status, json: { detail: one.detail } }
                 : { body: JSON.stringify(one), contentType: 'application/json', headers: { etag: '"one"' } },
         ]),
