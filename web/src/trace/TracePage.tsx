@@ -20,8 +20,6 @@ import { findRun, type Tree } from './tree.ts';
 import { TreeGrid } from './TreeGrid.tsx';
 import { depthOf, findOf, onlyOf, openOf, runOf, setTab, setView, setZoom, tabOf, viewOf, zoomOf, type Zoom } from './view.ts';
 
-import './trace.css';
-
 const SETTLE_MS = 80;
 
 // A value once it rests: so a key that is held down does not open every run it passes.
