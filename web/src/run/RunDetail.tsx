@@ -2,11 +2,11 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { asked } from '../api.ts';
 import { Copy } from '../components/Copy.tsx';
+import { Status } from '../components/Status.tsx';
+import { Type } from '../components/Type.tsx';
 import { toast } from '../components/Toast.tsx';
 import { absolute, bytes, cost, count, duration, time, utc } from '../format.ts';
 import { setQuery } from '../router.ts';
-import { Status, TypeIcon } from '../trace/kinds.tsx';
-import { ERROR, RUNNING, SUCCESS } from '../trace/skeleton.ts';
 import { Events } from './Events.tsx';
 import { Feedback, Thumb } from './Feedback.tsx';
 import { errorLine } from './gist.ts';
@@ -29,8 +29,6 @@ const titles: Record<Tab, string> = {
     feedback: 'Feedback',
     raw: 'Raw',
 };
-
-const statusOf = (run: RunInfo): number => (run.status === 'error' ? ERROR : run.status === 'pending' ? RUNNING : SUCCESS);
 
 // What is known of the run, again when its `version` changes; what was there stays meanwhile.
 function useRun(id: string, version: string): { run: RunInfo | null; failed: string } {
@@ -166,7 +164,7 @@ function MessagesTab({ payloads, run }: { payloads: Payloads; run: RunInfo | nul
                 markdown={markdown}
             >
                 {shown.input.length + shown.output.length > 0 && (
-                    <label class="switch">
+                    <label class="option">
                         <input type="checkbox" checked={markdown} onChange={() => setMarkdown(!markdown)} /> Markdown
                     </label>
                 )}
@@ -217,7 +215,7 @@ function TabList({ tab, onTab }: { tab: Tab; onTab: (tab: Tab) => void }) {
         document.getElementById(`tab-${next}`)?.focus();
     };
     return (
-        <div role="tablist" aria-label="Of the run" class="tabs" onKeyDown={move}>
+        <div role="tablist" aria-label="Of the run" class="run-tabs" onKeyDown={move}>
             {TABS.map((one) => (
                 <button
                     key={one}
@@ -250,10 +248,9 @@ export function RunDetail({ id, version, tab: wanted, onBack }: {
             <header class="run-head">
                 <div class="row">
                     <button type="button" class="back quiet" onClick={onBack}>← Trace</button>
-                    {run && <TypeIcon type={run.run_type} />}
+                    {run && <Type type={run.run_type} named />}
                     <h2 class="cut" title={run?.name}>{run ? run.name || '(no name)' : 'Run'}</h2>
-                    {run && <span class="soft">{run.run_type}</span>}
-                    {run && <Status status={statusOf(run)} />}
+                    {run && <Status status={run.status} named />}
                     <span class="gap" />
                     {run && <Thumbs run={run} />}
                     <Copy text={id} label="Copy id" what="Id copied" />

@@ -1,7 +1,7 @@
 // Time as length: the axis above the bars, and a run's bar.
 import { duration } from '../format.ts';
 import { ERROR, RUNNING, endOf, type Skeleton } from './skeleton.ts';
-import { hueOf } from './kinds.tsx';
+import { hueOf } from './kinds.ts';
 import type { Zoom } from './view.ts';
 
 // At most `most` round times between `from` and `to`.
@@ -18,7 +18,7 @@ const share = (at: number, { from, to }: Zoom): number => ((at - from) / (to - f
 
 export function Axis({ zoom }: { zoom: Zoom }) {
     return (
-        <span class="axis" aria-hidden="true">
+        <span class="time-axis" aria-hidden="true">
             {ticks(zoom, innerWidth < 600 ? 2 : 5).filter((at) => share(at, zoom) < 90).map((at) => (
                 <span key={at} style={{ left: `${share(at, zoom)}%` }}>
                     {at === 0 ? '0' : duration(at)}
@@ -38,7 +38,7 @@ export function Bar({ s, run, zoom, now }: { s: Skeleton; run: number; zoom: Zoo
     return (
         <span class="bar-place">
             <span
-                class={`bar ${hueOf(s.types[s.type[run]])}${mark}`}
+                class={`run-bar ${hueOf(s.types[s.type[run]])}${mark}`}
                 style={{ left: `${from}%`, width: `max(2px, ${to - from}%)` }}
             />
             {first >= 0 && to - from > 4 && (

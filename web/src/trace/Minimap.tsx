@@ -2,7 +2,7 @@
 // zoomed to; a double click shows all again.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { theme } from '../theme.ts';
-import { hueOf } from './kinds.tsx';
+import { hueOf } from './kinds.ts';
 import { endOf, ERROR } from './skeleton.ts';
 import type { Tree } from './tree.ts';
 import { setZoom, type Zoom } from './view.ts';

@@ -81,7 +81,7 @@ export function Toolbar({ store, tree, view, shown, depth, children }: {
     const deepest = Math.min(12, tree.depth.reduce((most, one) => Math.max(most, one), 0));
     return (
         <div class="row trace-tools">
-            <div role="group" aria-label="Shown as" class="joined">
+            <div role="group" aria-label="Shown as" class="switch">
                 {VIEWS.map(([one, title, key]) => (
                     <button key={one} type="button" aria-pressed={view === one} title={`${title} (${key})`} onClick={() => setView(one)}>
                         {title}

@@ -1,9 +1,11 @@
 // What a trace came to, and what can be done with it.
 import { Copy } from '../components/Copy.tsx';
+import { Status } from '../components/Status.tsx';
+import { Type } from '../components/Type.tsx';
 import { absolute, cost, count, duration, short, utc } from '../format.ts';
 import { href } from '../router.ts';
 import { curlOf } from '../run/info.ts';
-import { Status, TypeIcon } from './kinds.tsx';
+import { statusWord } from './kinds.ts';
 import { ERROR, endOf, type Skeleton } from './skeleton.ts';
 import type { Tree } from './tree.ts';
 
@@ -28,9 +30,9 @@ export function TraceHeader({ tree, now }: { tree: Tree; now: number }) {
     return (
         <header class="trace-head">
             <div class="row">
-                <TypeIcon type={s.types[s.type[root]]} />
+                <Type type={s.types[s.type[root]]} />
                 <h1 class="cut">{s.names[s.name[root]] || '(no name)'}</h1>
-                <Status status={s.status[root]} />
+                <Status status={statusWord(s.status[root])} named />
                 <span class="gap" />
                 <Copy text={s.traceId} label="Copy id" what="Id of the trace copied" />
                 <Copy text={() => location.href} label="Copy link" what="Link copied" />

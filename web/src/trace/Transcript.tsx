@@ -2,9 +2,11 @@
 // beginning of what it answered.  The words come when a row is seen, without payloads.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../api.ts';
+import { Status } from '../components/Status.tsx';
+import { Type } from '../components/Type.tsx';
 import { useWindow, type Window } from '../components/window.ts';
 import { duration, short } from '../format.ts';
-import { Status, TypeIcon } from './kinds.tsx';
+import { statusWord } from './kinds.ts';
 import { endOf, ERROR } from './skeleton.ts';
 import type { Tree } from './tree.ts';
 import type { Matches } from './find.ts';
@@ -100,10 +102,9 @@ export function Transcript({ tree, steps, selected, now, matches, onSelect, onOp
                                 onDblClick={() => onOpen(run)}
                             >
                                 <span class="step-head">
-                                    <TypeIcon type={s.types[s.type[run]]} />
+                                    <Type type={s.types[s.type[run]]} named />
                                     <strong class="cut">{matches?.on[run] ? <mark>{name}</mark> : name}</strong>
-                                    <span class="soft">{s.types[s.type[run]]}</span>
-                                    {s.status[run] !== 0 && <Status status={s.status[run]} />}
+                                    {s.status[run] !== 0 && <Status status={statusWord(s.status[run])} named />}
                                     <span class="soft figures">
                                         {s.tokens[run] >= 0 && `${short(s.tokens[run])} tokens · `}
                                         {duration(Math.round(endOf(s, run, now) - s.start[run]))}

@@ -2,11 +2,12 @@
 //
 // The grid has the focus, and says which row is the one; rows come and go as it scrolls.
 import { useEffect } from 'preact/hooks';
+import { Type } from '../components/Type.tsx';
 import { useWindow, type Window } from '../components/window.ts';
 import { cost, count, duration, short } from '../format.ts';
 import { Axis, Bar } from './Bars.tsx';
 import type { Matches } from './find.ts';
-import { statusWord, TypeIcon } from './kinds.tsx';
+import { statusWord } from './kinds.ts';
 import { endOf, ERROR, RUNNING } from './skeleton.ts';
 import { hasChildren, type Tree } from './tree.ts';
 import type { Zoom } from './view.ts';
@@ -94,8 +95,7 @@ function Row({ props, run, index }: { props: GridProps; run: number; index: numb
             <span role="gridcell" class="name" style={{ paddingLeft: `${Math.min(depth, DEEPEST) * INDENT_PX + 4}px` }}>
                 <Twist props={props} run={run} />
                 {depth > DEEPEST && <span class="soft level">{depth + 1}</span>}
-                <TypeIcon type={type} />
-                <span class="away">{type}, </span>
+                <Type type={type} />
                 <span class="cut" title={name}>
                     {matches?.on[run] ? <mark>{name}</mark> : name}
                 </span>
