@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "run/filter.h"
+#include "wire/rfc3339.h"
 
 int asked_filter(const char *name, struct str text, struct arena *arena,
                  const struct filter **filter, struct err *err)
@@ -113,4 +114,64 @@ int asked_runs(struct body *body, struct run_query *query, struct err *err)
     return err_set(err, ERR_INVALID,
                    "At least one of 'session', 'id', 'parent_run', 'trace' or "
                    "'reference_example' must be specified");
+}
+
+/* --- of a query string ------------------------------------------------------------------ */
+
+static struct str of(const struct form *form, const char *name)
+{
+    return form_get(form, (struct str){name, strlen(name)});
+}
+
+static int form_truth(const struct form *form, const char *name, enum query_truth *truth,
+                      struct err *err)
+{
+    struct str text = of(form, name);
+    bool yes = str_eq(text, STR("true")) || str_eq(text, STR("1"));
+    bool no = str_eq(text, STR("false")) || str_eq(text, STR("0"));
+    *truth = yes ? QUERY_YES : no ? QUERY_NO : QUERY_EITHER;
+    if (yes || no || text.len == 0)
+        return 0;
+    return err_set(err, ERR_INVALID, "%s should be true or false", name);
+}
+
+static int form_time(const struct form *form, const char *name, int64_t *us, struct err *err)
+{
+    struct str text = of(form, name);
+    if (text.len == 0 || rfc3339_parse(text, us))
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "%s should be a time like 2026-11-23T16:22:43Z (write `+` as %%2B)", name);
+}
+
+static void form_project(const struct form *form, struct arena *arena, struct run_query *query,
+                         struct str *project)
+{
+    struct str session = of(form, "session");
+    struct uuid *id = arena_make(arena, struct uuid, 1);
+    *project = (struct str){0};
+    if (session.len == 0)
+        return;
+    if (uuid_parse(session, id)) {
+        query->projects = id;
+        query->project_count = 1;
+    } else {
+        *project = session;
+    }
+}
+
+int asked_form(const struct form *form, struct arena *arena, struct run_query *query,
+               struct str *project, struct err *err)
+{
+    *query = (struct run_query){.start_min_us = INT64_MIN, .start_max_us = INT64_MAX};
+    form_project(form, arena, query, project);
+    int r = form_truth(form, "is_root", &query->root, err);
+    r = r ? r : form_time(form, "start_time", &query->start_min_us, err);
+    r = r ? r : form_time(form, "end_time", &query->start_max_us, err);
+    if (!r && query->start_min_us > query->start_max_us)
+        r = err_set(err, ERR_INVALID, "start_time should not be after end_time");
+    struct str filter = of(form, "filter");
+    if (filter.len == 0)
+        filter.at = NULL;
+    return r ? r : asked_filter("filter", filter, arena, &query->filter, err);
 }

@@ -11,6 +11,7 @@
 
 #include "api/body.h"
 #include "run/query.h"
+#include "wire/form.h"
 
 enum { ASKED_BODY = 1 << 20, ASKED_IDS = 1000 };
 
@@ -30,3 +31,9 @@ void asked_cursor(struct body *body, struct run_query *query);
 
 /* The members of POST /runs/query and of POST /runs/stats that say which runs. */
 int asked_runs(struct body *body, struct run_query *query, struct err *err);
+
+/* The same of a query string: filter, is_root, start_time, end_time.  `session`, which is a
+ * project by its id or by its name, is in the query if it is an id; else `project` is the
+ * name; at == NULL: any. */
+int asked_form(const struct form *form, struct arena *arena, struct run_query *query,
+               struct str *project, struct err *err);

@@ -346,6 +346,20 @@ void call_threads(struct call *call, const struct serve_threads *ask, call_step 
     serve_threads(&call->threads);
 }
 
+static void dated(struct op *op)
+{
+    resume(op_owner(op, struct call, histogram.op), &op->err);
+}
+
+void call_histogram(struct call *call, const struct serve_histogram *ask, call_step *next)
+{
+    wait_for(call, next);
+    call->histogram = *ask;
+    call->histogram.op = op_of(call, dated);
+    call->histogram.index = call->api->serve.index;
+    serve_histogram(&call->histogram);
+}
+
 static void fetched(struct op *op)
 {
     resume(op_owner(op, struct call, fetch.op), &op->err);

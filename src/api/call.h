@@ -24,6 +24,7 @@
 #include "http/http.h"
 #include "index/index.h"
 #include "serve/fetch.h"
+#include "serve/histogram.h"
 #include "serve/stats.h"
 #include "serve/threads.h"
 #include "store/store.h"
@@ -60,6 +61,7 @@ struct call {
     struct index_query query;
     struct serve_stats stats;
     struct serve_threads threads;
+    struct serve_histogram histogram;
     struct fetch fetch;
     struct store_read read;
 
@@ -98,6 +100,7 @@ void call_find(struct call *call, const struct uuid *ids, size_t count, call_ste
 void call_query(struct call *call, const struct run_query *query, call_step *next);
 void call_stats(struct call *call, const struct serve_stats *ask, call_step *next);
 void call_threads(struct call *call, const struct serve_threads *ask, call_step *next);
+void call_histogram(struct call *call, const struct serve_histogram *ask, call_step *next);
 void call_fetch(struct call *call, const struct fetch *ask, call_step *next);
 void call_read(struct call *call, const struct place *place, call_step *next);
 /* Entities that are what they are from now on, whatever was there; all or none.  The

@@ -28,6 +28,7 @@ static const struct http_route routes[] = {
     {"POST", "/runs/query", &query_runs},
     {"POST", "/runs/stats", &query_stats},
     {"GET", "/runs/search", &search},
+    {"GET", "/runs/histogram", &get_histogram},
     {"GET", "/runs/{}", &get_run},
     {"GET", "/runs/{}/inputs", &get_run},
     {"GET", "/runs/{}/outputs", &get_run},

@@ -180,7 +180,7 @@ struct index_search {
     bool more; /* out: there are rows after the last */
 };
 
-/* A page of what a run_query asks; with facts.  Where few runs match, the page may end
+/* A page of what a run_query asks; with facts, unless it is bare.  Where few runs match, the page may end
  * before its limit is reached, but not before it has one: `next` is where to go on. */
 struct index_query {
     struct op op;

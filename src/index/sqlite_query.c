@@ -258,7 +258,9 @@ static int is_asked(struct asking *a, const struct row *row, bool *is, struct er
 static int show(struct asking *a, const struct row *row, struct err *err)
 {
     struct index_query *asked = a->asked;
-    int r = reader_show(a->reader, row, true, asked->arena, &asked->rows[asked->count], err);
+    struct index_row *shown = &asked->rows[asked->count];
+    int r = a->query->bare ? reader_show_bare(a->reader, row, shown, err)
+                           : reader_show(a->reader, row, true, asked->arena, shown, err);
     asked->count += r == 0;
     return r;
 }

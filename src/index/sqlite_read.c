@@ -360,6 +360,16 @@ int reader_show(struct reader *reader, const struct row *row, bool facts, struct
     return facts ? reader_facts(reader, row->number, arena, &result->facts, err) : 0;
 }
 
+int reader_show_bare(struct reader *reader, const struct row *row, struct index_row *result,
+                     struct err *err)
+{
+    int r = reader_outline(reader, row, result, err);
+    result->project_name = (struct str){0};
+    result->holders = NULL;
+    result->holder_count = 0;
+    return r;
+}
+
 int reader_find(struct reader *reader, struct index_find *find, struct err *err)
 {
     struct row row;

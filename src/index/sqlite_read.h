@@ -71,6 +71,9 @@ int reader_facts(struct reader *reader, uint64_t number, struct arena *arena, st
 /* The same with what it points to, and with facts if asked, in the arena. */
 int reader_show(struct reader *reader, const struct row *row, bool facts, struct arena *arena,
                 struct index_row *result, struct err *err);
+/* Only what the row itself says, with nothing to point to. */
+int reader_show_bare(struct reader *reader, const struct row *row, struct index_row *result,
+                     struct err *err);
 
 /* Is such an entity there? */
 int reader_has_entity(struct reader *reader, enum entity_kind kind, struct uuid id, bool *there,

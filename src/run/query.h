@@ -49,6 +49,7 @@ struct run_query {
     bool oldest_first;
     struct query_cursor cursor;
     uint32_t limit; /* 1..QUERY_LIMIT_MAX */
+    bool bare;      /* of the rows only ids, times, type, status and version are wanted */
 };
 
 /* URL-safe text of QUERY_CURSOR_TEXT bytes, no NUL; and back (false: not one of ours). */

@@ -65,3 +65,16 @@ export function ago(ms: number, now: number): string {
         size < 60 ? ['second', 1] : size < 3600 ? ['minute', 60] : size < 86400 ? ['hour', 3600] : ['day', 86400];
     return relative.format(-Math.round(s / length), unit);
 }
+
+// The words in the beginning of a payload, without the JSON around them.
+export function words(preview: string | null | undefined): string {
+    if (!preview) return '';
+    if (!/^[{[]/.test(preview)) return preview;
+    const said = [...preview.matchAll(/"(?:content|text|page_content|input|inputs|question|query|output|outputs|answer|result)":"((?:[^"\\]|\\.)*)/g)]
+        .map((found) => found[1]!)
+        .filter(Boolean);
+    const one = said.at(-1) ?? /^\{"[^"]*":"((?:[^"\\]|\\.)*)/.exec(preview)?.[1];
+    return one === undefined ? preview : one.replace(/\\(?:u([0-9a-f]{4})|(.))/gi, (_, code, c) =>
+        code ? String.fromCharCode(parseInt(code, 16)) : (({ n: ' ', t: ' ', r: ' ' })[c as string] ?? c),
+    );
+}

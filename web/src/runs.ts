@@ -92,8 +92,39 @@ export interface Page {
 export const queryRuns = (which: Which, more: { cursor?: string | null; limit?: number }, signal?: AbortSignal): Promise<Page> =>
     api.json('POST', '/runs/query', { ...conditions(which), select: SELECT, ...more }, signal);
 
-export const queryStats = (which: Which, signal?: AbortSignal): Promise<Stats> =>
-    api.json('POST', '/runs/stats', conditions(which), signal);
+// Roots say little of tokens: what a trace used is what its models did.
+export async function queryStats(which: Which, signal?: AbortSignal): Promise<Stats> {
+    const ask = (body: object) => api.json<Stats>('POST', '/runs/stats', body, signal);
+    if (!which.roots) return ask(conditions(which));
+    const { is_root, filter, ...rest } = conditions(which) as { is_root: true; filter?: string };
+    const [roots, all] = await Promise.all([
+        ask(conditions(which)),
+        ask({ ...rest, ...(filter && { trace_filter: filter }) }),
+    ]);
+    const { prompt_tokens, completion_tokens, total_tokens, total_cost } = all;
+    return { ...roots, prompt_tokens, completion_tokens, total_tokens, total_cost };
+}
+
+export type Totals = Map<string, { total_tokens: number | null; total_cost: number | string | null }>;
+
+// What all runs of each trace used, by the trace's id.
+export async function traceTotals(project: string, ids: readonly string[], signal?: AbortSignal): Promise<Totals> {
+    const found = await api.json<{
+        items: { root_run: { trace_id: string }; trace_aggregates: { total_tokens: number | null; total_cost: number | null } }[];
+    }>(
+        'POST',
+        '/v2/traces/query',
+        {
+            project_id: project,
+            trace_ids: ids,
+            min_start_time: '1970-01-01T00:00:00Z',
+            selects: ['TRACE_ID', 'TOTAL_TOKENS', 'TOTAL_COST'],
+            page_size: ids.length,
+        },
+        signal,
+    );
+    return new Map(found.items.map(({ root_run, trace_aggregates }) => [root_run.trace_id, trace_aggregates]));
+}
 
 function parameters({ project, filter, roots, from, to }: Which): URLSearchParams {
     const query = new URLSearchParams({ session: project });

@@ -13,6 +13,7 @@ const MOST = 110; // rows in the document, whatever the height
 export interface Column<T> {
     key: string;
     title: string;
+    quiet?: boolean; // the title is only read aloud
     least: number; // CSS pixels
     share?: number; // of what is left over
     end?: boolean; // numbers stand at the end
@@ -114,6 +115,7 @@ export function VirtualTable<T>(props: TableProps<T>) {
         <div
             ref={box}
             class="table"
+            style={{ flexBasis: `${(rows.length + 1) * ROW + 3}px` }}
             role="grid"
             aria-label={label}
             aria-rowcount={total < 0 ? -1 : total + 1}
@@ -128,7 +130,7 @@ export function VirtualTable<T>(props: TableProps<T>) {
             }}
         >
             <div class="head" role="row" aria-rowindex={1} style={{ gridTemplateColumns: template }}>
-                {shown.map(({ key, title, end, sorted, onSort }) => (
+                {shown.map(({ key, title, quiet, end, sorted, onSort }) => (
                     <div key={key} role="columnheader" aria-sort={sorted} class={end ? 'end' : ''}>
                         {onSort ? (
                             <button type="button" class="quiet" onClick={onSort}>
@@ -136,7 +138,7 @@ export function VirtualTable<T>(props: TableProps<T>) {
                                 {sorted && <span aria-hidden="true">{sorted === 'ascending' ? ' ↑' : ' ↓'}</span>}
                             </button>
                         ) : (
-                            title
+                            <span class={quiet ? 'away' : ''}>{title}</span>
                         )}
                     </div>
                 ))}

@@ -232,7 +232,8 @@ export function Projects() {
         },
         {
             key: 'more',
-            title: '',
+            title: 'Change',
+            quiet: true,
             least: 60,
             end: true,
             rank: 1,

@@ -13,7 +13,7 @@ import { toast } from '../components/Toast.tsx';
 import { Type } from '../components/Type.tsx';
 import { VirtualTable } from '../components/VirtualTable.tsx';
 import type { Column } from '../components/VirtualTable.tsx';
-import { cost, count, duration, percent, short, time } from '../format.ts';
+import { cost, count, duration, percent, short, time, words } from '../format.ts';
 import { bindKeys } from '../keys.ts';
 import { href, navigate, route, setQuery } from '../router.ts';
 import { histogram, instant, projectNamed, queryStats } from '../runs.ts';
@@ -42,14 +42,15 @@ const feedbackOf = (run: Run): string =>
         .map(([key, { avg, n }]) => `${key} ${avg == null ? `×${n ?? 0}` : Math.round(avg * 100) / 100}`)
         .join(', ');
 
-function columnsAt(now: number): Column<Run>[] {
-    return [
-        { key: 'status', title: '', least: 18, cell: (run) => <Status status={run.status} /> },
-        { key: 'type', title: '', least: 16, cell: (run) => <Type type={run.run_type} /> },
+// Without feedback there is no column for it.
+function columnsAt(now: number, feedback: boolean): Column<Run>[] {
+    const all: Column<Run>[] = [
+        { key: 'status', title: 'Status', quiet: true, least: 18, cell: (run) => <Status status={run.status} /> },
+        { key: 'type', title: 'Type', quiet: true, least: 16, rank: 2, cell: (run) => <Type type={run.run_type} /> },
         {
             key: 'name',
             title: 'Name',
-            least: 110,
+            least: 96,
             share: 2,
             cell: (run) => (
                 <a href={traceHref(run)} tabIndex={-1} class="cut" title={run.name}>
@@ -57,7 +58,7 @@ function columnsAt(now: number): Column<Run>[] {
                 </a>
             ),
         },
-        { key: 'input', title: 'Input', least: 120, share: 3, rank: 4, cell: (run) => <span class="soft">{run.inputs_preview}</span> },
+        { key: 'input', title: 'Input', least: 120, share: 3, rank: 4, cell: (run) => <span class="soft">{words(run.inputs_preview)}</span> },
         {
             key: 'output',
             title: 'Output',
@@ -65,11 +66,11 @@ function columnsAt(now: number): Column<Run>[] {
             share: 3,
             rank: 5,
             cell: (run) =>
-                run.error ? <span class="bad">{run.error}</span> : <span class="soft">{run.outputs_preview}</span>,
+                run.error ? <span class="bad">{run.error}</span> : <span class="soft">{words(run.outputs_preview)}</span>,
         },
         { key: 'feedback', title: 'Feedback', least: 100, rank: 8, cell: feedbackOf },
-        { key: 'tokens', title: 'Tokens', least: 56, end: true, rank: 6, cell: (run) => (run.total_tokens ? short(run.total_tokens) : '') },
-        { key: 'cost', title: 'Cost', least: 60, end: true, rank: 7, cell: (run) => (run.total_cost ? cost(run.total_cost) : '') },
+        { key: 'tokens', title: 'Tokens', least: 56, end: true, rank: 3, cell: (run) => (run.total_tokens ? short(run.total_tokens) : '') },
+        { key: 'cost', title: 'Cost', least: 66, end: true, rank: 7, cell: (run) => (run.total_cost ? cost(run.total_cost) : '') },
         {
             key: 'latency',
             title: 'Latency',
@@ -87,8 +88,9 @@ function columnsAt(now: number): Column<Run>[] {
                 );
             },
         },
-        { key: 'start', title: 'Started', least: 74, end: true, rank: 1, cell: (run) => <Time at={run.start_time} now={now} /> },
+        { key: 'start', title: 'Started', least: 86, end: true, rank: 1, cell: (run) => <Time at={run.start_time} now={now} /> },
     ];
+    return all.filter(({ key }) => key !== 'feedback' || feedback);
 }
 
 function observedIn(rows: readonly Run[]): Observed {
@@ -192,7 +194,8 @@ function Table({ which, addressed, q, live, seen }: {
     const { rows, fresh } = state;
     seen.current = rows;
     const chosen = chosenId ? rows.findIndex(({ id }) => id === chosenId) : -1;
-    const columns = useMemo(() => columnsAt(now), [now]);
+    const feedback = useMemo(() => rows.some((run) => Object.keys(run.feedback_stats ?? {}).length > 0), [rows]);
+    const columns = useMemo(() => columnsAt(now, feedback), [now, feedback]);
     const choose = (index: number) => {
         const run = rows[Math.max(0, Math.min(rows.length - 1, index))];
         if (run) setChosenId(run.id);

@@ -6,8 +6,8 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { asked, isAbort } from '../api.ts';
 import { follow } from '../events.ts';
-import { queryRuns, tailOf } from '../runs.ts';
-import type { Run, Which } from '../runs.ts';
+import { queryRuns, tailOf, traceTotals } from '../runs.ts';
+import type { Run, Totals, Which } from '../runs.ts';
 
 const PAGE = 100;
 const MOST_LIVE = 5000; // rows; older ones are let go while live
@@ -64,10 +64,22 @@ export function merged(state: Rows, told: readonly Run[], aside: boolean): Rows 
         : { ...state, rows: all, fresh: [] };
 }
 
+const withTotals = (rows: readonly Run[], totals: Totals): Run[] =>
+    rows.map((run) => ({ ...run, ...(run.id === run.trace_id && totals.get(run.trace_id)) }));
+
 export function useRuns(key: string, which: Which | null, live: boolean, isAside: () => boolean) {
     const [state, setState] = useState<Rows>(() => keptPlace(key)?.state ?? EMPTY);
     const began = useRef(keptPlace(key) ? key : '');
     const busy = useRef<AbortController | null>(null);
+
+    // Beside the rows, which do not wait for it.
+    const addTotals = (runs: readonly Run[]) => {
+        if (!which?.roots || !runs.length || runs.length > PAGE) return;
+        traceTotals(which.project, runs.map(({ trace_id }) => trace_id)).then(
+            (totals) => setState((now) => ({ ...now, rows: withTotals(now.rows, totals) })),
+            () => {}, // the column stays empty
+        );
+    };
 
     const load = useCallback(
         async (cursor: string | null) => {
@@ -85,6 +97,7 @@ export function useRuns(key: string, which: Which | null, live: boolean, isAside
                     const rows = [...before, ...page.runs.filter(({ id }) => !there.has(id))];
                     return { ...now, rows, fresh: cursor ? now.fresh : [], next: page.cursors.next, let_go: 0, waiting: false, ms };
                 });
+                addTotals(page.runs);
             } catch (error) {
                 if (isAbort(error) || abort.signal.aborted) return;
                 setState((now) => ({
@@ -122,6 +135,7 @@ export function useRuns(key: string, which: Which | null, live: boolean, isAside
             const all = told;
             told = [];
             setState((now) => merged(now, all, isAside()));
+            addTotals(all);
         };
         const stop = follow(tailOf(which), {
             event: ({ type, data }) => {

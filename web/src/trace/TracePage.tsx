@@ -10,13 +10,13 @@ import { setQuery } from '../router.ts';
 import { RunDetail } from '../run/RunDetail.tsx';
 import { Finder } from './find.ts';
 import { Minimap } from './Minimap.tsx';
-import { Moves, rowOf } from './moves.ts';
+import { Moves } from './moves.ts';
 import { Split } from './Split.tsx';
 import { TraceStore } from './store.ts';
 import { FindBox, Toolbar } from './Toolbar.tsx';
 import { TraceHeader } from './TraceHeader.tsx';
 import { stepsOf, Transcript } from './Transcript.tsx';
-import { findRun, type Tree } from './tree.ts';
+import { findRun, rowOf, type Tree } from './tree.ts';
 import { TreeGrid } from './TreeGrid.tsx';
 import { depthOf, findOf, onlyOf, openOf, runOf, setTab, setView, setZoom, tabOf, viewOf, zoomOf, type Zoom } from './view.ts';
 

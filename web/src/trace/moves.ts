@@ -3,7 +3,7 @@ import { setQuery } from '../router.ts';
 import type { Matches } from './find.ts';
 import { ERROR } from './skeleton.ts';
 import type { TraceStore } from './store.ts';
-import { ancestors, hasChildren, nextRun, nextSibling, type Tree } from './tree.ts';
+import { ancestors, hasChildren, nextRun, nextSibling, rowOf, type Tree } from './tree.ts';
 
 export class Moves {
     constructor(
@@ -76,17 +76,4 @@ export class Moves {
         const llm = s.types.indexOf('llm');
         this.go(nextSibling(at.tree, at.selected, step, (run) => s.type[run] === llm));
     }
-}
-
-// Its row; of one that is not seen, that of the last before it.
-export function rowOf(tree: Tree, rows: Int32Array, run: number): number {
-    if (run < 0) return -1;
-    const position = tree.position[run];
-    let [low, high] = [0, rows.length];
-    while (low < high) {
-        const middle = (low + high) >> 1;
-        if (tree.position[rows[middle]] <= position) low = middle + 1;
-        else high = middle;
-    }
-    return low - 1;
 }

@@ -145,6 +145,19 @@ export function ancestors(tree: Tree, run: number): number[] {
     return list;
 }
 
+// Its row; of one that is not seen, that of the last before it.
+export function rowOf(tree: Tree, rows: Int32Array, run: number): number {
+    if (run < 0) return -1;
+    const position = tree.position[run];
+    let [low, high] = [0, rows.length];
+    while (low < high) {
+        const middle = (low + high) >> 1;
+        if (tree.position[rows[middle]] <= position) low = middle + 1;
+        else high = middle;
+    }
+    return low - 1;
+}
+
 // ---- going from run to run ----
 
 // The next of `wanted` after `from` in the order of the tree, or before it; around the end.
