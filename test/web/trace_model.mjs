@@ -14,16 +14,17 @@ const NOBODY = new Set();
 
 // Of [parent, start, duration, status?] each.
 function skeleton(list, types = list.map(() => 'chain')) {
+    const kinds = [...new Set(types)];
     return {
         trace_id: 't',
         count: list.length,
         start_us: 0,
         names: ['a'],
-        types: [...new Set(types)],
+        types: kinds,
         id: list.map((_, i) => `id-${i}`),
         parent: list.map(([parent]) => parent),
         name: list.map(() => 0),
-        type: types.map((type) => [...new Set(types)].indexOf(type)),
+        type: types.map((type) => kinds.indexOf(type)),
         start: list.map(([, start = 0]) => start),
         duration: list.map(([, , duration = 0]) => duration),
         status: list.map(([, , , status = 0]) => status),

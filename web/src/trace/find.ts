@@ -1,6 +1,7 @@
 // Finding inside a trace: names and ids here, the rest by asking the server.
 import { computed, effect, signal } from '@preact/signals';
 import { api } from '../api.ts';
+import { quoted } from './quoted.ts';
 import type { Skeleton } from './skeleton.ts';
 import type { TraceStore } from './store.ts';
 
@@ -22,9 +23,6 @@ function namesWith(s: Skeleton, text: string): Uint8Array {
         });
     return on;
 }
-
-// A text as the filter language writes it.
-export const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`;
 
 interface Page {
     runs: { id: string }[];

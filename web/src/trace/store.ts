@@ -5,10 +5,11 @@
 // folded stays so, run by run.
 import { batch, computed, effect, signal } from '@preact/signals';
 import { api, ApiError, asked, isAbort } from '../api.ts';
+import { follow } from '../events.ts';
+import { quoted } from './quoted.ts';
 import { criticalPath } from './critical.ts';
 import { decodeSkeleton, ERROR } from './skeleton.ts';
 import { buildTree, foldedAt, keepWith, visibleRows, type Tree } from './tree.ts';
-import { tail } from './tail.ts';
 
 export type Only = 'all' | 'errors' | 'llm' | 'critical';
 
@@ -157,24 +158,24 @@ export class TraceStore {
             const tree = this.tree.peek();
             if (tree) this.now.value = Date.now() * 1000 - tree.skeleton.startUs;
         }, 1000);
-        const stop = new AbortController();
-        const untold = setInterval(() => !told && void this.look(), UNTOLD_MS);
+        const changed = (): void => {
+            this.again = true;
+            if (!this.busy) this.lookSoon();
+        };
         let told = false;
-        const project = this.tree.peek()?.skeleton.project.id ?? '';
-        void tail(project, `eq(trace_id, "${this.traceId.replace(/["\\]/g, '')}")`, stop.signal, {
-            open: () => {
-                told = true;
-                this.again = true;
-                if (!this.busy) this.lookSoon();
+        const untold = setInterval(() => !told && void this.look(), UNTOLD_MS);
+        const session = this.tree.peek()?.skeleton.project.id ?? '';
+        const filter = `eq(trace_id, ${quoted(this.traceId)})`;
+        const query = new URLSearchParams({ ...(session && { session }), filter, select: 'id' });
+        const stop = follow(`/runs/tail?${query}`, {
+            event: changed,
+            state: (state) => {
+                told = state === 'open';
+                if (told) changed();
             },
-            told: () => {
-                this.again = true;
-                if (!this.busy) this.lookSoon();
-            },
-            closed: () => (told = false),
         });
         return () => {
-            stop.abort();
+            stop();
             clearInterval(clock);
             clearInterval(untold);
         };
