@@ -28,14 +28,13 @@ function files(folder) {
     });
 }
 
-async function bundle(entry, define = {}) {
+async function bundle(name, entry, define = {}, more = { format: 'iife' }) {
     const result = await build({
-        entryPoints: [entry],
+        entryPoints: { [name]: entry },
         bundle: true,
         minify: true,
         write: false,
         outdir: out,
-        format: 'iife',
         target: 'es2022',
         jsx: 'automatic',
         jsxImportSource: 'preact',
@@ -43,19 +42,22 @@ async function bundle(entry, define = {}) {
         legalComments: 'none',
         logLevel: 'warning',
         define: { 'process.env.NODE_ENV': '"production"', ...define },
+        ...more,
     });
-    return Object.fromEntries(
-        result.outputFiles.map((file) => [file.path.split('.').pop(), Buffer.from(file.contents)]),
-    );
+    return result.outputFiles.map((file) => ({
+        name: basename(file.path),
+        bytes: Buffer.from(file.contents),
+    }));
 }
 
 // What files.c will have of each.
 const table = [];
 
-function keep(name, bytes, { fixed = true } = {}) {
+// `named`: its name says its content already.
+function keep(name, bytes, { fixed = true, named = false } = {}) {
     const [stem, extension] = name.split('.');
     const sum = hash(bytes);
-    const file = fixed ? `${stem}-${sum}.${extension}` : name;
+    const file = fixed && !named ? `${stem}-${sum}.${extension}` : name;
     const packed = gzipSync(bytes, { level: 9 });
     writeFileSync(join(out, file), bytes);
     writeFileSync(join(out, `${file}.gz`), packed);
@@ -100,14 +102,20 @@ mkdirSync(out, { recursive: true });
 const workers = {};
 for (const path of files(join(web, 'src')).filter((file) => file.endsWith('.worker.ts')).sort()) {
     const name = basename(path, '.worker.ts');
-    workers[name] = keep(`${name}.js`, (await bundle(path)).js);
+    workers[name] = keep(`${name}.js`, (await bundle(name, path))[0].bytes);
 }
-const app = await bundle(join(web, 'src/main.tsx'), { WORKERS: JSON.stringify(workers) });
-const names = {
-    js: keep('app.js', app.js),
-    css: keep('app.css', app.css),
-    icon: keep('icon.svg', readFileSync(join(web, 'src/icon.svg'))),
-};
+// What is imported when it is needed is a file of its own; they name each other by their hashes.
+const app = await bundle('app', join(web, 'src/main.tsx'), { WORKERS: JSON.stringify(workers) }, {
+    format: 'esm',
+    splitting: true,
+    entryNames: '[name]-[hash]',
+    chunkNames: '[name]-[hash]',
+});
+const names = { icon: keep('icon.svg', readFileSync(join(web, 'src/icon.svg'))) };
+for (const { name, bytes } of app) {
+    const address = keep(name, bytes, { named: true });
+    if (name.startsWith('app-')) names[name.split('.').pop()] = address;
+}
 const page = readFileSync(join(web, 'src/index.html'), 'utf8');
 keep('index.html', Buffer.from(page.replace(/\{(\w+)\}/g, (_, name) => names[name])), {
     fixed: false,

@@ -14,7 +14,10 @@ import { Home } from './screens/Home.tsx';
 import { Projects } from './screens/Projects.tsx';
 import { Runs } from './screens/Runs.tsx';
 import { Stats } from './screens/Stats.tsx';
-import { TracePage } from './trace/TracePage.tsx';
+import { Later } from './components/Later.tsx';
+
+// The largest screen: it comes when it is wanted, or when there is nothing else to do.
+const tracePage = () => import('./trace/TracePage.tsx').then((module) => module.TracePage);
 
 const titles: Record<Route['screen'], string> = {
     home: 'Rundlet',
@@ -38,7 +41,7 @@ function Screen() {
         case 'runs':
             return <Runs />;
         case 'trace':
-            return <TracePage key={params.traceId} traceId={params.traceId!} />;
+            return <Later key={params.traceId} load={tracePage} props={{ traceId: params.traceId! }} />;
         case 'stats':
             return <Stats />;
         case 'unknown':

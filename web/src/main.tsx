@@ -1,5 +1,6 @@
 // main.tsx - the page: its frame, and the screen that the address names.
 import './style.css';
+import './trace/trace.css';
 import { render } from 'preact';
 import { Frame } from './Frame.tsx';
 import { startKeys } from './keys.ts';
@@ -10,3 +11,5 @@ startTheme();
 startRouter();
 startKeys();
 render(<Frame />, document.getElementById('app')!);
+// Whoever looks at runs opens one soon.
+(globalThis.requestIdleCallback ?? setTimeout)(() => void import('./trace/TracePage.tsx').catch(() => {}));
