@@ -21,6 +21,7 @@
 #include "ingest/commit.h"
 #include "ingest/recover.h"
 #include "loop/loop.h"
+#include "loop/news.h"
 #include "serve/follow.h"
 #include "store/store.h"
 #include "upkeep/upkeep.h"
@@ -220,6 +221,7 @@ static int open_commit(struct app *app, struct err *err)
         .gather = app->config->gather,
         .flush_ms = (unsigned)app->config->flush_ms,
         .generation = &app->generation,
+        .news = app->news,
     });
     if (loop_start(app->commit_loop, err))
         return (int)err->code;
@@ -278,6 +280,7 @@ int app_open(const struct config *config, enum app_use use, unsigned loop_count,
     app->budget.limit = config->inflight_max;
     app->answers.limit = config->answers_max;
     atomic_init(&app->generation, 1);
+    app->news = news_new(config->tails_max);
     app->loop_max = loop_count;
     bool kept_here = backends_need_data(config);
     if (kept_here && use != APP_READ &&
@@ -296,6 +299,7 @@ int app_open(const struct config *config, enum app_use use, unsigned loop_count,
         .cache = app->cache,
         .budget = &app->answers,
         .generation = &app->generation,
+        .news = app->news,
         .run_ttl_ms = config->cache_ttl_get_ms,
         .search_ttl_ms = config->cache_ttl_search_ms,
     };
@@ -353,6 +357,7 @@ void app_close(struct app *app)
     for (unsigned i = 0; i < app->loop_count; i++)
         loop_close(app->loops[i]);
     free(app->loops);
+    news_free(app->news);
     buf_unref(app->spare.buf);
     app_unlock(app->lock_fd);
     free(app);

@@ -21,6 +21,7 @@ struct commit;
 struct config;
 struct index;
 struct loop;
+struct news;
 struct store;
 struct upkeep;
 
@@ -41,6 +42,7 @@ struct app {
     struct store *store;
     struct index *index;
     struct cache *cache;
+    struct news *news;        /* of what is committed here */
     struct commit *commit;    /* not with APP_READ */
     struct loop *commit_loop; /* likewise; a thread of its own */
     struct upkeep *upkeep;    /* once app_keep_up() was called */

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "run/filter.h"
+#include "run/render.h"
 #include "wire/rfc3339.h"
 
 int asked_filter(const char *name, struct str text, struct arena *arena,
@@ -114,6 +115,43 @@ int asked_runs(struct body *body, struct run_query *query, struct err *err)
     return err_set(err, ERR_INVALID,
                    "At least one of 'session', 'id', 'parent_run', 'trace' or "
                    "'reference_example' must be specified");
+}
+
+/* What the clients' models cannot be without. */
+#define ALWAYS                                                                                     \
+    (SHOW(SHOW_ID) | SHOW(SHOW_NAME) | SHOW(SHOW_RUN_TYPE) | SHOW(SHOW_START_TIME) |               \
+     SHOW(SHOW_STATUS) | SHOW(SHOW_SESSION_ID) | SHOW(SHOW_TRACE_ID) | SHOW(SHOW_DOTTED_ORDER) |   \
+     SHOW(SHOW_APP_PATH))
+
+/* Fields that come with others. */
+static uint64_t with_others(uint64_t fields)
+{
+    static const struct {
+        uint64_t of, come;
+    } pairs[] = {
+        {SHOW(SHOW_PROMPT_TOKENS) | SHOW(SHOW_TOTAL_TOKENS), SHOW(SHOW_PROMPT_TOKEN_DETAILS)},
+        {SHOW(SHOW_COMPLETION_TOKENS) | SHOW(SHOW_TOTAL_TOKENS),
+         SHOW(SHOW_COMPLETION_TOKEN_DETAILS)},
+        {SHOW(SHOW_PROMPT_COST) | SHOW(SHOW_TOTAL_COST), SHOW(SHOW_PROMPT_COST_DETAILS)},
+        {SHOW(SHOW_COMPLETION_COST) | SHOW(SHOW_TOTAL_COST), SHOW(SHOW_COMPLETION_COST_DETAILS)},
+        {SHOW(SHOW_INPUTS) | SHOW(SHOW_OUTPUTS), SHOW(SHOW_S3_URLS)},
+    };
+    uint64_t all = fields | ALWAYS;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (fields & pairs[i].of)
+            all |= pairs[i].come;
+    return all;
+}
+
+/* Names that nobody knows are of other versions of the API. */
+uint64_t asked_select(const struct str *names, size_t count)
+{
+    uint64_t fields = 0;
+    for (size_t k = 0; k < count; k++) {
+        enum show field = show_named(names[k]);
+        fields |= field < SHOWS ? SHOW(field) : 0;
+    }
+    return with_others(fields);
 }
 
 /* --- of a query string ------------------------------------------------------------------ */

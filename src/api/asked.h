@@ -32,7 +32,11 @@ void asked_cursor(struct body *body, struct run_query *query);
 /* The members of POST /runs/query and of POST /runs/stats that say which runs. */
 int asked_runs(struct body *body, struct run_query *query, struct err *err);
 
-/* The same of a query string: filter, is_root, start_time, end_time.  `session`, which is a
+/* What to show of each run, by these names: with what clients cannot be without, and what
+ * comes with others. */
+uint64_t asked_select(const struct str *names, size_t count);
+
+/* The members of a query that a query string may have: filter, is_root, start_time, end_time.  `session`, which is a
  * project by its id or by its name, is in the query if it is an id; else `project` is the
  * name; at == NULL: any. */
 int asked_form(const struct form *form, struct arena *arena, struct run_query *query,

@@ -14,6 +14,7 @@ extern const struct http_handler patch_run;   /* PATCH /runs/{id} */
 extern const struct http_handler post_parts;  /* POST /runs/multipart */
 extern const struct http_handler query_runs;  /* POST /runs/query */
 extern const struct http_handler query_stats; /* POST /runs/stats */
+extern const struct http_handler tail_runs;   /* GET /runs/tail */
 extern const struct http_handler get_histogram; /* GET /runs/histogram */
 extern const struct http_handler get_skeleton;  /* GET /traces/{id}/skeleton */
 extern const struct http_handler get_root;      /* GET / */

@@ -50,45 +50,11 @@ static const struct style searching = {
     .end = end_search,
 };
 
-/* What the clients' models cannot be without. */
-#define ALWAYS                                                                                     \
-    (SHOW(SHOW_ID) | SHOW(SHOW_NAME) | SHOW(SHOW_RUN_TYPE) | SHOW(SHOW_START_TIME) |               \
-     SHOW(SHOW_STATUS) | SHOW(SHOW_SESSION_ID) | SHOW(SHOW_TRACE_ID) | SHOW(SHOW_DOTTED_ORDER) |   \
-     SHOW(SHOW_APP_PATH))
-
-/* Fields that come with others. */
-static uint64_t with_others(uint64_t fields)
-{
-    static const struct {
-        uint64_t of, come;
-    } pairs[] = {
-        {SHOW(SHOW_PROMPT_TOKENS) | SHOW(SHOW_TOTAL_TOKENS), SHOW(SHOW_PROMPT_TOKEN_DETAILS)},
-        {SHOW(SHOW_COMPLETION_TOKENS) | SHOW(SHOW_TOTAL_TOKENS),
-         SHOW(SHOW_COMPLETION_TOKEN_DETAILS)},
-        {SHOW(SHOW_PROMPT_COST) | SHOW(SHOW_TOTAL_COST), SHOW(SHOW_PROMPT_COST_DETAILS)},
-        {SHOW(SHOW_COMPLETION_COST) | SHOW(SHOW_TOTAL_COST), SHOW(SHOW_COMPLETION_COST_DETAILS)},
-        {SHOW(SHOW_INPUTS) | SHOW(SHOW_OUTPUTS), SHOW(SHOW_S3_URLS)},
-    };
-    uint64_t all = fields | ALWAYS;
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        if (fields & pairs[i].of)
-            all |= pairs[i].come;
-    return all;
-}
-
-/* Names that nobody knows are of other versions of the API. */
 static uint64_t ask_select(struct body *body)
 {
     size_t count;
-    uint64_t fields = 0;
     const struct str *names = body_texts(body, "select", &count);
-    if (!names)
-        return SHOW_ALL;
-    for (size_t i = 0; i < count; i++) {
-        enum show field = show_named(names[i]);
-        fields |= field < SHOWS ? SHOW(field) : 0;
-    }
-    return with_others(fields);
+    return names ? asked_select(names, count) : SHOW_ALL;
 }
 
 static size_t ask_limit(struct body *body)

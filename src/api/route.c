@@ -29,6 +29,7 @@ static const struct http_route routes[] = {
     {"POST", "/runs/stats", &query_stats},
     {"GET", "/runs/search", &search},
     {"GET", "/runs/histogram", &get_histogram},
+    {"GET", "/runs/tail", &tail_runs},
     {"GET", "/runs/{}", &get_run},
     {"GET", "/runs/{}/inputs", &get_run},
     {"GET", "/runs/{}/outputs", &get_run},

@@ -25,6 +25,7 @@
 #include "config.h"
 #include "http/http.h"
 #include "loop/loop.h"
+#include "loop/news.h"
 
 enum { LOOPS_MAX = 8, HOSTS_MAX = 64 };
 
@@ -121,6 +122,7 @@ static void wait_for_end(struct server *server, const struct config *config,
         stopping = true;
         log_event(LOG_INFO, "stopping", LOG_N("signal", signal));
         atomic_store(&server->api.draining, true);
+        news_close(server->app->news); /* who follows would not end by itself */
         http_stop(server->http, (unsigned)config->drain_timeout_ms, drained, server);
     }
 }

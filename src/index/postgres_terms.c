@@ -8,8 +8,7 @@
 enum term {
     TERM_NAME = 1,
     TERM_TAG,
-    TERM_KEY,  /* of metadata */
-    TERM_PAIR, /* key and value of metadata */
+    TERM_PAIR = 4, /* key and value of metadata, but for long ones (filter_seen_whole) */
     TERM_THREAD,
     TERM_EXAMPLE
 };
@@ -55,7 +54,7 @@ size_t pg_terms_of(const struct filter_subject *facts, struct arena *arena, uint
         enum filter_attribute attribute;
         enum term term;
     } texts[] = {{FILTER_NAME, TERM_NAME}, {FILTER_THREAD_ID, TERM_THREAD}};
-    size_t count = 0, most = 3 + 2 * facts->metadata_count + facts->tag_count;
+    size_t count = 0, most = 3 + facts->metadata_count + facts->tag_count;
     uint64_t *terms = *result = arena_make(arena, uint64_t, most);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         const struct filter_cell *cell = &facts->cells[texts[i].attribute];
@@ -67,8 +66,7 @@ size_t pg_terms_of(const struct filter_subject *facts, struct arena *arena, uint
         terms[count++] = example_term(example->value.uuid);
     for (size_t i = 0; i < facts->metadata_count; i++) {
         const struct filter_pair *pair = &facts->metadata[i];
-        terms[count++] = text_term(TERM_KEY, pair->key);
-        if (pair->value.present)
+        if (pair->value.present && filter_seen_whole(pair->value.value.text))
             terms[count++] = pair_term(pair->key, pair->value.value.text);
     }
     for (size_t i = 0; i < facts->tag_count; i++)
@@ -156,10 +154,9 @@ static void narrow_term(struct pg_narrow *n, const struct filter *test)
     if (test->attribute == FILTER_REFERENCE_EXAMPLE_ID)
         ask_for(n, example_term(test->values[0].uuid));
     else
-        ask_for(n, text_term(test->attribute == FILTER_NAME        ? TERM_NAME
-                             : test->attribute == FILTER_TAGS      ? TERM_TAG
-                             : test->attribute == FILTER_THREAD_ID ? TERM_THREAD
-                                                                   : TERM_KEY,
+        ask_for(n, text_term(test->attribute == FILTER_NAME   ? TERM_NAME
+                             : test->attribute == FILTER_TAGS ? TERM_TAG
+                                                              : TERM_THREAD,
                              test->values[0].text));
 }
 
@@ -167,9 +164,9 @@ static void narrow_test(struct pg_narrow *n, const struct filter *test, struct a
 {
     static const uint64_t words = UINT64_C(1) << FILTER_IS_ROOT | UINT64_C(1) << FILTER_RUN_TYPE |
                                   UINT64_C(1) << FILTER_STATUS;
-    static const uint64_t terms =
-        UINT64_C(1) << FILTER_NAME | UINT64_C(1) << FILTER_TAGS | UINT64_C(1) << FILTER_THREAD_ID |
-        UINT64_C(1) << FILTER_METADATA_KEY | UINT64_C(1) << FILTER_REFERENCE_EXAMPLE_ID;
+    static const uint64_t terms = UINT64_C(1) << FILTER_NAME | UINT64_C(1) << FILTER_TAGS |
+                                  UINT64_C(1) << FILTER_THREAD_ID |
+                                  UINT64_C(1) << FILTER_REFERENCE_EXAMPLE_ID;
     uint64_t attribute = UINT64_C(1) << test->attribute;
     if (test->attribute == FILTER_START_TIME)
         narrow_time(&n->query, test);
@@ -193,10 +190,8 @@ static void narrow_entry(struct pg_narrow *n, const struct filter *entry)
         else if (is_equal(test) && test->attribute == FILTER_METADATA_VALUE)
             value = test;
     }
-    if (key && value)
+    if (key && value && filter_seen_whole(value->values[0].text))
         ask_for(n, pair_term(key->values[0].text, value->values[0].text));
-    else if (key)
-        narrow_term(n, key);
 }
 
 static void narrow_filter(struct pg_narrow *n, const struct filter *filter, struct arena *arena)

@@ -11,7 +11,7 @@
 
 enum {
     APPLICATION = 0x52756e64, /* "Rund": this file is ours */
-    SCHEMA = 2,               /* raise it with every change of the tables or of a key */
+    SCHEMA = 3,               /* raise it with every change of the tables or of a key */
     READER_CACHE = 2 << 20,
     READER_MMAP = 256 << 20 /* read only: nothing is ever written through it */
 };

@@ -147,7 +147,7 @@ static int move_guessed(struct merger *m, const struct merged *to, uint64_t sequ
         m->row.run.guessed = guessed;
         grow(&m->row.run, sequence);
         if (!r)
-            touched_put(&m->touched, &touch, &m->row, NULL);
+            touched_put(&m->touched, &touch, &m->row, NULL, false);
     }
     return r;
 }
@@ -174,17 +174,20 @@ static int add_layer(struct merger *m, size_t touch, struct str old, const struc
         r = set_project(m, run, first, sequence, err);
     if (r)
         return r;
-    struct str fresh = facts_made(m, run, made);
-    m->facts.len = 0;
-    facts_merge(old, taken, fresh, &m->facts);
+    struct str facts = facts_made(m, run, made);
+    bool alone = old.len == 0 && first;
+    if (!alone) {
+        m->facts.len = 0;
+        facts_merge(old, taken, facts, &m->facts);
+        facts = text_str(&m->facts);
+    }
     r = guess_trace(m, err); /* `old` is of no use after it */
     if (!r)
         r = note_guess(m, merged->id, was_guessed && !first, was_trace, merged->guessed,
                        merged->trace, err);
     if (r)
         return r;
-    const struct str facts = text_str(&m->facts);
-    touched_put(&m->touched, &touch, &m->row, &facts);
+    touched_put(&m->touched, &touch, &m->row, &facts, alone && made);
     return first || uuid_compare(was_trace, merged->trace) != 0
                ? move_guessed(m, merged, sequence, err)
                : 0;
@@ -201,7 +204,7 @@ static int add_attachment(struct merger *m, size_t touch, struct str old, const 
     if (m->row.run.count > 0)
         grow(&m->row.run, sequence);
     const struct str facts = text_str(&m->facts);
-    touched_put(&m->touched, &touch, &m->row, &facts);
+    touched_put(&m->touched, &touch, &m->row, &facts, false);
     return 0;
 }
 
@@ -218,7 +221,7 @@ static int touch_run(struct merger *m, struct uuid about, uint64_t sequence, str
     if (r || m->row.run.count == 0)
         return r;
     grow(&m->row.run, sequence);
-    touched_put(&m->touched, &touch, &m->row, NULL);
+    touched_put(&m->touched, &touch, &m->row, NULL, false);
     return 0;
 }
 

@@ -241,7 +241,7 @@ static bool attribute_of(const struct filter *condition, enum row_attribute *att
         return false;
     const struct filter_value *k = entry_must_be(condition, FILTER_METADATA_KEY);
     const struct filter_value *v = entry_must_be(condition, FILTER_METADATA_VALUE);
-    if (!k || !v)
+    if (!k || !v || !filter_seen_whole(v->text))
         return false;
     *attribute = ATTRIBUTE_METADATA;
     *key = k->text;

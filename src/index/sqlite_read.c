@@ -35,8 +35,8 @@ int reader_open(const char *path, uint64_t seed, struct reader **result, struct 
         {&reader->begin, "BEGIN"},
         {&reader->end, "ROLLBACK"},
         {&reader->meta, "SELECT layout, catalog FROM meta"},
-        {&reader->row, "SELECT " ROW_COLUMNS " FROM run WHERE row = ?1"},
-        {&reader->facts, "SELECT bytes FROM facts WHERE row = ?1"},
+        {&reader->row.from, "SELECT " ROW_COLUMNS " FROM run WHERE row >= ?1 ORDER BY row"},
+        {&reader->facts.from, "SELECT row, bytes FROM facts WHERE row >= ?1 ORDER BY row"},
         {&reader->name, "SELECT folded FROM name WHERE name = ?1"},
         {&reader->names, "SELECT name, folded FROM name"},
         {&reader->project, "SELECT id, name, removed, version FROM entity WHERE number = ?1"},
@@ -90,8 +90,8 @@ void reader_close(struct reader *reader)
     sqlite3_stmt *statements[] = {reader->begin,
                                   reader->end,
                                   reader->meta,
-                                  reader->row,
-                                  reader->facts,
+                                  reader->row.from,
+                                  reader->facts.from,
                                   reader->name,
                                   reader->names,
                                   reader->project,
@@ -156,8 +156,16 @@ int reader_begin(struct reader *reader, const struct keys_view *view, int64_t de
     return r ? r : load_catalog(reader, catalog, err);
 }
 
+static void leave(struct reader_steps *steps)
+{
+    (void)sqlite3_reset(steps->from); /* no step failed */
+    steps->next = 0;
+}
+
 void reader_end(struct reader *reader)
 {
+    leave(&reader->row);
+    leave(&reader->facts);
     sqlite3_progress_handler(reader->db, 0, NULL, NULL);
     if (!sqlite3_get_autocommit(reader->db)) {
         (void)sqlite3_step(reader->end); /* ending a read changes nothing, so it cannot fail */
@@ -251,21 +259,34 @@ int reader_is_shown(struct reader *reader, const struct row *row, bool *shown, s
 
 /* --- rows ---------------------------------------------------------------------------- */
 
+/* Runs of a trace often lie one behind the other: a step is half the work of a search. */
+static int step_to(struct reader_steps *steps, uint64_t number, bool *there, const char *doing,
+                   struct err *err)
+{
+    if (steps->next != number) {
+        leave(steps);
+        (void)sqlite3_bind_int64(steps->from, 1, (int64_t)number); /* cannot fail */
+    }
+    steps->next = 0;
+    int r = db_step(steps->from, there, doing, err);
+    if (r || !*there)
+        return r;
+    *there = (uint64_t)sqlite3_column_int64(steps->from, 0) == number;
+    steps->next = *there ? number + 1 : 0;
+    return 0;
+}
+
 static int read_row(struct reader *reader, uint64_t number, struct row *row, struct err *err)
 {
     bool there = false;
     int r = keys_reader_check(&reader->keys, err);
-    if (r)
-        return r;
-    (void)sqlite3_bind_int64(reader->row, 1, (int64_t)number); /* cannot fail */
-    r = db_step(reader->row, &there, "read a row", err);
+    if (!r)
+        r = step_to(&reader->row, number, &there, "read a row", err);
     if (r)
         return r;
     if (!there)
         return err_set(err, ERR_CORRUPT, "index: a row is missing; run `rundlet reindex`");
-    r = row_read(reader->row, row, err);
-    (void)sqlite3_reset(reader->row); /* no step failed */
-    return r;
+    return row_read(reader->row.from, row, err);
 }
 
 int reader_row(struct reader *reader, uint64_t number, struct row *row, bool *shown,
@@ -295,14 +316,12 @@ int reader_facts(struct reader *reader, uint64_t number, struct arena *arena, st
                  struct err *err)
 {
     bool there = false;
-    (void)sqlite3_bind_int64(reader->facts, 1, (int64_t)number); /* cannot fail */
-    int r = db_step(reader->facts, &there, "read facts", err);
+    int r = step_to(&reader->facts, number, &there, "read facts", err);
     if (r || !there)
         return r;
-    struct str bytes = {sqlite3_column_blob(reader->facts, 0),
-                        (size_t)sqlite3_column_bytes(reader->facts, 0)};
+    struct str bytes = {sqlite3_column_blob(reader->facts.from, 1),
+                        (size_t)sqlite3_column_bytes(reader->facts.from, 1)};
     *facts = bytes.len ? arena_copy(arena, bytes) : (struct str){0};
-    (void)sqlite3_reset(reader->facts); /* no step failed */
     return 0;
 }
 

@@ -23,10 +23,17 @@ struct reader_project {
 
 enum { READER_PROJECTS = 256 };
 
+/* Rows of a table in the order of their numbers, from any one on. */
+struct reader_steps {
+    sqlite3_stmt *from;
+    uint64_t next; /* it stands before this one; 0: nowhere */
+};
+
 struct reader {
     sqlite3 *db;
     struct keys_reader keys;
-    sqlite3_stmt *begin, *end, *meta, *row, *facts, *name, *names, *project, *has, *feedback, *said,
+    struct reader_steps row, facts;
+    sqlite3_stmt *begin, *end, *meta, *name, *names, *project, *has, *feedback, *said,
         *feedback_runs, *entity_number;
     sqlite3_stmt *entity, *entity_by_id, *entities_by_name, *entities_by_parent, *entities_by_time;
     const struct keys_view *view;                    /* during a read */

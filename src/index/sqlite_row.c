@@ -144,12 +144,18 @@ static void add(struct row_attributes *attributes, uint64_t hash)
     attributes->count++;
 }
 
+/* Long values are told apart well enough without: a key for each would be most of the keys. */
+static bool has_key(const struct filter_cell *value)
+{
+    return value->present && filter_seen_whole(value->value.text);
+}
+
 static void add_facts(const struct row *row, const struct facts *facts, uint64_t seed,
                       struct row_attributes *result)
 {
     struct str none = {0};
     for (size_t i = 0; i < facts->metadata_count; i++)
-        if (facts->metadata[i].value.present)
+        if (has_key(&facts->metadata[i].value))
             add(result, row_attribute(seed, ATTRIBUTE_METADATA, row->project,
                                       facts->metadata[i].key, facts->metadata[i].value.value.text));
     for (size_t i = 0; i < facts->tag_count; i++)

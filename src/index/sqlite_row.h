@@ -46,7 +46,7 @@ static inline bool row_is_live(const struct row *row, uint64_t rows)
 enum row_attribute {
     ATTRIBUTE_PARENT = 1, /* this and an example: of any project */
     ATTRIBUTE_EXAMPLE,
-    ATTRIBUTE_METADATA, /* key and value */
+    ATTRIBUTE_METADATA, /* key and value, but for long ones (filter_seen_whole) */
     ATTRIBUTE_TAG,
     ATTRIBUTE_THREAD
 };

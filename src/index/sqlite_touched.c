@@ -17,8 +17,9 @@ enum {
     SCRATCH_ROWS = 64   /* ... and rows that share them */
 };
 
-/* Something in the pool. */
+/* Something in the pool, or `lent` by the batch. */
 struct piece {
+    const char *lent;
     size_t at;
     uint32_t len, cap;
 };
@@ -175,6 +176,8 @@ void touched_undo(struct touched *t)
 
 static struct str piece_str(const struct touched *t, const struct piece *piece)
 {
+    if (piece->lent)
+        return (struct str){piece->lent, piece->len};
     return (struct str){piece->len ? t->pool.at + piece->at : NULL, piece->len};
 }
 
@@ -187,6 +190,7 @@ static void *piece_room(struct touched *t, struct piece *piece, size_t len)
         t->pool.len += pad + len;
     }
     piece->len = (uint32_t)len;
+    piece->lent = NULL;
     return t->pool.at + piece->at;
 }
 
@@ -328,7 +332,8 @@ static void keep_before(struct touched *t, size_t i)
     touch->run.cap = touch->facts.cap = 0;
 }
 
-void touched_put(struct touched *t, size_t *touch, const struct row *row, const struct str *facts)
+void touched_put(struct touched *t, size_t *touch, const struct row *row, const struct str *facts,
+                 bool lent)
 {
     if (*touch == 0) {
         *touch = add_touch(t, row->run.id);
@@ -345,7 +350,10 @@ void touched_put(struct touched *t, size_t *touch, const struct row *row, const 
     hold_run(t, &at->run, &row->run);
     if (facts && !str_eq(*facts, piece_str(t, &at->facts))) {
         at->facts_changed = true;
-        hold_facts(t, &at->facts, *facts);
+        if (lent)
+            at->facts = (struct piece){.lent = facts->at, .len = (uint32_t)facts->len};
+        else
+            hold_facts(t, &at->facts, *facts);
     }
 }
 

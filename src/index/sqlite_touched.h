@@ -67,9 +67,9 @@ int touched_get(struct touched *touched, struct uuid id, size_t *touch, struct e
 void touched_read(const struct touched *touched, size_t touch, struct row *row, struct str *facts);
 
 /* What the run is from now on; *touch as it was got (0: it is new, and is made).
- * `facts` NULL: as they were. */
+ * `facts` NULL: as they were; `lent`: they stay where they are until the transaction ends. */
 void touched_put(struct touched *touched, size_t *touch, const struct row *row,
-                 const struct str *facts);
+                 const struct str *facts, bool lent);
 
 /* Much waits in memory? */
 bool touched_is_much(const struct touched *touched);

@@ -38,12 +38,14 @@
 #include "base/metric.h"
 #include "ingest/recover.h"
 #include "loop/loop.h"
+#include "loop/news.h"
 #include "loop/watch.h"
 #include "store/store.h"
 
 enum {
     GROUP_RUNS = 10000,
     GROUP_BATCHES = STORE_GROUP_RECORDS,
+    TOLD_AT_ONCE = 256,  /* ids of runs */
     PLACES_MAX = 4,      /* times that a group gets places */
     JUDGED_MAX = 8,      /* times that it is judged with the same; a container may be given up */
     JUDGED_US = 10000000 /* and all of this takes no longer */
@@ -503,6 +505,31 @@ static void appended(struct op *op)
     commit_rows(g);
 }
 
+static void tell_of(struct news *news, const struct record *record)
+{
+    struct uuid ids[TOLD_AT_ONCE];
+    size_t count = 0;
+    for (uint32_t i = 0; i < record->count; i++) {
+        struct uuid id = record_about(record, i);
+        if (!uuid_is_zero(id))
+            ids[count++] = id;
+        if (count == TOLD_AT_ONCE || i + 1 == record->count) {
+            news_tell(news, ids, count);
+            count = 0;
+        }
+    }
+}
+
+/* For who follows live.  A run that was there already may be told again. */
+static void tell(const struct group *g)
+{
+    struct news *news = g->commit->config.news;
+    if (!news || !news_is_wanted(news))
+        return;
+    for (size_t i = 0; i < g->accepted_count; i++)
+        tell_of(news, g->accepted[i].record);
+}
+
 static void committed(struct op *op)
 {
     struct group *g = op_owner(op, struct group, commit_rows.op);
@@ -523,6 +550,7 @@ static void committed(struct op *op)
     }
     if (!commit->config.index->shared) /* else end() does, for everybody */
         atomic_fetch_add_explicit(commit->config.generation, 1, memory_order_release);
+    tell(g);
     metric_add(METRIC_COMMIT_GROUPS, 1);
     metric_time(METRIC_COMMIT_SECONDS, (uint64_t)(now_us - g->began_us));
     end(g, &(struct err){.code = ERR_OK});

@@ -25,6 +25,7 @@
 
 struct commit;
 struct loop;
+struct news;
 struct record;
 struct store;
 
@@ -38,6 +39,7 @@ struct commit_config {
     unsigned flush_ms; /* or for so long one that waits is kept waiting */
     /* Counted up with every commit, before anyone hears of it. */
     atomic_uint_fast64_t *generation;
+    struct news *news; /* is told of the runs of each; NULL: nobody is */
 };
 
 struct commit_batch {

@@ -159,29 +159,53 @@ static bool drop_earlier(struct facts_writer *w, size_t last)
     return false;
 }
 
-static void add_pair(struct facts_writer *w, size_t *count, struct str key, struct str value)
+struct pairs {
+    size_t count, shortened;
+};
+
+/* The value that was just appended, as filters see it. */
+static void shorten(struct facts_writer *w, struct pairs *pairs, size_t value)
 {
-    size_t pair = w->text->len, used = section_size(w);
-    bool null = value.at[0] == 'n';
-    if (*count == FACTS_PAIRS || FACTS_SOURCE - used < PAIR_HEAD) {
-        w->cut = true;
+    char room[FILTER_SEEN_MAX];
+    struct str whole = {w->text->at + value, w->text->len - value};
+    struct str seen = filter_seen(whole, room);
+    if (seen.at == whole.at)
         return;
-    }
+    memcpy(w->text->at + value, seen.at, seen.len);
+    w->text->len = value + seen.len;
+    w->cut = true; /* who shows it needs what was sent */
+    pairs->shortened++;
+}
+
+static bool put_pair(struct facts_writer *w, struct pairs *pairs, struct str key, struct str value)
+{
+    size_t pair = w->text->len;
+    bool null = value.at[0] == 'n';
     text_room(w->text, PAIR_HEAD);
     w->text->len += PAIR_HEAD;
-    struct facts_out out = body_of(w, FACTS_SOURCE - used - PAIR_HEAD);
+    struct facts_out out = body_of(w, FACTS_SOURCE);
     facts_add_string(&out, key);
-    size_t key_size = w->text->len - pair - PAIR_HEAD;
-    if (!null)
+    size_t at = w->text->len;
+    if (!null) {
+        out.left = FACTS_SOURCE;
         facts_add_value(&out, value);
-    if (!out.whole) {
+        shorten(w, pairs, at);
+    }
+    put_u16(w->text->at + pair, at - pair - PAIR_HEAD);
+    put_u16(w->text->at + pair + 2, null ? PAIR_NULL : w->text->len - at);
+    return out.whole && section_size(w) <= FACTS_SOURCE && pairs->shortened <= FACTS_SHORTENED;
+}
+
+static void add_pair(struct facts_writer *w, struct pairs *pairs, struct str key, struct str value)
+{
+    size_t pair = w->text->len, shortened = pairs->shortened;
+    if (pairs->count < FACTS_PAIRS && put_pair(w, pairs, key, value)) {
+        pairs->count += !drop_earlier(w, pair);
+    } else {
         w->text->len = pair;
         w->cut = true;
-        return;
+        pairs->shortened = shortened;
     }
-    put_u16(w->text->at + pair, key_size);
-    put_u16(w->text->at + pair + 2, null ? PAIR_NULL : w->text->len - pair - PAIR_HEAD - key_size);
-    *count += !drop_earlier(w, pair);
 }
 
 /* A value that may be the thread's id; the least `rank` is it. */
@@ -217,7 +241,7 @@ static void take_metadata(struct facts_writer *w, struct str metadata)
 {
     struct facts_found usage = {.rank = RANK_NONE, .cut = RANK_NONE};
     struct thread thread = {.rank = UINT32_MAX};
-    size_t count = 0;
+    struct pairs pairs = {0};
     struct json_walk walk = json_walk(metadata);
     struct str key;
     if (!metadata.at || !json_walk_object(&walk))
@@ -229,7 +253,7 @@ static void take_metadata(struct facts_writer *w, struct str metadata)
         if (json_key_is(key, STR("usage_metadata")))
             facts_usage_offer(&usage, RANK_METADATA, &before);
         offer_thread(&thread, key, value);
-        add_pair(w, &count, key, value);
+        add_pair(w, &pairs, key, value);
     }
     end_unless_empty(w);
     put_thread(w, thread.json);

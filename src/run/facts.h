@@ -13,8 +13,9 @@
  * Usage is looked for in the order of the contract (tokens may be at seven paths of
  * outputs, and one of metadata stands between them), so each has its rank and the least
  * counts.  Each of these has at most FACTS_SOURCE bytes, and there are at most FACTS_PAIRS
- * pairs.  Of a preview, an error and a dotted order the beginning is kept; of the others
- * what does not fit is left out whole.  The facts say of which fields something is cut.
+ * pairs, FACTS_SHORTENED of them with long values.  Of a preview, an error and a dotted
+ * order the beginning is kept; of the others what does not fit is left out whole.  The
+ * facts say of which fields something is cut.
  *
  * A preview is the JSON without white space, its strings decoded, quotes around them; of a
  * string its text.  Null, and an error that is "", have no facts.  Of the members of
@@ -42,6 +43,7 @@ struct text;
 enum {
     FACTS_SOURCE = 4096,
     FACTS_PAIRS = 64,
+    FACTS_SHORTENED = 16, /* of these, with values that are long (filter_seen) */
     FACTS_PREVIEW = 160,
     FACTS_ATTACHMENTS = 64,      /* of a run: the first by their names; further ones are stored
                                   * and cannot be listed */

@@ -36,6 +36,8 @@
  *
  * Metadata Values are texts: a string its text, anything else its JSON without
  *          white space (true, 3, ["a"]).  JSON null is an entry without a value.
+ *          Long ones are seen short (filter_seen), here and in runs: equal when
+ *          they are equal, searched and in order by how they begin.
  *
  * has, exists  are written with the above: has(tags, "t") is eq(tags, "t");
  *          exists(metadata, "k") and has(metadata, "k") are and(eq(metadata_key,
@@ -65,6 +67,7 @@ enum {
     FILTER_TEXT_MAX = 65536,        /* bytes of the text */
     FILTER_DEPTH_MAX = 32,          /* calls in calls; a tree is at most two deeper */
     FILTER_NODES_MAX = 512,         /* calls, and nodes for members of has(metadata, ...) */
+    FILTER_SEEN_MAX = 64,           /* bytes of a metadata value that is seen as it is */
     FILTER_VALUES_MAX = 1000,       /* elements of a list, members of has(metadata, ...) */
     FILTER_LATENCY_MAX = 1000000000 /* seconds, of either sign; more is refused */
 };
@@ -174,6 +177,13 @@ const struct filter *filter_search(struct str text, struct arena *arena);
 
 /* The runs of a thread; at == NULL: of any. */
 const struct filter *filter_thread(struct str thread, struct arena *arena);
+
+/* A value of metadata as filters see it: itself, or where it is long, written to `room`,
+ * its beginning, an ellipsis and a hash of all of it.  What is seen is seen as itself. */
+struct str filter_seen(struct str value, char room[FILTER_SEEN_MAX]);
+
+/* Is it a value itself?  False also of the rare one that only looks like a long one. */
+bool filter_seen_whole(struct str seen);
 
 /* Does it search in texts? */
 bool filter_searches(const struct filter *filter);

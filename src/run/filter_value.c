@@ -132,6 +132,13 @@ static bool takes_json(enum filter_attribute attribute)
     return attribute == FILTER_METADATA_VALUE || attribute == FILTER_THREAD_ID;
 }
 
+static struct str seen(struct str value, struct arena *arena)
+{
+    char room[FILTER_SEEN_MAX];
+    struct str short_one = filter_seen(value, room);
+    return short_one.at == room ? arena_copy(arena, short_one) : value;
+}
+
 static bool read_text(const struct filter_token *token, bool json, struct arena *arena,
                       struct str *result)
 {
@@ -163,7 +170,11 @@ static bool read_value(const struct filter_token *token, enum filter_attribute a
     case FILTER_UUID:
         return string && uuid_parse(token->text, &result->uuid);
     case FILTER_TEXT:
-        return read_text(token, takes_json(attribute), arena, &result->text);
+        if (!read_text(token, takes_json(attribute), arena, &result->text))
+            return false;
+        if (attribute == FILTER_METADATA_VALUE)
+            result->text = seen(result->text, arena);
+        return true;
     case FILTER_WORD:
         result->text = lower(token->text, arena);
         return string;
@@ -235,9 +246,10 @@ static struct filter_pair member(struct str json, const struct json_scan *scan, 
     struct str value = {json.at + scan->value.at, scan->value.len};
     struct filter_pair pair = {.key = filter_decode(key, arena)};
     pair.value.present = scan->type != JSON_NULL;
-    pair.value.value.text = scan->type == JSON_STRING
-                                ? filter_decode((struct str){value.at + 1, value.len - 2}, arena)
-                                : without_space(value, arena);
+    struct str text = scan->type == JSON_STRING
+                          ? filter_decode((struct str){value.at + 1, value.len - 2}, arena)
+                          : without_space(value, arena);
+    pair.value.value.text = seen(text, arena);
     return pair;
 }
 

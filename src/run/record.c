@@ -186,19 +186,35 @@ int record_run(const struct record *record, uint32_t i, struct run *result, stru
                   err);
 }
 
+static const char *entry_of(const struct record *record, uint32_t i)
+{
+    if (record->parts)
+        return record->parts[i].entry;
+    return record->table.len / RECORD_ENTRY > i ? record->table.at + (size_t)i * RECORD_ENTRY
+                                                : NULL;
+}
+
 struct uuid record_id(const struct record *record, uint32_t i)
 {
     struct uuid id = {0};
-    const char *entry = NULL;
-    if (record->parts) {
-        id = record->parts[i].id;
-        entry = record->parts[i].entry;
-    } else if (record->table.len / RECORD_ENTRY > i) {
-        entry = record->table.at + (size_t)i * RECORD_ENTRY;
-    }
+    const char *entry = entry_of(record, i);
     if (entry)
         memcpy(id.byte, entry + AT_ID, sizeof id.byte);
+    else if (record->parts)
+        id = record->parts[i].id;
     return id;
+}
+
+struct uuid record_about(const struct record *record, uint32_t i)
+{
+    struct uuid none = {0};
+    const char *entry = entry_of(record, i);
+    if (!entry)
+        return none;
+    struct run run = record_peek(entry);
+    if (run.kind != RUN_ENTITY)
+        return run.id;
+    return run.entity == ENTITY_FEEDBACK || run.entity == ENTITY_SHARE ? run.parent : none;
 }
 
 uint64_t record_weight(const struct record *record)

@@ -100,6 +100,9 @@ int record_run(const struct record *record, uint32_t i, struct run *result, stru
 /* The id of the i-th run as its entry has it, not verified; zero when it is lost. */
 struct uuid record_id(const struct record *record, uint32_t i);
 
+/* The run that the i-th entry is of, or says something of; zero: of none. */
+struct uuid record_about(const struct record *record, uint32_t i);
+
 /* Bytes of the runs with their entries and spans. */
 uint64_t record_weight(const struct record *record);
 

@@ -98,3 +98,8 @@ bool follow_is_fresh(const struct follow *follow)
     return !follow || clock_mono_us() - FOLLOW_LEASE_MS * 1000 <
                           atomic_load_explicit(&follow->fresh_us, memory_order_acquire);
 }
+
+uint64_t follow_commits(const struct follow *follow)
+{
+    return atomic_load_explicit(&follow->commits, memory_order_acquire);
+}

@@ -37,3 +37,6 @@ struct follow_look {
     int64_t began_us;
 };
 void follow_look(struct follow_look *look);
+
+/* Of others, when last looked at: another number than before says that they committed. */
+uint64_t follow_commits(const struct follow *follow);

@@ -74,6 +74,7 @@ struct serve_runs {
 
     bool hit;         /* out: the page came from the cache */
     bool last;        /* out: this was the last step */
+    bool more;        /* out, of serve_page(): there may be rows behind those of the page */
     bool whole;       /* out: the page is this one step, and encoded (serve/encode.h) */
     struct buf *step; /* out: one reference, the caller's */
 

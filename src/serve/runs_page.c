@@ -181,6 +181,7 @@ static void queried(struct op *op)
         more = true;
     }
     runs->count = count;
+    runs->more = more;
     struct text suffix = {0};
     runs->style->end(&suffix, more ? &next : NULL);
     runs->suffix = arena_copy(runs->arena, text_str(&suffix));

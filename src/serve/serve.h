@@ -13,6 +13,7 @@ struct budget;
 struct cache;
 struct follow;
 struct index;
+struct news;
 struct store;
 
 struct serve {
@@ -21,6 +22,7 @@ struct serve {
     struct cache *cache;
     struct budget *budget; /* bytes of answers in memory */
     const atomic_uint_fast64_t *generation;
+    struct news *news;     /* what is committed here */
     struct follow *follow; /* of what other nodes commit; NULL: there are none */
     uint64_t run_ttl_ms, search_ttl_ms;
     struct links links; /* of attachments */

@@ -19,6 +19,8 @@ const WORDS = ['alpha', 'beta', 'Ärger', 'gamma delta', 'x"y', "it's", '100%', 
 const NAMES = ['agent', 'Answer', 'retrieve', 'tool ünder', 'x_y%', 'agent two'];
 const KEYS = ['user', 'kind', 'n', 'deep', 'é', 'a.b'];
 const VALUES = ['alpha', 'beta', 3, 0.5, true, null, ['a', 1], { in: 'x' }, 'Ärger', ''];
+// Seen by their beginnings and a hash.
+VALUES.push(`first ${'x'.repeat(100)}`, `other ${'é'.repeat(1500)}`, ['y'.repeat(70)]);
 const SCORES = [0, 0.25, 0.5, 1, null];
 
 class World {

@@ -58,17 +58,15 @@ function Screen() {
 
 function ThemeChoice() {
     return (
-        <label class="theme">
-            <span class="away">Theme</span>
-            <select
-                value={theme.value}
-                onChange={(event) => setTheme(event.currentTarget.value as Theme)}
-            >
-                <option value="system">System</option>
-                <option value="light">Light</option>
-                <option value="dark">Dark</option>
-            </select>
-        </label>
+        <select
+            aria-label="Theme"
+            value={theme.value}
+            onChange={(event) => setTheme(event.currentTarget.value as Theme)}
+        >
+            <option value="system">System</option>
+            <option value="light">Light</option>
+            <option value="dark">Dark</option>
+        </select>
     );
 }
 

@@ -12,6 +12,7 @@ export const short = (n: number | null | undefined): string => (n == null ? NONE
 
 export function duration(us: number | null | undefined): string {
     if (us == null || us < 0) return NONE;
+    if (us === 0) return '0 s';
     if (us < 1000) return `${us} µs`;
     const ms = us / 1000;
     if (ms < 1000) return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
@@ -26,7 +27,7 @@ export function cost(amount: number | string | null | undefined): string {
     if (amount == null) return NONE;
     const value = Number(amount);
     if (!Number.isFinite(value)) return NONE;
-    if (value !== 0 && Math.abs(value) < 0.01) return `$${value.toPrecision(2)}`;
+    if (value !== 0 && Math.abs(value) < 0.01) return `$${Number(value.toPrecision(2))}`;
     return `$${value.toFixed(2)}`;
 }
 

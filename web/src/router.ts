@@ -73,7 +73,7 @@ function clicked(event: MouseEvent): void {
     if (event.defaultPrevented || event.button !== 0) return;
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     const link = (event.target as Element | null)?.closest?.('a');
-    if (!link || link.target || link.hasAttribute('download')) return;
+    if (!link || link.target || link.hash || link.hasAttribute('download')) return;
     if (link.origin !== location.origin) return;
     if (link.pathname !== '/' && !link.pathname.startsWith('/ui/')) return;
     event.preventDefault();

@@ -33,6 +33,9 @@ create table rundlet_runs (
     primary key (part, id)
 ) partition by range (part);
 
+-- What is compared row by row is not compressed, nor put elsewhere.
+alter table rundlet_runs alter holders set storage external, alter facts set storage external;
+
 create index rundlet_runs_by_trace on rundlet_runs (trace, start_us, id);
 create index rundlet_runs_by_start on rundlet_runs (start_us, id);
 create index rundlet_runs_by_name on rundlet_runs (name, start_us, id);
@@ -76,7 +79,8 @@ create or replace function rundlet_attach(low integer, high integer) returns voi
 declare
     called text := 'rundlet_runs_' || replace(low::text, '-', 'h') || '_' || replace(high::text, '-', 'h');
 begin
-    execute format('create table %I (like rundlet_runs including defaults including constraints) with (fillfactor = 70)', called);
+    execute format('create table %I (like rundlet_runs including defaults including constraints including storage)'
+        ' with (fillfactor = 70, toast_tuple_target = 8160)', called);
     execute format('alter table rundlet_runs attach partition %I for values from (%s) to (%s)', called, low, high);
     insert into rundlet_spans values (low, high);
 end $$;

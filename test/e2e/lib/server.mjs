@@ -96,9 +96,10 @@ async function newPlace() {
     const database = parts.includes('index') ? await newDatabase() : null;
     const bucket = parts.includes('objects') ? await newBucket() : null;
     const flags = [];
-    if (bucket) flags.push('--objects', bucket.url());
+    // Patient: that a machine stands still for a while is for the suites of faults.
+    if (bucket) flags.push('--objects', bucket.url(), '--s3-timeout', '60s');
     if (parts.includes('memory')) flags.push('--index', 'memory');
-    if (database) flags.push('--index', database.url);
+    if (database) flags.push('--index', database.url, '--commit-timeout', '60s');
     if (parts.includes('cache')) flags.push('--cache', await sharedUrl('redis'));
     return {
         flags,

@@ -422,6 +422,40 @@ TEST(a_thread_is_the_first_of_its_names)
     let_go(&t);
 }
 
+TEST(long_values_are_kept_as_filters_see_them)
+{
+    struct taken t;
+    char room[FILTER_SEEN_MAX];
+    struct text text = repeated("", "abc\xc3\xa9", FACTS_SOURCE / 5, "");
+    struct text metadata = repeated("{\"a\":\"", "abc\\u00e9", FACTS_SOURCE / 5, "\",\"b\":1}");
+    take(&t, RUN_WHOLE, FIELDS([RUN_METADATA] = text_str(&metadata)));
+    CHECK(t.facts.metadata_count == 2 && t.facts.cut == 1u << RUN_EXTRA);
+    CHECK(str_eq(value_of(&t.facts, "a"), filter_seen(text_str(&text), room)));
+    let_go(&t);
+    text_free(&metadata);
+    text_free(&text);
+
+    /* So many of them; what is behind is kept. */
+    metadata = (struct text){0};
+    text_add_char(&metadata, '{');
+    for (int i = 0; i <= FACTS_SHORTENED; i++)
+        text_addf(&metadata, "\"k%d\":\"%0100d\",", i, i);
+    text_add(&metadata, STR("\"b\":1}"));
+    take(&t, RUN_WHOLE, FIELDS([RUN_METADATA] = text_str(&metadata)));
+    CHECK(t.facts.metadata_count == FACTS_SHORTENED + 1 && is(value_of(&t.facts, "b"), "1"));
+    let_go(&t);
+    text_free(&metadata);
+
+    /* Up to 64 bytes they are kept as they are. */
+    text = repeated("", "x", FILTER_SEEN_MAX, "");
+    metadata = repeated("{\"a\":\"", "x", FILTER_SEEN_MAX, "\"}");
+    take(&t, RUN_WHOLE, FIELDS([RUN_METADATA] = text_str(&metadata)));
+    CHECK(str_eq(value_of(&t.facts, "a"), text_str(&text)) && t.facts.cut == 0);
+    let_go(&t);
+    text_free(&metadata);
+    text_free(&text);
+}
+
 TEST(pairs_over_a_limit_are_left_out_and_the_thread_behind_them_is_not)
 {
     struct taken t;
@@ -435,8 +469,8 @@ TEST(pairs_over_a_limit_are_left_out_and_the_thread_behind_them_is_not)
     CHECK(is(t.facts.thread, "s") && tokens_are(&t.facts, -1, -1, 5));
     let_go(&t);
 
-    /* A long value does not keep out those behind it. */
-    long_one = repeated("{\"a\":1,\"long\":\"", "0123456789", FACTS_SOURCE / 10, "\",\"b\":2}");
+    /* A value that is too long does not keep out those behind it. */
+    long_one = repeated("{\"a\":1,\"long\":\"", "0123456789", FACTS_SOURCE / 10 + 1, "\",\"b\":2}");
     take(&t, RUN_WHOLE, FIELDS([RUN_METADATA] = text_str(&long_one)));
     CHECK(t.facts.metadata_count == 2 && is(value_of(&t.facts, "b"), "2"));
     CHECK(t.facts.cut == 1u << RUN_EXTRA);

@@ -340,6 +340,35 @@ TEST(has_and_exists_look_into_metadata)
     CHECK(!match("exists(metadata, 'user')", &empty));
 }
 
+#define FIFTY "01234567890123456789012345678901234567890123456789"
+
+TEST(long_values_are_equal_by_all_their_bytes)
+{
+    char room[FILTER_SEEN_MAX], again[FILTER_SEEN_MAX];
+    struct str value = STR(FIFTY FIFTY), other = STR(FIFTY "x" FIFTY), seen;
+    seen = filter_seen(value, room);
+    CHECK(seen.len <= FILTER_SEEN_MAX && !filter_seen_whole(seen));
+    CHECK(filter_seen(seen, again).at == seen.at);
+    CHECK(!str_eq(seen, filter_seen(other, again)));
+    CHECK(filter_seen_whole(STR("short")) && filter_seen_whole(STR("")));
+    CHECK(filter_seen((struct str){value.at, FILTER_SEEN_MAX}, again).at == value.at);
+
+    const struct filter_pair pair = {KEY("k"), {.present = true, .value.text = seen}};
+    const struct filter_subject one = {
+        .metadata = &pair, .metadata_count = 1, .contains = contains};
+    const struct filter_subject *subject = &one;
+    IS("eq(metadata_value, '" FIFTY FIFTY "')");
+    IS("has(metadata, '{\"k\":\"" FIFTY FIFTY "\"}')");
+    IS("in(metadata_value, ['x', '" FIFTY FIFTY "'])");
+    IS_NOT("eq(metadata_value, '" FIFTY "x" FIFTY "')");
+    IS_NOT("eq(metadata_value, '" FIFTY "')");
+    IS("neq(metadata_value, '" FIFTY "x" FIFTY "')");
+    IS("gt(metadata_value, '" FIFTY "')");
+    IS("lt(metadata_value, '1" FIFTY FIFTY "')");
+    IS("search('6789012345678901')");
+    IS_NOT("search('" FIFTY "')");
+}
+
 TEST(and_or_not_are_those_of_two_values)
 {
     const struct filter_subject *subject = &whole;

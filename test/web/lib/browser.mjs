@@ -20,7 +20,7 @@ const load = createRequire(join(packages, 'package.json'));
 const { chromium } = load('playwright-core');
 const axe = readFileSync(load.resolve('axe-core/axe.min.js'), 'utf8');
 
-const WAIT_MS = 20_000;
+const WAIT_MS = 10_000;
 
 export class Browser {
     static async start() {

@@ -13,10 +13,10 @@ const HEIGHT = 130;
 const LEFT = 52;
 const BELOW = 18;
 
-// 1, 2 or 5 times a power of ten, so that three or four lines fit.
+// 1, 2 or 5 times a power of ten, so that a few lines fit.
 function steps(most: number): number[] {
     if (!(most > 0)) return [0];
-    const rough = most / 3;
+    const rough = most / 4;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough)!;
     const lines = [];

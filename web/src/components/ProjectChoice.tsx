@@ -1,8 +1,8 @@
-// ProjectChoice.tsx - which project a screen is about; without one the last that had runs.
+// ProjectChoice.tsx - which project a screen is about; without one that of the newest run.
 import { useEffect } from 'preact/hooks';
 import { useAsk } from '../ask.ts';
 import { setQuery } from '../router.ts';
-import { projects } from '../runs.ts';
+import { anyRun, projects } from '../runs.ts';
 import { Fault } from './Fault.tsx';
 
 const MOST = 100; // the API's page
@@ -13,20 +13,23 @@ export function ProjectChoice({ name }: { name: string | null }) {
         [],
     );
     const names = (value ?? []).map((project) => project.name);
+    const newest = useAsk(name ? null : async (signal) => (await anyRun(signal))?.project.name ?? '', [name]);
+    const pick = newest.value === null ? null : newest.value || names[0];
     useEffect(() => {
-        if (!name && names[0]) setQuery({ project: names[0] });
-    }, [name, names[0]]);
+        if (!name && pick) setQuery({ project: pick });
+    }, [name, pick]);
     if (error && !name) return <Fault text={error} />;
     return (
-        <label>
-            <span class="away">Project</span>
-            <select value={name ?? ''} onChange={(event) => setQuery({ project: event.currentTarget.value, q: null }, false)}>
-                {[...new Set([...(name ? [name] : []), ...names])].map((one) => (
-                    <option key={one} value={one}>
-                        {one}
-                    </option>
-                ))}
-            </select>
-        </label>
+        <select
+            aria-label="Project"
+            value={name ?? ''}
+            onChange={(event) => setQuery({ project: event.currentTarget.value, q: null }, false)}
+        >
+            {[...new Set([...(name ? [name] : []), ...names])].map((one) => (
+                <option key={one} value={one}>
+                    {one}
+                </option>
+            ))}
+        </select>
     );
 }

@@ -59,28 +59,19 @@ export function TimeRange({ range }: { range: Range }) {
     };
     return (
         <span class="row">
-            <label>
-                <span class="away">Time</span>
-                <select value={range.since} onChange={(event) => pick(event.currentTarget.value)}>
-                    {Object.entries(SPANS).map(([key, [, title]]) => (
-                        <option key={key} value={key}>
-                            {title}
-                        </option>
-                    ))}
-                    <option value="all">All time</option>
-                    <option value="custom">From … to …</option>
-                </select>
-            </label>
+            <select aria-label="Time" value={range.since} onChange={(event) => pick(event.currentTarget.value)}>
+                {Object.entries(SPANS).map(([key, [, title]]) => (
+                    <option key={key} value={key}>
+                        {title}
+                    </option>
+                ))}
+                <option value="all">All time</option>
+                <option value="custom">From … to …</option>
+            </select>
             {range.since === 'custom' && (
                 <>
-                    <label>
-                        <span class="away">From</span>
-                        <input type="datetime-local" value={field(range.from)} onChange={edge('from')} />
-                    </label>
-                    <label>
-                        <span class="away">To</span>
-                        <input type="datetime-local" value={field(range.to)} onChange={edge('to')} />
-                    </label>
+                    <input aria-label="From" type="datetime-local" value={field(range.from)} onChange={edge('from')} />
+                    <input aria-label="To" type="datetime-local" value={field(range.to)} onChange={edge('to')} />
                 </>
             )}
         </span>

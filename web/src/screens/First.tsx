@@ -3,11 +3,10 @@ import { useEffect, useState } from 'preact/hooks';
 import { apiKey, asked, isAbort, keyWanted } from '../api.ts';
 import { Copy } from '../components/Copy.tsx';
 import { toast } from '../components/Toast.tsx';
+import { follow } from '../events.ts';
 import { href, navigate } from '../router.ts';
 import { anyRun } from '../runs.ts';
 import { SAMPLE_PROJECT, sendSample } from '../sample.ts';
-
-const LOOK_MS = 1000;
 
 interface Way {
     title: string;
@@ -60,32 +59,33 @@ function waysFor(url: string, key: string): Way[] {
     ];
 }
 
-// Looks until there is a run; then it is shown.
-function useFirstRun(go: boolean): 'waiting' | 'broken' {
-    const [state, setState] = useState<'waiting' | 'broken'>('waiting');
+// Waits until there is a run, of any project, which then is shown.
+function useFirstRun(go: boolean): 'connecting' | 'open' | 'broken' {
+    const [state, setState] = useState<'connecting' | 'open' | 'broken'>('connecting');
     useEffect(() => {
         if (!go) return undefined;
         const abort = new AbortController();
-        let timer = 0;
         const look = async () => {
             try {
                 const found = await anyRun(abort.signal);
-                setState('waiting');
-                if (found) {
-                    toast('Here is your first run');
-                    navigate(href('/ui/runs', { project: found.project.name, since: 'all' }), true);
-                    return;
-                }
+                if (!found || abort.signal.aborted) return;
+                toast('Here is your first run');
+                navigate(href('/ui/runs', { project: found.project.name, since: 'all' }), true);
             } catch (error) {
-                if (isAbort(error) || abort.signal.aborted) return;
-                setState('broken');
+                if (!isAbort(error) && !abort.signal.aborted) setState('broken');
             }
-            timer = setTimeout(() => void look(), LOOK_MS) as unknown as number;
         };
-        void look();
+        const stop = follow('/runs/tail?select=id', {
+            event: ({ type }) => void (type === 'run' && look()),
+            // What came before this was listening.
+            state: (now) => {
+                setState(now);
+                if (now === 'open') void look();
+            },
+        });
         return () => {
+            stop();
             abort.abort();
-            clearTimeout(timer);
         };
     }, [go, asked.value]);
     return state;
@@ -124,10 +124,10 @@ export function First({ waits = false }: { waits?: boolean }) {
             {waits ? (
                 <>
                     <h1>
-                        <span class={state === 'waiting' ? 'dot on' : 'dot'} aria-hidden="true" /> Waiting for your first run…
+                        <span class={state === 'open' ? 'dot on' : 'dot'} aria-hidden="true" /> Waiting for your first run…
                     </h1>
                     <p class="soft" role="status">
-                        {state === 'waiting'
+                        {state !== 'broken'
                             ? 'This page goes on by itself as soon as one is there.'
                             : 'The server does not answer at the moment; this page keeps trying.'}
                     </p>

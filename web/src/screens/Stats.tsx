@@ -110,6 +110,8 @@ function Charts({ over, onPick }: { over: Over; onPick: (from: number, to: numbe
         onAt: setAt,
         onPick: (i: number) => onPick(begin + i * bucket, begin + (i + 1) * bucket),
     };
+    // Of what nobody said there is no chart.
+    const known = (read: (numbers: Numbers) => unknown) => spans.some((one) => one && read(one) != null);
     return (
         <div class="charts">
             <Chart
@@ -136,7 +138,7 @@ function Charts({ over, onPick }: { over: Over; onPick: (from: number, to: numbe
                     { title: 'P99', tint: 'second', values: of((one) => us(one.latency_p99)) },
                 ]}
             />
-            <Chart
+            {known((one) => one.first_token_p50) && <Chart
                 {...common}
                 title="Time to first token"
                 format={duration}
@@ -144,7 +146,7 @@ function Charts({ over, onPick }: { over: Over; onPick: (from: number, to: numbe
                     { title: 'P50', tint: 'good', values: of((one) => us(one.first_token_p50)) },
                     { title: 'P99', tint: 'second', values: of((one) => us(one.first_token_p99)) },
                 ]}
-            />
+            />}
             <Chart
                 {...common}
                 title="Tokens"
@@ -154,12 +156,12 @@ function Charts({ over, onPick }: { over: Over; onPick: (from: number, to: numbe
                     { title: 'out', tint: 'second', values: of((one) => one.completion_tokens) },
                 ]}
             />
-            <Chart
+            {known((one) => one.total_cost) && <Chart
                 {...common}
                 title="Cost"
                 format={cost}
                 series={[{ title: 'all', tint: 'good', bars: true, values: of((one) => (one.total_cost == null ? null : Number(one.total_cost))) }]}
-            />
+            />}
         </div>
     );
 }

@@ -141,7 +141,7 @@ export function useRuns(key: string, which: Which | null, live: boolean, isAside
             event: ({ type, data }) => {
                 if (type === 'dropped') {
                     const { runs, reason } = JSON.parse(data);
-                    setState((now) => ({ ...now, said: `${runs} runs are not shown: ${reason}` }));
+                    setState((now) => ({ ...now, said: `${runs ?? 'Some'} runs are not shown: ${reason}` }));
                     return;
                 }
                 if (type !== 'run') return;
