@@ -133,7 +133,7 @@ describe('a value', () => {
         await page.getByText('Value copied').waitFor();
         assert.deepEqual(JSON.parse(await page.evaluate(() => navigator.clipboard.readText())), [{ a: 1 }, { b: 'needle in it' }]);
         await page.getByLabel('Find in Inputs').fill('needle');
-        await page.getByText('1 of 1', { exact: true }).waitFor();
+        await page.locator('.json-tools [role=status]', { hasText: '1 of 1' }).waitFor();
         await page.locator('.json-chosen code', { hasText: '.list[1].b' }).waitFor();
         await tree.getByText('600 characters').click();
         await page.getByRole('button', { name: 'Show 300 more of 300 characters' }).click();
