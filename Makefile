@@ -6,6 +6,7 @@
 #   make test        every test there is     make fuzz    FUZZ_SECONDS for each parser
 #   make install     PREFIX, DESTDIR         make bench   the figures in docs
 #   make docs        docs/operations.md      make format  clang-format, in place
+#   make screenshots  of the web page, into build/screenshots
 #   make bench-growth  the same with ten million runs, in minutes and gigabytes
 #   make bench-production  nodes with a bucket, PostgreSQL and Redis
 #
@@ -82,12 +83,14 @@ FUZZ    := $(call programs,test/fuzz/*_fuzz.c)
 BENCH   := $(call programs,bench/*_bench.c)
 # Scripts that are suites; what they import lies in folders below.
 E2E     := $(shell grep -ls 'node:test' test/e2e/*.mjs)
+# The page, in a browser; and what is pure of it.
+PAGE    := $(shell grep -ls 'node:test' test/web/*.mjs)
 # Those that are about answers, again with other back ends; those about much at once, or about
 # what changes, in production only.  The rest is about HTTP, or looks into the data directory.
 ANSWERS := batch_get bytes defects durability get ids ops post search
 MUCH    := encodings limits readers cache_changes layers_read langsmith_entities langsmith_filters \
            langsmith_property langsmith_query langsmith_v2 datasets entities histogram query skeleton tail v2
-SCRIPTS := $(E2E) $(wildcard test/crash/*.mjs test/crash/*.sh) \
+SCRIPTS := $(E2E) $(PAGE) $(wildcard test/crash/*.mjs test/crash/*.sh) \
            $(foreach m,log+postgres bucket+sqlite production,$(ANSWERS:%=test/e2e/%.mjs@$(m))) \
            $(MUCH:%=test/e2e/%.mjs@production) test/e2e/faults_s3.mjs@bucket+sqlite
 
@@ -228,6 +231,11 @@ bench-growth: build/rundlet $(OUT)/bench/growth_bench
 	@RUNDLET=build/rundlet $(OUT)/bench/growth_bench server $(GROWTH_RUNS)
 	@RUNDLET=build/rundlet $(OUT)/bench/growth_bench client $(GROWTH_RUNS)
 
+# A picture of every screen, to be looked at.
+screenshots: build/rundlet
+	@scripts/deps test
+	@RUNDLET=build/rundlet node test/web/screenshots.mjs build/screenshots
+
 gate: layers headers format-check docs-check
 	@$(MAKE) $(SUB) CC=gcc PROFILE=release build/rundlet tidy check
 	@$(MAKE) $(SUB) CC=clang PROFILE=release all check
@@ -264,7 +272,7 @@ $(OUT)/%.tidy: $(OUT)/%.o .clang-tidy
 	@clang-tidy --quiet $*.c -- $(BASE) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-.PHONY: all run docs install clean check check-build crash-build fuzz-build test test-build \
+.PHONY: all run screenshots docs install clean check check-build crash-build fuzz-build test test-build \
         test-release test-asan test-tsan test-fuzz fuzz bench bench-growth bench-production gate layers headers format-check \
         docs-check format tidy
 .SECONDARY:
