@@ -298,7 +298,7 @@ describe('what strangers wrote', () => {
     for (const view of ['tree', 'waterfall', 'transcript'])
         it(`is text in the ${view}`, async () => {
             const page = await show('3', `&view=${view}&find=${encodeURIComponent('<script>')}`, {}, own);
-            await page.locator('#runs').waitFor();
+            await page.waitForFunction(() => document.activeElement?.id === 'runs');
             await page.getByText('alert(1)').first().waitFor();
             await page.keyboard.press('n');
             assert.equal(await page.evaluate(strange), 0);

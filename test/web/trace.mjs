@@ -20,10 +20,12 @@ after(async () => {
     await server.close();
 });
 
+// It has the focus as soon as its keys are heard.
+const ready = (page) => page.waitForFunction(() => document.activeElement?.id === 'runs');
 const close = (page) => page.context().close();
 const open = async (query = '', options = {}) => {
     const page = await browser.page(server, { path: `/ui/traces/${shown.traceId}${query}`, ...options });
-    await page.locator('#runs').waitFor();
+    await ready(page);
     return page;
 };
 const query = (page, name) => new URL(page.url()).searchParams.get(name);
@@ -52,7 +54,6 @@ describe('the tree', () => {
     });
     it('has the focus, says which row is the one, and a click chooses another', async () => {
         const page = await open();
-        await page.waitForFunction(() => document.activeElement?.id === 'runs');
         await page.getByRole('row', { name: /search_docs/ }).click();
         await atRun(page, 'docs');
         const active = await page.locator('#runs').getAttribute('aria-activedescendant');
@@ -157,7 +158,7 @@ describe('the keyboard', () => {
         await send(server, chat.runs);
         const page = await browser.page(server, { path: `/ui/traces/${chat.traceId}?run=${chat.ids.a}` });
         const at = (key) => page.waitForURL((url) => url.searchParams.get('run') === chat.ids[key]);
-        await page.getByRole('treegrid').waitFor();
+        await ready(page);
         await page.keyboard.press(']');
         await at('b');
         await page.keyboard.press('[');
@@ -264,6 +265,7 @@ describe('on a narrow screen', () => {
         await assertFits(page);
         await page.goBack();
         await page.locator('#runs').waitFor();
+        await page.locator('#runs').focus();
         await page.keyboard.press('Enter');
         await page.getByRole('button', { name: '← Trace' }).click();
         await page.locator('#runs').waitFor();
@@ -341,6 +343,7 @@ describe('a trace that runs', () => {
         await send(server, [root, a, a1]);
         const page = await browser.page(server, { path: `/ui/traces/${live.traceId}?run=${live.ids.a}` });
         await page.getByRole('row', { name: /running/ }).waitFor();
+        await ready(page);
         await page.keyboard.press('ArrowLeft');
         await page.locator('#runs').getByText('1 below').waitFor();
         await send(server, [b]);
@@ -364,7 +367,7 @@ describe('a large trace', () => {
             await giveSkeletons(page, { [large.trace_id]: large });
             await page.goto(`${server.url}/ui/traces/${large.trace_id}?view=waterfall`);
             const grid = page.getByRole('treegrid');
-            await grid.waitFor();
+            await ready(page);
             const rows = page.locator('#runs [role=row]');
             assert.equal(await grid.getAttribute('aria-rowcount'), String(count + 1));
             assert.ok((await rows.count()) <= 120);
