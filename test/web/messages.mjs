@@ -145,6 +145,7 @@ const shapes = [
     ['bare texts', 'U', 'A', ['user: U'], ['assistant: A']],
     ['pieces of a stream', { input: 'U' }, { outputs: [{ chunk: 'A' }, { chunk: 'B' }] }, ['user: U'], ['assistant: AB']],
     ['no conversation', { a: 1 }, { b: [1, 2] }, [], []],
+    ['a tool', { city: 'Oslo' }, { output: '7' }, [], []],
     ['nothing', null, undefined, [], []],
 ];
 

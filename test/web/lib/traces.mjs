@@ -34,9 +34,9 @@ export function trace(list, { project = 'agents' } = {}) {
     return { traceId, ids: Object.fromEntries(ids), runs };
 }
 
-export async function send(server, runs, patch = []) {
+export async function send(server, runs, patch = [], headers = {}) {
     const body = JSON.stringify({ post: runs, patch });
-    const answer = await ask(server, 'POST', '/runs/batch', { headers: { 'content-type': 'application/json' }, body });
+    const answer = await ask(server, 'POST', '/runs/batch', { headers: { 'content-type': 'application/json', ...headers }, body });
     assert.equal(answer.status, 202, answer.text);
 }
 

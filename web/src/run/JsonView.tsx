@@ -142,12 +142,21 @@ export function JsonView({ source, label }: { source: JsonSource; label: string 
         changed(count);
         setFound(!what ? '' : matches ? `${told(at + 1)} of ${more ? 'more than ' : ''}${told(matches)}` : 'nothing');
     };
+    const current = picked && (list.find((row) => row.id === picked.id) ?? picked);
+    // A key may come before the row that the last one went to is drawn.
+    const chosen = (): Row | null => (goTo.current < 0 ? current : (list[goTo.current - from] ?? null));
     const step = (by: number): void => {
         const at = picked ? list.findIndex((row) => row.id === picked.id) : -1;
-        goTo.current = Math.max(0, Math.min(size - 1, at < 0 ? window.first : from + at + by));
+        const now = goTo.current >= 0 ? goTo.current : at < 0 ? -1 : from + at;
+        goTo.current = Math.max(0, Math.min(size - 1, now < 0 ? window.first : now + by));
         setVersion((n) => n + 1);
     };
-    const current = picked && (list.find((row) => row.id === picked.id) ?? picked);
+    const twist = (open: boolean | null): boolean => {
+        const row = chosen();
+        if (!row || row.open === null || (open !== null && row.open !== open)) return false;
+        toggle(row);
+        return true;
+    };
     const keys = (event: KeyboardEvent): void => {
         const acts: Record<string, () => void> = {
             ArrowDown: () => step(1),
@@ -156,9 +165,9 @@ export function JsonView({ source, label }: { source: JsonSource; label: string 
             PageUp: () => step(-window.page),
             Home: () => step(-size),
             End: () => step(size),
-            ArrowRight: () => current && (current.open === false ? toggle(current) : step(1)),
-            ArrowLeft: () => current && (current.open ? toggle(current) : step(-1)),
-            Enter: () => current && current.open !== null && toggle(current),
+            ArrowRight: () => twist(false) || step(1),
+            ArrowLeft: () => twist(true) || step(-1),
+            Enter: () => twist(null),
         };
         const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : acts[event.key];
         if (!act) return;

@@ -22,7 +22,7 @@ function readList(value: unknown): Message[] | null {
 }
 
 const spoken = (role: string, value: unknown): Message[] =>
-    typeof value === 'string' && value ? [message(role, [{ kind: 'text', text: value }])] : [];
+    typeof value === 'string' && value ? [message(role, [{ kind: 'text', text: value }], { bare: true })] : [];
 
 // A message, a list of them, or what a prompt template made.
 function readAny(value: unknown): Message[] | null {
@@ -154,6 +154,8 @@ function pair(messages: Message[]): Message[] {
 export function readConversation(inputs: unknown, outputs: unknown): Conversation {
     const input = readInputs(inputs);
     const output = withoutRepeated(input, readOutputs(outputs));
+    // A text that answers nothing that was said is what a tool came to.
+    if (!input.length && output.every(({ bare }) => bare)) return { input, output: [] };
     const kept = new Set(pair([...input, ...output]));
     return { input: input.filter((one) => kept.has(one)), output: output.filter((one) => kept.has(one)) };
 }

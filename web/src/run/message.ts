@@ -26,6 +26,7 @@ export interface Message {
     callId: string; // of a tool's message: what it answers
     failed: boolean;
     usage: Usage | null;
+    bare: boolean; // a text beside others, which nobody called a message
 }
 
 export type Json = Record<string, unknown>;
@@ -247,6 +248,7 @@ export const message = (role: string, parts: Part[], more: Partial<Message> = {}
     callId: '',
     failed: false,
     usage: null,
+    bare: false,
     ...more,
 });
 

@@ -151,6 +151,12 @@ export function TracePage({ traceId }: { traceId: string }) {
     return tree.order.length ? <Trace store={store} finder={finder} tree={tree} /> : <p class="soft">The trace has no runs.</p>;
 }
 
+// The run of the address, or the first.
+function chosenIn(tree: Tree): number {
+    const found = findRun(tree.skeleton, runOf.peek());
+    return found < 0 ? tree.order[0] : found;
+}
+
 function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tree: Tree }) {
     const s = tree.skeleton;
     const view = viewOf.value;
@@ -167,13 +173,19 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
     const window = useRef<Window | null>(null);
     const field = useRef<HTMLInputElement>(null);
     const toShow = useRef(wanted ? selected : -1);
-    const at = useRef({ tree, rows, selected, matches, whole });
-    at.current = { tree, rows, selected, matches, whole };
+    const at = useRef({ steps, whole });
+    at.current = { steps, whole };
 
-    const moves = useMemo(
-        () => new Moves(store, () => at.current, (run) => (toShow.current = run)),
-        [store],
-    );
+    // As it is now, not as it was drawn: keys may come faster than that.
+    const moves = useMemo(() => {
+        const now = () => {
+            const tree = store.tree.peek();
+            if (!tree?.order.length) return null;
+            const rows = viewOf.peek() === 'transcript' ? at.current.steps : store.rows.peek();
+            return { tree, rows, selected: chosenIn(tree), matches: finder.matches.peek() };
+        };
+        return new Moves(store, now, (run) => (toShow.current = run));
+    }, [store, finder]);
     useEffect(() => {
         focusOn('#runs');
         return bindKeys({
@@ -182,7 +194,7 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
                 store,
                 moves,
                 field,
-                selectedId: () => at.current.tree.skeleton.ids[at.current.selected],
+                selectedId: () => tree.skeleton.ids[chosenIn(store.tree.peek() ?? tree)],
                 whole: () => at.current.whole,
                 page: () => window.current?.page ?? 10,
             }),
