@@ -14,6 +14,12 @@ after(() => browser.close());
 
 const rows = (page) => page.locator('.table .line');
 const chosen = (page) => page.locator('.table .line[aria-selected=true]');
+// There are rows, and all of them have the text.
+const shownAll = (page, text) =>
+    page.waitForFunction((sought) => {
+        const lines = [...document.querySelectorAll('.table .line')];
+        return lines.length > 0 && lines.every((line) => line.innerText.includes(sought));
+    }, text);
 const close = (page) => page.context().close();
 const until = (page, path) => page.waitForURL((url) => url.pathname + url.search === path || url.pathname === path);
 
@@ -192,11 +198,11 @@ describe('runs', () => {
         await page.keyboard.type('status:error name:~agent');
         await page.keyboard.press('Enter');
         await page.waitForURL(/q=status%3Aerror\+name%3A%7Eagent/);
-        await page.waitForFunction(() => [...document.querySelectorAll('.table .line')].every((line) => line.innerText.includes('✕')));
+        await shownAll(page, '✕');
         const found = await rows(page).count();
         assert.ok(found > 5 && found < 40);
         const again = await browser.page(server, { path: at(page) });
-        await rows(again).first().waitFor();
+        await shownAll(again, '✕');
         assert.equal(await rows(again).count(), found);
         assert.equal(await again.getByRole('combobox', { name: 'Search runs' }).inputValue(), 'status:error name:~agent');
         await close(again);
@@ -233,7 +239,7 @@ describe('runs', () => {
         await page.keyboard.press('Enter');
         await page.waitForURL(/q=name%3Atriage/);
         await page.keyboard.press('Escape');
-        await page.waitForFunction(() => [...document.querySelectorAll('.table .line')].every((line) => line.innerText.includes('triage')));
+        await shownAll(page, 'triage');
         await close(page);
     });
 

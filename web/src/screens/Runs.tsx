@@ -190,7 +190,7 @@ function Table({ which, addressed, q, live, seen }: {
     const place = useMemo(() => keptPlace(addressed), [addressed]);
     const scroll = useRef(place?.scroll ?? { top: 0 });
     const [chosenId, setChosenId] = useState(place?.chosen ?? '');
-    const { state, more, reload, showFresh } = useRuns(addressed, which, live, () => scroll.current.top > 0);
+    const { state, more, reload, showFresh } = useRuns(addressed, which, live, () => scroll.current.top > 0, seen.current);
     const { rows, fresh } = state;
     seen.current = rows;
     const chosen = chosenId ? rows.findIndex(({ id }) => id === chosenId) : -1;

@@ -67,10 +67,13 @@ export function merged(state: Rows, told: readonly Run[], aside: boolean): Rows 
 const withTotals = (rows: readonly Run[], totals: Totals): Run[] =>
     rows.map((run) => ({ ...run, ...(run.id === run.trace_id && totals.get(run.trace_id)) }));
 
-export function useRuns(key: string, which: Which | null, live: boolean, isAside: () => boolean) {
-    const [state, setState] = useState<Rows>(() => keptPlace(key)?.state ?? EMPTY);
+// `before`: rows of the last question, which stand there until there is an answer to this one.
+export function useRuns(key: string, which: Which | null, live: boolean, isAside: () => boolean, before: readonly Run[]) {
+    const [state, setState] = useState<Rows>(() => keptPlace(key)?.state ?? { ...EMPTY, rows: before });
     const began = useRef(keptPlace(key) ? key : '');
     const busy = useRef<AbortController | null>(null);
+    // Told while a first page was on its way, which may not have it.
+    const meanwhile = useRef<Run[] | null>(null);
 
     // Beside the rows, which do not wait for it.
     const addTotals = (runs: readonly Run[]) => {
@@ -87,15 +90,20 @@ export function useRuns(key: string, which: Which | null, live: boolean, isAside
             busy.current?.abort();
             const abort = (busy.current = new AbortController());
             const begin = performance.now();
+            if (!cursor) meanwhile.current = [];
             setState((now) => ({ ...(cursor ? now : { ...now, next: null }), waiting: true, error: '' }));
             try {
                 const page = await queryRuns(which, { limit: PAGE, ...(cursor && { cursor }) }, abort.signal);
                 const ms = performance.now() - begin;
+                const told = meanwhile.current ?? [];
+                meanwhile.current = null;
                 setState((now) => {
-                    const before = cursor ? now.rows : [];
-                    const there = new Set(before.map(({ id }) => id));
-                    const rows = [...before, ...page.runs.filter(({ id }) => !there.has(id))];
-                    return { ...now, rows, fresh: cursor ? now.fresh : [], next: page.cursors.next, let_go: 0, waiting: false, ms };
+                    const above = cursor ? now.rows : [];
+                    const there = new Set(above.map(({ id }) => id));
+                    const rows = [...above, ...page.runs.filter(({ id }) => !there.has(id))];
+                    const fresh = cursor ? now.fresh : [];
+                    const next = { ...now, rows, fresh, next: page.cursors.next, let_go: cursor ? now.let_go : 0, waiting: false, ms };
+                    return told.length ? merged(next, told, isAside()) : next;
                 });
                 addTotals(page.runs);
             } catch (error) {
@@ -145,7 +153,9 @@ export function useRuns(key: string, which: Which | null, live: boolean, isAside
                     return;
                 }
                 if (type !== 'run') return;
-                told.push(JSON.parse(data));
+                const run: Run = JSON.parse(data);
+                told.push(run);
+                meanwhile.current?.push(run);
                 timer ||= setTimeout(flush, FLUSH_MS) as unknown as number;
             },
             state: (now, why) => setState((before) => ({ ...before, live: now, said: why })),
