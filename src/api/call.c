@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/budget.h"
 #include "base/buf.h"
+#include "serve/charge.h"
 #include "wire/splice.h"
 
 enum { PAGE_MAX = 1000, OFFSET_MAX = 1000000000 };
@@ -43,7 +44,6 @@ static void call_free(struct call *call)
 {
     budget_give(call->api->budget, call->heard.len);
     text_free(&call->heard);
-    arena_free(call->listing.step);
     free(call);
 }
 
@@ -167,17 +167,11 @@ static struct op op_of(const struct call *call, op_done_fn *done)
 
 bool call_charge(struct call *call, size_t size)
 {
-    struct buf *charge = buf_new(0);
-    struct budget *budget = call->api->serve.budget;
-    if (size > budget->limit / 2)
-        size = budget->limit / 2; /* or it would never find enough free */
-    if (!charge || !buf_charge(charge, budget, size)) {
-        buf_unref(charge);
-        call_fail(call, 429, "Too many answers are in memory; try again in a moment");
-        return false;
-    }
-    arena_keep(call->arena, charge);
-    return true;
+    struct err err;
+    if (charge_answer(call->arena, call->api->serve.budget, size, &err) == 0)
+        return true;
+    fail_err(leave(call), &err);
+    return false;
 }
 
 /* What is there already counts from now on. */
@@ -208,9 +202,7 @@ void call_entities(struct call *call, const struct index_entities *ask, call_ste
 
 static void listed(struct op *op)
 {
-    struct call *call = op_owner(op, struct call, listing.op);
-    if (op->err.code || charge_entities(call, call->listing.entities, call->listing.count))
-        resume(call, &op->err);
+    resume(op_owner(op, struct call, listing.op), &op->err);
 }
 
 void call_list(struct call *call, const struct listing *ask, call_step *next)
@@ -218,7 +210,8 @@ void call_list(struct call *call, const struct listing *ask, call_step *next)
     wait_for(call, next);
     call->listing = *ask;
     call->listing.op = op_of(call, listed);
-    call->listing.index = call->api->serve.index;
+    call->listing.serve = &call->api->serve;
+    call->listing.left = &call->gone;
     call->listing.arena = call->arena;
     listing_begin(&call->listing);
 }
@@ -237,37 +230,6 @@ void call_change(struct call *call, const struct change *ask, call_step *next)
     call->change.commit = call->api->commit;
     call->change.arena = call->arena;
     change_begin(&call->change);
-}
-
-struct removal {
-    int status;
-    call_step *none;
-};
-
-static enum change_to make_none(struct change *change)
-{
-    return change->there ? CHANGE_REMOVE : CHANGE_NOTHING;
-}
-
-static void removed(struct call *call)
-{
-    const struct removal *removal = call->own;
-    if (call->change.to == CHANGE_REMOVE)
-        call_reply_empty(call, removal->status);
-    else
-        removal->none(call);
-}
-
-void call_remove(struct call *call, enum entity_kind kind, int status, call_step *none)
-{
-    struct removal *removal = arena_make(call->arena, struct removal, 1);
-    struct uuid id;
-    if (!call_id(call, 0, &id))
-        return;
-    *removal = (struct removal){status, none};
-    call->own = removal;
-    call_change(call, &(struct change){.now = {.kind = kind, .id = id}, .make = make_none},
-                removed);
 }
 
 static void committed(struct op *op)

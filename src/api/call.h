@@ -34,6 +34,7 @@
 struct api;
 struct body;
 struct call;
+struct call_entity;
 struct json_member;
 struct json_object;
 struct splice;
@@ -68,6 +69,7 @@ struct call {
 
     /* call.c's own. */
     struct text heard;
+    struct call_entity *entity; /* call_entity.c's */
     call_step *next;
     enum err_code wanted;
     bool waiting, gone;
@@ -93,9 +95,6 @@ void call_wants(struct call *call, enum err_code code);
 void call_entities(struct call *call, const struct index_entities *ask, call_step *next);
 void call_list(struct call *call, const struct listing *ask, call_step *next);
 void call_change(struct call *call, const struct change *ask, call_step *next);
-/* DELETE of the entity whose id is the first {} of the path: `status` and {}, or `none`,
- * which answers that there is no such one. */
-void call_remove(struct call *call, enum entity_kind kind, int status, call_step *none);
 /* With facts, if it is one. */
 void call_find(struct call *call, const struct uuid *ids, size_t count, call_step *next);
 /* The next rows: at least one unless they are the last, or time is up. */

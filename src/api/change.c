@@ -26,6 +26,8 @@ void change_json(struct change *change, struct text *json, const char *name)
     if (name) {
         struct json_object object = shape_object(&change->now, change->arena);
         change->name = json_object_json(&object, (struct str){name, strlen(name)});
+        change->now.name =
+            json_object_text(&object, (struct str){name, strlen(name)}, change->arena);
     }
 }
 

@@ -33,7 +33,7 @@ struct change {
     struct index *index;
     struct commit *commit;
     struct arena *arena;
-    struct entity now; /* in: kind and id; parent, made_us, json: by `make` */
+    struct entity now; /* in: kind and id; parent, made_us, name, json: by `make` */
     struct str name;   /* by `make`: its name's JSON, a view into now.json, or at == NULL */
     change_make *make; /* in; may be asked several times */
     bool blind;        /* in: whatever is there, and it is not read */

@@ -5,8 +5,9 @@
  */
 #include "api/dataset.h"
 
+#include "api/api.h"
 #include "api/body.h"
-#include "api/call.h"
+#include "api/call_entity.h"
 #include "api/handlers.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -17,6 +18,7 @@ struct shown {
     const struct entity *datasets;
     struct dataset_counts *counts;
     size_t count, next;
+    int64_t began_us;
     bool list;
 };
 
@@ -62,9 +64,13 @@ static void examples_counted(struct call *call)
     count_examples(call);
 }
 
+/* When time is up, the others are shown without. */
 static void count_examples(struct call *call)
 {
     struct shown *shown = call->own;
+    if (clock_mono_us() - shown->began_us > call->api->serve.query_ms * INT64_C(1000))
+        while (shown->next < shown->count)
+            shown->counts[shown->next++].examples = -1;
     if (shown->next == shown->count) {
         reply_all(call);
         return;
@@ -72,13 +78,13 @@ static void count_examples(struct call *call)
     struct listing ask = {
         .asked = {.kind = ENTITY_EXAMPLE,
                   .parents = &shown->datasets[shown->next].id,
-                  .parent_count = 1},
+                  .parent_count = 1,
+                  .bare = true},
         .takes = count_example,
         .own = &shown->counts[shown->next],
         .limit = 1,
-        .all = true,
     };
-    call_wants(call, ERR_TOO_BIG);
+    call_wants(call, ERR_TIMEOUT);
     call_list(call, &ask, examples_counted);
 }
 
@@ -116,30 +122,22 @@ static void show_all(struct call *call, const struct entity *datasets, size_t co
         .datasets = datasets,
         .counts = arena_make(call->arena, struct dataset_counts, count + 1),
         .count = count,
+        .began_us = clock_mono_us(),
         .list = list,
     };
     if (count == 0) {
         reply_all(call);
         return;
     }
-    struct listing ask = {.asked = {.kind = ENTITY_PROJECT},
-                          .takes = count_session,
-                          .own = shown,
-                          .limit = 1,
-                          .all = true};
-    call_wants(call, ERR_TOO_BIG);
+    struct listing ask = {
+        .asked = {.kind = ENTITY_PROJECT}, .takes = count_session, .own = shown, .limit = 1};
+    call_wants(call, ERR_TIMEOUT);
     call_list(call, &ask, sessions_counted);
 }
 
 static void show_changed(struct call *call)
 {
-    struct entity *dataset = arena_make(call->arena, struct entity, 1);
-    *dataset = call->change.now;
-    struct json_object object = shape_object(dataset, call->arena);
-    dataset->name = json_object_text(&object, STR("name"), call->arena);
-    if (call->change.there)
-        dataset->made_us = call->change.there->made_us;
-    show_all(call, dataset, 1, false);
+    show_all(call, &call->change.now, 1, false);
 }
 
 /* --- POST, PATCH ----------------------------------------------------------------------------- */
@@ -208,42 +206,20 @@ static void post(struct call *call)
 
 CALL(post_dataset, post, CALL_BODY)
 
-static enum change_to make_patch(struct change *change)
+static void write_over(struct call *call, const struct entity *there, struct text *text)
 {
-    struct post *post = change->own;
-    struct text text = {0};
-    const struct entity *there = change->there;
-    if (!there)
-        return CHANGE_NOTHING;
-    struct json_object was = shape_object(there, change->arena);
-    dataset_write(&text, there->id, post->name.at ? post->name : there->name, there->made_us,
+    struct post *post = call->own;
+    struct json_object was = shape_object(there, call->arena);
+    dataset_write(text, there->id, post->name.at ? post->name : there->name, there->made_us,
                   clock_now_us(), &post->body.object, &was);
-    change->now.made_us = there->made_us;
-    change_json(change, &text, "name");
-    return CHANGE_WRITE;
-}
-
-static void patched(struct call *call)
-{
-    if (call->change.op.err.code == ERR_CONFLICT)
-        call_fail(call, 409, "Another dataset has this name");
-    else if (call->change.to == CHANGE_NOTHING)
-        no_such(call);
-    else
-        show_changed(call);
 }
 
 static void patch(struct call *call)
 {
     struct post *post = arena_make(call->arena, struct post, 1);
-    if (!call_id(call, 0, &post->id) || !read_post(call, post, false))
-        return;
-    call_wants(call, ERR_CONFLICT);
-    call_change(call,
-                &(struct change){.now = {.kind = ENTITY_DATASET, .id = post->id},
-                                 .make = make_patch,
-                                 .own = post},
-                patched);
+    call->own = post;
+    if (read_post(call, post, false))
+        call_patch(call, ENTITY_DATASET, "name", write_over, show_changed, no_such);
 }
 
 CALL(patch_dataset, patch, CALL_BODY)
@@ -259,20 +235,12 @@ CALL(delete_dataset, remove_dataset, 0)
 
 static void got(struct call *call)
 {
-    if (call->entities.count == 0)
-        no_such(call);
-    else
-        show_all(call, call->entities.entities, 1, false);
+    show_all(call, call->entities.entities, 1, false);
 }
 
 static void get(struct call *call)
 {
-    struct uuid *id = arena_make(call->arena, struct uuid, 1);
-    if (call_id(call, 0, id))
-        call_entities(
-            call,
-            &(struct index_entities){.kind = ENTITY_DATASET, .ids = id, .id_count = 1, .limit = 1},
-            got);
+    call_get(call, ENTITY_DATASET, got, no_such);
 }
 
 CALL(get_dataset, get, 0)

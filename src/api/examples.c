@@ -1,6 +1,7 @@
 /* examples.c - /examples: one, or a list in JSON.  (In parts: examples_parts.c.) */
 #include "api/api.h"
 #include "api/body.h"
+#include "api/call_entity.h"
 #include "api/examples_store.h"
 #include "api/handlers.h"
 #include "base/arena.h"
@@ -189,20 +190,12 @@ CALL(delete_examples_of, remove_by_body, CALL_BODY)
 
 static void got(struct call *call)
 {
-    if (call->entities.count == 0)
-        no_such(call);
-    else
-        show(call, &call->entities.entities[0]);
+    show(call, call->entities.entities);
 }
 
 static void get(struct call *call)
 {
-    struct uuid *id = arena_make(call->arena, struct uuid, 1);
-    if (call_id(call, 0, id))
-        call_entities(
-            call,
-            &(struct index_entities){.kind = ENTITY_EXAMPLE, .ids = id, .id_count = 1, .limit = 1},
-            got);
+    call_get(call, ENTITY_EXAMPLE, got, no_such);
 }
 
 CALL(get_example, get, 0)

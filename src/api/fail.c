@@ -21,6 +21,7 @@ static const struct {
     [FAULT_ENUM] = {"enum", "Input should be 'tool', 'chain', 'llm', 'retriever', 'embedding', "
                             "'prompt' or 'parser'"},
     [FAULT_DUPLICATE_FIELD] = {"duplicate_field", "Field is given more than once"},
+    [FAULT_STRING_TOO_LONG] = {"string_too_long", "String should have at most 8192 bytes"},
 };
 
 static int status_of(enum err_code code)
@@ -124,6 +125,17 @@ void fail_element(struct http_request *request, const char *type, size_t i, cons
     struct text body = {0};
     begin_fault(&body, type);
     text_addf(&body, "\"body\",%zu", i);
+    end_fault(&body, message);
+    text_add(&body, STR("]}"));
+    reply_422(request, &body);
+}
+
+void fail_run(struct http_request *request, const char *type, size_t i, const char *field,
+              const char *message)
+{
+    struct text body = {0};
+    begin_fault(&body, type);
+    text_addf(&body, "\"body\",%zu,\"%s\"", i, field);
     end_fault(&body, message);
     text_add(&body, STR("]}"));
     reply_422(request, &body);

@@ -29,6 +29,10 @@ void fail_value(struct http_request *request, const char *type, const char *plac
 /* 422 for the i-th element of a body that is a list. */
 void fail_element(struct http_request *request, const char *type, size_t i, const char *message);
 
+/* 422 for a field of the i-th run. */
+void fail_run(struct http_request *request, const char *type, size_t i, const char *field,
+              const char *message);
+
 /* 422 for the i-th item of a list that is a member of the body. */
 void fail_item(struct http_request *request, const char *type, const char *name, size_t i,
                const char *message);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "api/body.h"
-#include "api/call.h"
+#include "api/call_entity.h"
 #include "api/feedback_object.h"
 #include "api/handlers.h"
 #include "base/arena.h"
@@ -29,12 +29,7 @@ static void show(struct call *call, const struct entity *feedback)
 
 static void show_changed(struct call *call)
 {
-    struct entity feedback = call->change.now;
-    struct json_object object = shape_object(&feedback, call->arena);
-    feedback.name = json_object_text(&object, STR("key"), call->arena);
-    if (call->change.there)
-        feedback.made_us = call->change.there->made_us;
-    show(call, &feedback);
+    show(call, &call->change.now);
 }
 
 /* --- POST /feedback -------------------------------------------------------------------- */
@@ -126,58 +121,31 @@ CALL(post_feedback, post, CALL_BODY)
 
 static void got(struct call *call)
 {
-    if (call->entities.count == 0)
-        no_such(call);
-    else
-        show(call, &call->entities.entities[0]);
+    show(call, call->entities.entities);
 }
 
 static void get(struct call *call)
 {
-    struct uuid *id = arena_make(call->arena, struct uuid, 1);
-    if (call_id(call, 0, id))
-        call_entities(
-            call,
-            &(struct index_entities){.kind = ENTITY_FEEDBACK, .ids = id, .id_count = 1, .limit = 1},
-            got);
+    call_get(call, ENTITY_FEEDBACK, got, no_such);
 }
 
 CALL(get_feedback, get, 0)
 
-static enum change_to make_patch(struct change *change)
+static void write_over(struct call *call, const struct entity *there, struct text *text)
 {
-    struct body *body = change->own;
-    struct text text = {0};
-    if (!change->there)
-        return CHANGE_NOTHING;
-    feedback_object_over(&text, change->there, &body->object, clock_now_us(), change->arena);
-    change->now.made_us = change->there->made_us;
-    change->now.parent = change->there->parent;
-    change_json(change, &text, "key");
-    return CHANGE_WRITE;
-}
-
-static void patched(struct call *call)
-{
-    if (call->change.to == CHANGE_WRITE)
-        show_changed(call);
-    else
-        no_such(call);
+    const struct body *body = call->own;
+    feedback_object_over(text, there, &body->object, clock_now_us(), call->arena);
 }
 
 static void patch(struct call *call)
 {
     struct body *body = arena_make(call->arena, struct body, 1);
-    struct uuid id;
-    if (!call_id(call, 0, &id) || !call_json(call, body))
+    call->own = body;
+    if (!call_json(call, body))
         return;
     shape_check(&feedback_shape, body);
     if (call_good(call, body))
-        call_change(call,
-                    &(struct change){.now = {.kind = ENTITY_FEEDBACK, .id = id},
-                                     .make = make_patch,
-                                     .own = body},
-                    patched);
+        call_patch(call, ENTITY_FEEDBACK, "key", write_over, show_changed, no_such);
 }
 
 CALL(patch_feedback, patch, CALL_BODY)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "api/body.h"
-#include "api/call.h"
+#include "api/call_entity.h"
 #include "api/feedback_object.h"
 #include "api/handlers.h"
 #include "base/arena.h"
@@ -275,14 +275,15 @@ static void run_found(struct call *call)
                 given);
 }
 
+static void no_such(struct call *call)
+{
+    call_fail(call, 404, "No such token");
+}
+
 static void token_found(struct call *call)
 {
     struct use *use = call->own;
     const struct entity *token = call->entities.entities;
-    if (call->entities.count == 0) {
-        call_fail(call, 404, "No such token");
-        return;
-    }
     int64_t now = clock_now_us();
     if (expiry_of(token, call->arena) <= now) {
         call_fail(call, 403, "The token has expired");
@@ -350,23 +351,13 @@ static struct str said_by_body(struct call *call, const struct body *body)
     return end_said(&text, call);
 }
 
-static void find_token(struct call *call)
-{
-    struct uuid *id = arena_make(call->arena, struct uuid, 1);
-    if (call_id(call, 0, id))
-        call_entities(
-            call,
-            &(struct index_entities){.kind = ENTITY_TOKEN, .ids = id, .id_count = 1, .limit = 1},
-            token_found);
-}
-
 static void use_token_for(struct call *call, struct str said)
 {
     struct use *use = arena_make(call->arena, struct use, 1);
     struct json_scan scan;
     call->own = use;
     (void)json_object_read(said, call->arena, &use->said, &scan);
-    find_token(call);
+    call_get(call, ENTITY_TOKEN, token_found, no_such);
 }
 
 static void use_by_query(struct call *call)

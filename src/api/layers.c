@@ -155,6 +155,14 @@ static void reply_conflict(struct http_request *request)
     http_fail(request, 409, "It is there already, with other content");
 }
 
+static void reply_gone(const struct arrival *arrival)
+{
+    char id[UUID_TEXT];
+    uuid_write(record_id(arrival->commit.record, arrival->commit.conflict), id);
+    http_fail(arrival->request, 422, "run %.*s: session_id: the project was deleted", UUID_TEXT,
+              id);
+}
+
 static void committed(struct op *op)
 {
     struct arrival *arrival = op_owner(op, struct arrival, commit.op);
@@ -170,7 +178,9 @@ static void committed(struct op *op)
             fail_layers(request, &op->err);
     } else if (arrival->commit.verdict == INDEX_CONFLICT) {
         tally(seen, 0, 0, METRIC_BATCHES_CONFLICT);
-        if (!gone)
+        if (!gone && arrival->commit.gone)
+            reply_gone(arrival);
+        else if (!gone)
             reply_conflict(request);
     } else {
         added = arrival->commit.verdict == INDEX_ADDED ? added : 0;

@@ -1,10 +1,13 @@
-/* listing.h - a page of entities, by conditions that the index does not know.
+/* listing.h - a page of entities, by conditions and in orders that the index does not know.
  *
- * Without such conditions a small page is the index's.  Else the entities are walked
- * LISTING_STEP at a time, and what is not taken is let go again.
+ * The entities are walked once, some at a time; what is not taken is let go again.  Those
+ * that only come before the page are walked without their objects.
  *
  * Threads  begun and done on op.loop
- * Errors   ERR_TOO_BIG more than LISTING_MAX had to be looked at, or LISTING_BYTES kept; those of the index
+ * Memory   the page is in `arena`; it and a step at a time are charged to the budget
+ * Errors   ERR_TOO_BIG more than LISTING_BYTES on the page; ERR_TIMEOUT it is not full after
+ *          query_timeout; ERR_BUSY answers hold too much;
+ *          ERR_UNAVAILABLE nobody waits any more; those of the index
  */
 #pragma once
 
@@ -17,10 +20,12 @@
 
 struct arena;
 struct listing;
+struct serve;
 
 enum {
-    LISTING_STEP = 100,
-    LISTING_MAX = 200000,
+    LISTING_STEP = 500,
+    LISTING_STEP_BYTES = 1 << 20,
+    LISTING_BARE = 5000,     /* of a step without objects */
     LISTING_BYTES = 64 << 20 /* of the page */
 };
 
@@ -29,22 +34,25 @@ typedef int listing_order(const void *a, const void *b); /* of struct entity */
 
 struct listing {
     struct op op;
-    struct index *index;
+    const struct serve *serve;
+    const bool *left; /* in: becomes true when nobody waits any more; NULL: never */
     struct arena *arena;
-    /* In: what the index knows of the conditions; its limit and offset are not read. */
+    /* In: what the index knows of the conditions; bare if `takes` needs no objects and takes
+     * none.  No limit, and no cursor. */
     struct index_entities asked;
     listing_takes *takes; /* in: NULL: all */
     listing_order *order; /* in: NULL: newest first */
     void *own;            /* in: for `takes` */
     uint32_t limit, offset;
-    bool all; /* in: see everything, also behind the page: `takes` wants to count */
 
     struct entity *entities; /* out */
     size_t count;
 
     /* The journey's own. */
     struct arena *step;
-    size_t cap, seen, passed, bytes;
+    int64_t began_us;
+    bool bare; /* as it was asked */
+    size_t cap, passed, bytes, charged;
 };
 
 void listing_begin(struct listing *listing);

@@ -115,6 +115,11 @@ static void reply_created(struct post *post)
 
 static void reply_conflict(struct post *post)
 {
+    if (post->commit.gone) {
+        fail_run(post->request, "value_error", post->commit.conflict, "session_id",
+                 "The project was deleted");
+        return;
+    }
     char id[UUID_TEXT];
     uuid_write(batch_run_id(post->batch, post->commit.conflict), id);
     struct text text = {0};

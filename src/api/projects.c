@@ -8,7 +8,7 @@
 
 #include "api/api.h"
 #include "api/body.h"
-#include "api/call.h"
+#include "api/call_entity.h"
 #include "api/handlers.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -43,13 +43,7 @@ static bool read_post(struct call *call, struct post *post)
 static void show_changed(struct call *call)
 {
     struct text text = {0};
-    struct change *change = &call->change;
-    struct entity project = change->now;
-    struct json_object object = shape_object(&project, call->arena);
-    project.name = json_object_text(&object, STR("name"), call->arena);
-    if (change->there)
-        project.made_us = change->there->made_us;
-    project_show(&text, &project, NULL, call->arena);
+    project_show(&text, &call->change.now, NULL, call->arena);
     call_reply(call, 200, &text);
 }
 
@@ -136,44 +130,20 @@ static void no_such(struct call *call)
     call_fail(call, 404, "Project not found");
 }
 
-static enum change_to make_patch(struct change *change)
+static void write_over(struct call *call, const struct entity *there, struct text *text)
 {
-    struct post *post = change->own;
-    struct text text = {0};
-    const struct entity *there = change->there;
-    if (!there)
-        return CHANGE_NOTHING;
-    struct json_object was = shape_object(there, change->arena);
-    project_write(&text, there->id, post->name.at ? post->name : there->name, there->made_us,
+    struct post *post = call->own;
+    struct json_object was = shape_object(there, call->arena);
+    project_write(text, there->id, post->name.at ? post->name : there->name, there->made_us,
                   &post->body.object, &was);
-    change->now.made_us = there->made_us;
-    change_json(change, &text, "name");
-    return CHANGE_WRITE;
-}
-
-static void patched(struct call *call)
-{
-    if (call->change.op.err.code == ERR_CONFLICT)
-        call_fail(call, 409, "Another project has this name");
-    else if (!call->change.there)
-        no_such(call);
-    else
-        show_changed(call);
 }
 
 static void patch(struct call *call)
 {
     struct post *post = arena_make(call->arena, struct post, 1);
-    struct uuid id;
-    if (!call_id(call, 0, &id))
-        return;
-    if (!read_post(call, post) || !call_good(call, &post->body))
-        return;
-    call_wants(call, ERR_CONFLICT);
-    call_change(call,
-                &(struct change){
-                    .now = {.kind = ENTITY_PROJECT, .id = id}, .make = make_patch, .own = post},
-                patched);
+    call->own = post;
+    if (read_post(call, post) && call_good(call, &post->body))
+        call_patch(call, ENTITY_PROJECT, "name", write_over, show_changed, no_such);
 }
 
 CALL(patch_project, patch, CALL_BODY)
@@ -395,10 +365,6 @@ CALL(list_projects, list, 0)
 static void got(struct call *call)
 {
     struct shown *shown = arena_make(call->arena, struct shown, 1);
-    if (call->entities.count == 0) {
-        no_such(call);
-        return;
-    }
     call->own = shown;
     *shown = (struct shown){.projects = call->entities.entities, .count = 1};
     show_all(call);
@@ -406,12 +372,7 @@ static void got(struct call *call)
 
 static void get(struct call *call)
 {
-    struct uuid *id = arena_make(call->arena, struct uuid, 1);
-    if (call_id(call, 0, id))
-        call_entities(
-            call,
-            &(struct index_entities){.kind = ENTITY_PROJECT, .ids = id, .id_count = 1, .limit = 1},
-            got);
+    call_get(call, ENTITY_PROJECT, got, no_such);
 }
 
 CALL(get_project, get, 0)

@@ -26,6 +26,7 @@ static const char *const fault_words[FAULT_KINDS] = {
     [FAULT_LIST_TYPE] = "must be an array",
     [FAULT_ENUM] = "is not one of the values it may have",
     [FAULT_DUPLICATE_FIELD] = "is there twice",
+    [FAULT_STRING_TOO_LONG] = "has more than 8192 bytes",
 };
 
 static void add_faults(const struct batch_refusal *why, struct refusal *refusal)
@@ -79,6 +80,11 @@ static int store(struct here *here, const struct batch *batch, struct target_sen
     int r = loop_wait(&commit.op, err);
     if (r)
         return r;
+    if (commit.verdict == INDEX_CONFLICT && commit.gone) {
+        refusal_add(refusal, ERR_INVALID, false, commit.conflict,
+                    "session_id is that of a project that was deleted");
+        return 0;
+    }
     if (commit.verdict == INDEX_CONFLICT) {
         char id[UUID_TEXT];
         uuid_write(batch_run_id(batch, commit.conflict), id);

@@ -44,7 +44,7 @@ enum index_verdict {
     INDEX_CONFLICT   /* nothing was staged: a whole run is there, or earlier in this batch, with
                       * other bytes; or the name of an entity is taken, or it is not of the
                       * version that record.expect says, or a project or dataset of its id was
-                      * removed */
+                      * removed; or a run that just came names a removed project by its id */
 };
 
 struct index_batch {
@@ -53,7 +53,8 @@ struct index_batch {
     uint64_t sequence;           /* in: part of the layers' keys (run/merge.h) */
     enum index_verdict verdict;  /* out */
     uint32_t added;              /* out: entries that are news; the others were there already */
-    uint32_t conflict;           /* out: INDEX_CONFLICT: which entry of the record */
+    uint32_t conflict;           /* out: INDEX_CONFLICT: which entry of the record, ... */
+    bool gone;                   /* out: ... and that it is a run of a removed project */
 };
 
 /* Judge batches in order, each atomically, for the next commit of `writer`.  A
@@ -196,8 +197,18 @@ struct index_query {
     struct query_cursor next; /* out: of them */
 };
 
-/* Entities of a kind, newest first (made_us, then id, both descending).  Of runs that were
- * deleted, and of projects and datasets that were, the entities are not there either. */
+/* An entity's place among those of its kind: newest first (made_us, then id, both
+ * descending). */
+struct entity_cursor {
+    int64_t made_us;
+    struct uuid id;
+};
+
+/* A page of the entities of a kind, newest first.  Of runs that were deleted, and of projects
+ * and datasets that were, the entities are not there either.
+ *
+ * A page costs what is on it, whatever comes before and after; of several parents, what is
+ * on it and a look at each.  (Not so for parts of names, which are compared one by one.) */
 struct index_entities {
     struct op op;
     enum entity_kind kind;
@@ -205,10 +216,15 @@ struct index_entities {
     const struct uuid *ids, *parents; /* NULL: any */
     size_t id_count, parent_count;
     struct str name, name_contains; /* the whole name; a part of it in any case; at == NULL: any */
-    uint32_t limit, offset;
+    bool after;                     /* only those after the cursor */
+    struct entity_cursor cursor;    /* in; out: the last on the page, after which the next one is */
+    uint32_t limit;
+    size_t bytes; /* in: a page that has one ends before it has more in names and objects; 0: any */
+    bool bare;    /* in: without their objects */
     struct arena *arena;
     struct entity *entities; /* out */
     size_t count;
+    bool more; /* out: there are others after the last */
 };
 
 struct index_ops {

@@ -496,6 +496,16 @@ static enum index_verdict add_run(struct memory *m, const struct run *run, struc
     return INDEX_ADDED;
 }
 
+/* Did it just come, and is its project gone? */
+static bool is_of_gone(const struct memory *m, const struct record *record, const struct run *run)
+{
+    struct uuid id;
+    if (!record->fresh || !project_is_by_id(run, &id))
+        return false;
+    const struct thing *project = find_thing(m, ENTITY_PROJECT, id);
+    return project && project->removed;
+}
+
 /* Stage what is new of one batch, or none of it. */
 static int stage_batch(struct memory *m, struct index_batch *batch, struct err *err)
 {
@@ -506,8 +516,9 @@ static int stage_batch(struct memory *m, struct index_batch *batch, struct err *
         struct run run;
         struct place place = {batch->first.container, batch->first.ordinal + i};
         int r = record_run(batch->record, i, &run, err);
+        batch->gone = !r && is_of_gone(m, batch->record, &run);
         enum index_verdict verdict =
-            r ? INDEX_CONFLICT : add_run(m, &run, place, batch->sequence, expect);
+            r || batch->gone ? INDEX_CONFLICT : add_run(m, &run, place, batch->sequence, expect);
         batch->added += verdict == INDEX_ADDED;
         if (verdict != INDEX_CONFLICT)
             continue;
@@ -855,38 +866,60 @@ static int newest_entity(const void *a, const void *b)
     return newest_first(x->made_us, x->id, y->made_us, y->id);
 }
 
+static bool is_listed(const struct memory *m, const struct thing *thing,
+                      const struct index_entities *asked, struct str wanted)
+{
+    const struct entity *e = &thing->entity;
+    const struct entity_cursor *after = &asked->cursor;
+    if (thing->removed || e->kind != asked->kind || is_orphan(m, e) ||
+        !among(e->id, asked->ids, asked->id_count) ||
+        !among(e->parent, asked->parents, asked->parent_count) ||
+        (asked->name.at && !(e->name.at && str_eq(e->name, asked->name))) ||
+        (asked->after && newest_first(after->made_us, after->id, e->made_us, e->id) >= 0))
+        return false;
+    if (!wanted.at)
+        return true;
+    char *folded = arena_alloc(asked->arena, FOLD_GROWTH * e->name.len + 1);
+    return fold_contains((struct str){folded, fold(e->name, folded)}, wanted);
+}
+
+/* As many as make a page. */
+static size_t fit(const struct index_entities *asked, size_t count)
+{
+    size_t n = 0, bytes = 0;
+    for (; n < count && n < asked->limit; n++) {
+        const struct entity *e = &asked->entities[n];
+        bytes += e->name.len + (asked->bare ? 0 : e->json.len);
+        if (n > 0 && asked->bytes > 0 && bytes > asked->bytes)
+            break;
+    }
+    return n;
+}
+
 static void entities(struct index *index, struct index_entities *asked)
 {
     struct memory *m = memory_of(index);
     struct str wanted = {0};
+    size_t count = 0;
     if (asked->name_contains.at) {
         char *folded = arena_alloc(asked->arena, FOLD_GROWTH * asked->name_contains.len + 1);
         wanted = (struct str){folded, fold(asked->name_contains, folded)};
     }
     lock(m);
-    struct entity *list = arena_make(asked->arena, struct entity, m->there.count + 1);
-    size_t count = 0;
-    for (size_t i = 0; i < m->there.count; i++) {
-        struct entity e = m->there.at[i].entity;
-        if (m->there.at[i].removed || e.kind != asked->kind || is_orphan(m, &e) ||
-            !among(e.id, asked->ids, asked->id_count) ||
-            !among(e.parent, asked->parents, asked->parent_count) ||
-            (asked->name.at && !(e.name.at && str_eq(e.name, asked->name))))
-            continue;
-        if (wanted.at) {
-            char *folded = arena_alloc(asked->arena, FOLD_GROWTH * e.name.len + 1);
-            if (!fold_contains((struct str){folded, fold(e.name, folded)}, wanted))
-                continue;
-        }
-        e.name = e.name.at ? arena_copy(asked->arena, e.name) : e.name;
-        e.json = e.json.at ? arena_copy(asked->arena, e.json) : e.json;
-        list[count++] = e;
-    }
+    asked->entities = arena_make(asked->arena, struct entity, m->there.count + 1);
+    for (size_t i = 0; i < m->there.count; i++)
+        if (is_listed(m, &m->there.at[i], asked, wanted))
+            asked->entities[count++] = m->there.at[i].entity;
     unlock(m);
-    qsort(list, count, sizeof *list, newest_entity);
-    size_t from = asked->offset < count ? asked->offset : count;
-    asked->entities = list + from;
-    asked->count = count - from < asked->limit ? count - from : asked->limit;
+    qsort(asked->entities, count, sizeof *asked->entities, newest_entity);
+    asked->count = fit(asked, count);
+    asked->more = asked->count < count;
+    for (size_t i = 0; i < asked->count; i++) {
+        struct entity *e = &asked->entities[i]; /* its name and object are kept until close */
+        if (asked->bare)
+            e->json = (struct str){0};
+        asked->cursor = (struct entity_cursor){e->made_us, e->id};
+    }
     op_finish(&asked->op);
 }
 

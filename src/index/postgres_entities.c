@@ -21,24 +21,41 @@
     "  and r.project is not null), false)"                                                         \
     " else true end"
 
-/* $1 the kind, $2 ids, $3 parents, $4 a name, $5 a part of it folded, $6 limit, $7 offset. */
-#define PAGE(from)                                                                                 \
-    "select e.kind, e.id, e.parent, e.made_us, e.version, e.name, e.json from " from               \
-    " where e.kind = $1 and not e.removed"                                                         \
+/* $1 the kind, $2 ids, $3 parents, $4 a name, $5 a part of it folded, $6 limit, $7 and $8 the
+ * cursor, $9 bytes of a page, $10 without objects. */
+#define NEWEST " order by made_us desc, id desc "
+#define ASKED(condition)                                                                           \
+    "select e.* from rundlet_entities e where e.kind = $1 and " condition " and not e.removed"     \
     " and ($2::uuid[] is null or e.id = any($2)) and ($3::uuid[] is null or e.parent = any($3))"   \
     " and ($4::bytea is null or e.name = $4)"                                                      \
-    " and ($5::text is null or strpos(e.folded, $5) > 0) and " NO_ORPHAN                           \
-    " order by e.made_us desc, e.id desc limit $6::int8 offset $7::int8"
-#define OF(condition) PAGE("(select e.* from rundlet_entities e where " condition " offset 0) e")
+    " and ($5::text is null or strpos(e.folded, $5) > 0)"                                          \
+    " and (e.made_us, e.id) < ($7::int8, $8::uuid) and " NO_ORPHAN NEWEST "limit $6::int8 + 1"
+
+/* One more than the limit, so that `found` tells whether there is one; then as many of them as
+ * the bytes allow. */
+#define PAGE(from)                                                                                 \
+    "select kind, id, parent, made_us, version, name, case when $10::int4 = 0 then json end, "     \
+    "found"                                                                                        \
+    " from (select e.*, count(*) over () as found, row_number() over newest as nth,"               \
+    "  sum(coalesce(octet_length(name), 0) + case when $10::int4 <> 0 then 0"                      \
+    "      else octet_length(json) end) over newest as upto"                                       \
+    "  from (" from ") e window newest as (" NEWEST ")) page"                                      \
+    " where nth = 1 or nth <= $6 and upto <= $9::int8" NEWEST
 
 enum { BY_ID, BY_PARENT, BY_NAME, BY_AGE, STATEMENTS };
 _Static_assert((int)STATEMENTS == (int)PG_ENTITY_STATEMENTS, "all are prepared");
 
+/* The newest of each parent are merged: all of each would be sorted for every page. */
 const struct pg_statement pg_entity_statements[STATEMENTS] = {
-    [BY_ID] = {"entities_by_id", OF("e.kind = $1 and e.id = any($2)")},
-    [BY_PARENT] = {"entities_by_parent", OF("e.parent = any($3) and e.kind = $1")},
-    [BY_NAME] = {"entities_by_name", OF("e.kind = $1 and sha256(e.name) = sha256($4)")},
-    [BY_AGE] = {"entities_by_age", PAGE("rundlet_entities e")},
+    [BY_ID] = {"entities_by_id", PAGE(ASKED("e.id = any($2)"))},
+    [BY_PARENT] =
+        {"entities_by_parent",
+         PAGE("select e.* from (select distinct unnest($3::uuid[]) as id) p cross join lateral "
+              "(" ASKED(
+                  "e.parent = p.id") ") e"
+                                     " order by e.made_us desc, e.id desc limit $6::int8 + 1")},
+    [BY_NAME] = {"entities_by_name", PAGE(ASKED("sha256(e.name) = sha256($4)"))},
+    [BY_AGE] = {"entities_by_age", PAGE(ASKED("true"))},
 };
 
 /* In the arena of what was asked. */
@@ -78,13 +95,18 @@ static void send_entities(struct pg_call *call, struct pg_conn *conn)
 {
     const struct index_entities *asked = asked_of(call);
     struct pg_args args = {0};
+    struct uuid last; /* no time is so great, so nothing is lost */
+    memset(last.byte, 0xff, sizeof last.byte);
     pg_add_int(&args, (int32_t)asked->kind);
     add_ids(&args, asked->ids, asked->id_count);
     add_ids(&args, asked->parents, asked->parent_count);
     pg_add_text(&args, asked->name);
     add_folded(&args, asked->name_contains, asked->arena);
     pg_add_long(&args, asked->limit);
-    pg_add_long(&args, asked->offset);
+    pg_add_long(&args, (uint64_t)(asked->after ? asked->cursor.made_us : INT64_MAX));
+    pg_add_uuid(&args, asked->after ? asked->cursor.id : last);
+    pg_add_long(&args, asked->bytes ? asked->bytes : INT64_MAX);
+    pg_add_int(&args, asked->bare);
     int how = asked->ids ? BY_ID : asked->parents ? BY_PARENT : asked->name.at ? BY_NAME : BY_AGE;
     pg_send(conn, &pg_entity_statements[how], &args);
     pg_args_free(&args);
@@ -109,6 +131,9 @@ static void take_entities(struct pg_call *call, unsigned nth, PGresult *result)
             .name = name.at ? arena_copy(asked->arena, name) : name,
             .json = json.len ? arena_copy(asked->arena, json) : (struct str){0},
         };
+        asked->cursor =
+            (struct entity_cursor){asked->entities[row].made_us, asked->entities[row].id};
+        asked->more = pg_long(pq, result, row, 7) > (uint64_t)count;
     }
 }
 
@@ -120,5 +145,6 @@ void pg_read_entities(struct pg_read *read, struct index_entities *asked)
         (struct pg_call){.send = send_entities, .answer = take_entities, .done = pg_question_done};
     asked->entities = NULL;
     asked->count = 0;
+    asked->more = false;
     pg_question_begin(&q->q, read, &asked->op);
 }

@@ -335,6 +335,16 @@ static enum index_verdict add_entity(struct pg_ledger *l, const struct pg_entry 
 
 /* --- a batch -------------------------------------------------------------------------------- */
 
+/* Did it just come, and is its project gone? */
+static bool is_of_gone(struct pg_ledger *l, const struct pg_entry *entry)
+{
+    struct uuid id;
+    if (entry->stored || !project_is_by_id(&entry->run, &id))
+        return false;
+    const struct pg_thing *project = pg_ledger_thing(l, ENTITY_PROJECT, id);
+    return project && project->removed;
+}
+
 static enum index_verdict add(struct pg_ledger *l, const struct pg_entry *entry)
 {
     const struct run *run = &entry->run;
@@ -359,7 +369,8 @@ void pg_judge(struct pg_ledger *ledger, const struct pg_entry *entries, size_t c
     size_t point = pg_ledger_point(ledger);
     batch->added = 0;
     for (size_t i = 0; i < count; i++) {
-        enum index_verdict verdict = add(ledger, &entries[i]);
+        batch->gone = is_of_gone(ledger, &entries[i]);
+        enum index_verdict verdict = batch->gone ? INDEX_CONFLICT : add(ledger, &entries[i]);
         batch->added += verdict == INDEX_ADDED;
         if (verdict != INDEX_CONFLICT)
             continue;

@@ -179,12 +179,13 @@ static int project_named(struct catalog *catalog, struct str name, const struct 
 }
 
 static int project_of_id(struct catalog *catalog, struct uuid id, const struct run *run,
-                         uint64_t sequence, uint64_t *number, struct err *err)
+                         uint64_t sequence, uint64_t *number, bool *removed, struct err *err)
 {
     struct known known;
     char text[UUID_TEXT];
     int r = get(catalog, ENTITY_PROJECT, id, (struct str){0}, &known, err);
     *number = known.number;
+    *removed = known.removed;
     if (r || known.number)
         return r;
     uuid_write(id, text);
@@ -220,13 +221,29 @@ int catalog_project(struct catalog *catalog, const struct run *run, uint64_t seq
     *number = intern_get(known, hash, key);
     if (*number)
         return 0;
-    int r = by_id ? project_of_id(catalog, id, run, sequence, number, err)
+    bool removed = false;
+    int r = by_id ? project_of_id(catalog, id, run, sequence, number, &removed, err)
                   : project_named(catalog, key, run, sequence, number, err);
-    if (r)
+    if (r || removed)
         return r;
     make_room(known);
     intern_put(known, hash, key, *number);
     return 0;
+}
+
+int catalog_is_gone(struct catalog *catalog, const struct run *run, bool *gone, struct err *err)
+{
+    struct uuid id;
+    struct known known;
+    *gone = false;
+    if (!project_is_by_id(run, &id))
+        return 0;
+    struct str key = {(const char *)id.byte, sizeof id.byte};
+    if (intern_get(&catalog->ids, hash_bytes(catalog->seed, key.at, key.len), key))
+        return 0;
+    int r = get(catalog, ENTITY_PROJECT, id, (struct str){0}, &known, err);
+    *gone = !r && known.removed;
+    return r;
 }
 
 /* --- entities that are sent --------------------------------------------------------- */

@@ -21,7 +21,7 @@ struct catalog {
     uint64_t seed;
     uint64_t count;           /* numbers that are given out */
     uint64_t changes;         /* of what readers remember */
-    struct intern names, ids; /* projects by name, by id */
+    struct intern names, ids; /* projects that are there, by name, by id */
     struct text text;
 };
 
@@ -38,6 +38,8 @@ int catalog_cut(struct catalog *catalog, uint64_t count, struct err *err);
  * there because nobody named one. */
 int catalog_project(struct catalog *catalog, const struct run *run, uint64_t sequence,
                     uint64_t *number, bool *by_default, struct err *err);
+/* Does the run name a project that was removed, by its id? */
+int catalog_is_gone(struct catalog *catalog, const struct run *run, bool *gone, struct err *err);
 /* Does the run name a project? */
 bool catalog_is_named(struct catalog *catalog, const struct run *run);
 

@@ -11,7 +11,7 @@
 
 enum {
     APPLICATION = 0x52756e64, /* "Rund": this file is ours */
-    SCHEMA = 3,               /* raise it with every change of the tables or of a key */
+    SCHEMA = 4,               /* raise it with every change of the tables or of a key */
     READER_CACHE = 2 << 20,
     READER_MMAP = 256 << 20 /* read only: nothing is ever written through it */
 };
@@ -41,8 +41,8 @@ static const char schema[] =
     "  kind INTEGER, id BLOB, parent BLOB, name BLOB, made_us INTEGER, version INTEGER,"
     "  removed INTEGER, json BLOB);"
     "CREATE UNIQUE INDEX entity_id ON entity(kind, id);"
-    "CREATE INDEX entity_parent ON entity(kind, parent);"
-    "CREATE INDEX entity_name ON entity(kind, name);"
+    "CREATE INDEX entity_parent ON entity(kind, parent, made_us, id);"
+    "CREATE INDEX entity_name ON entity(kind, name, made_us, id);"
     "CREATE INDEX entity_made ON entity(kind, made_us, id);"
     "CREATE TABLE part("
     "  part INTEGER PRIMARY KEY,"

@@ -426,13 +426,32 @@ static int take_all(struct merger *m, struct index_batch *batch, const struct ri
     return r;
 }
 
+/* Does a run that just came name a project that is gone?  Looked at first, while there is
+ * nothing to undo: a batch of layers cannot be refused in any other way. */
+static int look_for_gone(struct merger *m, struct index_batch *batch, struct err *err)
+{
+    int r = 0;
+    batch->gone = false;
+    for (uint32_t i = 0; !r && batch->record->fresh && i < batch->record->count; i++) {
+        r = catalog_is_gone(&m->catalog, &m->runs[i], &batch->gone, err);
+        if (r || !batch->gone)
+            continue;
+        batch->verdict = INDEX_CONFLICT;
+        batch->conflict = i;
+        return 0;
+    }
+    return r;
+}
+
 int merger_take(struct merger *m, struct index_batch *batch, struct err *err)
 {
     batch->added = 0;
     int r = touched_is_much(&m->touched) ? touched_write(&m->touched, err) : 0;
     if (!r)
         r = decode(m, batch->record, err);
-    if (r)
+    if (!r)
+        r = look_for_gone(m, batch, err);
+    if (r || batch->gone)
         return r;
     const struct risk risk = risk_of(m, batch->record);
     touched_begin(&m->touched);

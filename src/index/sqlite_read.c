@@ -9,6 +9,7 @@
 #include "index/sqlite_db.h"
 
 #define ENTITY_COLUMNS "number, id, parent, name, made_us, version" /* sqlite_list.c knows them */
+#define ENTITIES_AFTER " AND removed = 0 AND (made_us, id) < (?, ?) ORDER BY made_us DESC, id DESC"
 
 enum { PROGRESS_STEPS = 10000 }; /* of SQLite's machine between two looks at the clock */
 
@@ -50,14 +51,14 @@ int reader_open(const char *path, uint64_t seed, struct reader **result, struct 
         {&reader->feedback_runs, "SELECT parent FROM entity WHERE kind = 1 AND name = ?1"
                                  " AND removed = 0 LIMIT ?2"},
         {&reader->entity, "SELECT " ENTITY_COLUMNS ", json FROM entity WHERE number = ?1"},
-        {&reader->entity_by_id, "SELECT " ENTITY_COLUMNS " FROM entity WHERE kind = ?1 AND id = ?2"
-                                " AND removed = 0"},
-        {&reader->entities_by_name, "SELECT " ENTITY_COLUMNS " FROM entity WHERE kind = ?1"
-                                    " AND name = ?2 AND removed = 0"},
-        {&reader->entities_by_parent, "SELECT " ENTITY_COLUMNS " FROM entity WHERE kind = ?1"
-                                      " AND parent = ?2 AND removed = 0"},
-        {&reader->entities_by_time, "SELECT " ENTITY_COLUMNS " FROM entity WHERE kind = ?1"
-                                    " AND removed = 0 ORDER BY made_us DESC, id DESC"},
+        {&reader->entity_by_id,
+         "SELECT " ENTITY_COLUMNS " FROM entity WHERE kind = ?1 AND id = ?2" ENTITIES_AFTER},
+        {&reader->entities_by_name,
+         "SELECT " ENTITY_COLUMNS " FROM entity WHERE kind = ?1 AND name = ?2" ENTITIES_AFTER},
+        {&reader->entities_by_parent,
+         "SELECT " ENTITY_COLUMNS " FROM entity WHERE kind = ?1 AND parent = ?2" ENTITIES_AFTER},
+        {&reader->entities_by_time,
+         "SELECT " ENTITY_COLUMNS " FROM entity WHERE kind = ?1" ENTITIES_AFTER},
         {&reader->entity_number, "SELECT number FROM entity WHERE kind = ?1 AND id = ?2"},
     };
     for (size_t i = 0; !r && i < sizeof statements / sizeof *statements; i++)

@@ -297,6 +297,7 @@ static void end(struct group *g, const struct err *err)
         batch->verdict = g->judged[i].verdict;
         batch->added = g->judged[i].added;
         batch->conflict = g->judged[i].conflict;
+        batch->gone = g->judged[i].gone;
         answer(commit, batch, err);
     }
     g->count = 0;

@@ -47,6 +47,7 @@ struct commit_batch {
     const struct record *record; /* in: borrowed until done */
     enum index_verdict verdict;  /* out, with ERR_OK; see index.h */
     uint32_t added, conflict;    /* out */
+    bool gone;                   /* out */
 
     struct op arrival; /* commit's own, like the next */
     struct commit *commit;

@@ -21,6 +21,7 @@
 #include "run/draft.h"
 #include "run/facts.h"
 #include "run/intake.h"
+#include "run/project.h"
 #include "wire/json_scan.h"
 
 enum { SLACK = 4 << 10 /* between runs */ };
@@ -173,6 +174,15 @@ static void check_type(struct batch *batch, enum run_field field, enum json_type
         fault(batch, kind, field);
 }
 
+/* Of a name that were cut, others would be the same. */
+static void check_project(struct batch *batch, enum run_field field)
+{
+    check_type(batch, field, JSON_STRING, FAULT_STRING_TYPE, true);
+    if (batch->draft.type[field] == JSON_STRING &&
+        !draft_fits(&batch->draft, body_of(batch), field, PROJECT_NAME_MAX))
+        fault(batch, FAULT_STRING_TOO_LONG, field);
+}
+
 static bool check_time(struct batch *batch, enum run_field field, int64_t *us)
 {
     if (!is_given(batch, field))
@@ -270,14 +280,14 @@ static enum batch_state add_run(struct batch *batch, struct json_span object)
     check_time(batch, RUN_START_TIME, &run.start_us);
     if (!check_time(batch, RUN_END_TIME, &run.end_us) && !was_sent(batch, RUN_END_TIME))
         run.end_us = run.start_us;
-    check_type(batch, RUN_SESSION_NAME, JSON_STRING, FAULT_STRING_TYPE, true);
+    check_project(batch, RUN_SESSION_NAME);
     check_uuid(batch, RUN_SESSION_ID, false, &ignored);
     check_uuid(batch, RUN_REFERENCE_EXAMPLE_ID, false, &ignored);
-    check_type(batch, RUN_ADDRESS, JSON_STRING, FAULT_STRING_TYPE, true);
+    check_project(batch, RUN_ADDRESS);
     join_metadata(batch);
     if (batch->refusal.fault_count > faults_before || batch->refusal.fault_count)
         return BATCH_READING;
-    if (!draft_name_fits(d, body_of(batch), batch->limits.name_max))
+    if (!draft_fits(d, body_of(batch), RUN_NAME, batch->limits.name_max))
         return too_big(batch, "A run's name is too long", batch->limits.name_max, "bytes");
 
     struct str error = draft_given(d, body_of(batch), RUN_ERROR_TEXT);

@@ -54,6 +54,7 @@ enum fault_kind {
     FAULT_LIST_TYPE,
     FAULT_ENUM,
     FAULT_DUPLICATE_FIELD,
+    FAULT_STRING_TOO_LONG, /* of PROJECT_NAME_MAX */
     FAULT_KINDS
 };
 

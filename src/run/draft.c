@@ -99,9 +99,9 @@ bool draft_time(const struct draft *draft, const char *body, enum run_field fiel
            rfc3339_parse(text, us);
 }
 
-bool draft_name_fits(const struct draft *draft, const char *body, size_t max)
+bool draft_fits(const struct draft *draft, const char *body, enum run_field field, size_t max)
 {
-    struct str json = draft_given(draft, body, RUN_NAME);
+    struct str json = draft_given(draft, body, field);
     if (json.len <= max + 2)
         return true;
     struct str inside = {json.at + 1, json.len - 2};

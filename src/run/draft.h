@@ -52,8 +52,8 @@ bool draft_type(const struct draft *draft, const char *body, enum run_type *type
 /* A timestamp as text, or as a whole number of milliseconds. */
 bool draft_time(const struct draft *draft, const char *body, enum run_field field, int64_t *us);
 
-/* Has the name at most `max` bytes, decoded? */
-bool draft_name_fits(const struct draft *draft, const char *body, size_t max);
+/* Has a field that is a string, or not given, at most `max` bytes, decoded? */
+bool draft_fits(const struct draft *draft, const char *body, enum run_field field, size_t max);
 
 /* Where "metadata" lies within extra; false when it is not there. */
 bool draft_metadata(const struct draft *draft, const char *body, struct json_span *inner,

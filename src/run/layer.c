@@ -7,6 +7,7 @@
 
 #include "run/entity.h"
 #include "run/order.h"
+#include "run/project.h"
 #include "wire/json_string.h"
 
 static const struct {
@@ -85,6 +86,17 @@ static int check_type(const struct layer *layer, const char *body, enum run_fiel
         return 0;
     return wrong(err, name_of(field),
                  type == JSON_LIST ? "should be a list" : "should be a string");
+}
+
+/* Of a name that were cut, others would be the same. */
+static int check_project(const struct layer *layer, const char *body, enum run_field field,
+                         struct err *err)
+{
+    int r = check_type(layer, body, field, JSON_STRING, err);
+    if (r || draft_fits(&layer->draft, body, field, PROJECT_NAME_MAX))
+        return r;
+    return err_set(err, ERR_INVALID, "%s: should have at most %d bytes", name_of(field),
+                   PROJECT_NAME_MAX);
 }
 
 static int check_time(const struct layer *layer, const char *body, enum run_field field,
@@ -175,13 +187,13 @@ static int check_run(struct layer *layer, const char *body, const struct layer_r
     r = r ? r : check_time(layer, body, RUN_END_TIME, &run->end_us, err);
     r = r ? r : check_type(layer, body, RUN_ERROR_TEXT, JSON_STRING, err);
     r = r ? r : check_type(layer, body, RUN_TAGS, JSON_LIST, err);
-    r = r ? r : check_type(layer, body, RUN_SESSION_NAME, JSON_STRING, err);
+    r = r ? r : check_project(layer, body, RUN_SESSION_NAME, err);
     r = r ? r : check_uuid(layer, body, RUN_SESSION_ID, false, &ignored, err);
     r = r ? r : check_uuid(layer, body, RUN_REFERENCE_EXAMPLE_ID, false, &ignored, err);
-    r = r ? r : check_type(layer, body, RUN_ADDRESS, JSON_STRING, err);
+    r = r ? r : check_project(layer, body, RUN_ADDRESS, err);
     if (r)
         return r;
-    if (!draft_name_fits(&layer->draft, body, rules->name_max))
+    if (!draft_fits(&layer->draft, body, RUN_NAME, rules->name_max))
         return err_set(err, ERR_TOO_BIG, "name: the limit is %zu bytes", rules->name_max);
     bool failed = given(layer, body, RUN_ERROR_TEXT).len > 2; /* more than its quotes */
     run->status = failed ? RUN_ERROR : run->end_us == RUN_RUNNING ? RUN_PENDING : RUN_SUCCESS;
@@ -200,7 +212,7 @@ static int check_feedback(struct layer *layer, const char *body, const struct la
     struct str key = given(layer, body, RUN_NAME);
     if (!key.at || d->type[RUN_NAME] != JSON_STRING || key.len == 2)
         return wrong(err, "key", "is required, as a string");
-    if (!draft_name_fits(d, body, rules->name_max))
+    if (!draft_fits(d, body, RUN_NAME, rules->name_max))
         return err_set(err, ERR_TOO_BIG, "key: the limit is %zu bytes", rules->name_max);
     enum json_type score = given(layer, body, RUN_OUTPUTS).at ? d->type[RUN_OUTPUTS] : JSON_NULL;
     if (score == JSON_OBJECT || score == JSON_LIST || score == JSON_STRING)

@@ -17,8 +17,6 @@ static bool add_text_of(const struct run *run, enum run_field field, struct text
     size_t before = text->len;
     char *room = text_room(text, json.len);
     size_t len = json_string_decode((struct str){json.at + 1, json.len - 2}, room);
-    if (len > PROJECT_NAME_MAX)
-        len = PROJECT_NAME_MAX;
     text->len += len;
     *added = (struct str){text->at + before, len};
     return len > 0;
@@ -67,4 +65,14 @@ enum project_said project_said(const struct run *run, struct text *name, struct 
         return PROJECT_BY_NAME;
     name->len = before;
     return PROJECT_UNSAID;
+}
+
+bool project_is_by_id(const struct run *run, struct uuid *id)
+{
+    struct text text = {0};
+    if (run->kind > RUN_PATCH || !(run->present & UINT32_C(1) << RUN_SESSION_ID))
+        return false;
+    bool is = project_said(run, &text, id) == PROJECT_BY_ID;
+    text_free(&text);
+    return is;
 }

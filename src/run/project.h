@@ -14,9 +14,12 @@
 struct run;
 struct text;
 
-enum { PROJECT_NAME_MAX = 8192 /* bytes that count */ };
+enum { PROJECT_NAME_MAX = 8192 /* bytes; longer ones are refused on the way in */ };
 
 enum project_said { PROJECT_UNSAID, PROJECT_BY_NAME, PROJECT_BY_ID };
+
+/* Is this a run, or a layer of one, that names its project by the id? */
+bool project_is_by_id(const struct run *run, struct uuid *id);
 
 /* The name is appended to `text`, decoded. */
 enum project_said project_said(const struct run *run, struct text *name, struct uuid *id);

@@ -5,20 +5,16 @@
 #include "serve/experiments.h"
 
 #include "base/arena.h"
+#include "serve/charge.h"
 #include "wire/json_object.h"
 
 static void listed(struct op *op);
 
-static void ask(struct experiments *experiments, uint32_t offset)
+static void ask(struct experiments *experiments)
 {
     experiments->page = arena_new(4096);
-    experiments->ask = (struct index_entities){
-        .op = {.loop = experiments->op.loop, .done = listed},
-        .kind = ENTITY_PROJECT,
-        .limit = EXPERIMENTS_PAGE,
-        .offset = offset,
-        .arena = experiments->page,
-    };
+    experiments->ask.op = (struct op){.loop = experiments->op.loop, .done = listed};
+    experiments->ask.arena = experiments->page;
     experiments->index->ops->entities(experiments->index, &experiments->ask);
 }
 
@@ -26,7 +22,9 @@ void experiments_find(struct experiments *experiments)
 {
     experiments->count = 0;
     experiments->projects = arena_make(experiments->arena, struct uuid, EXPERIMENTS_MAX);
-    ask(experiments, 0);
+    experiments->ask = (struct index_entities){
+        .kind = ENTITY_PROJECT, .limit = EXPERIMENTS_PAGE, .bytes = EXPERIMENTS_BYTES};
+    ask(experiments);
 }
 
 static bool is_of(const struct experiments *experiments, const struct entity *project)
@@ -48,11 +46,21 @@ static void end(struct experiments *experiments, const struct err *err)
     op_finish(&experiments->op);
 }
 
+static int charge(const struct experiments *experiments, struct err *err)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < experiments->ask.count; i++)
+        size += experiments->ask.entities[i].json.len;
+    return charge_answer(experiments->page, experiments->budget, size, err);
+}
+
 static void listed(struct op *op)
 {
     struct experiments *experiments = op_owner(op, struct experiments, ask.op);
     const struct index_entities *page = &experiments->ask;
     struct err err = op->err;
+    if (!err.code)
+        (void)charge(experiments, &err); /* then err says so */
     for (size_t i = 0; !err.code && i < page->count; i++) {
         if (!is_of(experiments, &page->entities[i]))
             continue;
@@ -63,11 +71,11 @@ static void listed(struct op *op)
         else
             experiments->projects[experiments->count++] = page->entities[i].id;
     }
-    if (err.code || page->count < EXPERIMENTS_PAGE) {
+    if (err.code || !page->more) {
         end(experiments, &err);
         return;
     }
-    uint32_t offset = page->offset + EXPERIMENTS_PAGE;
     arena_free(experiments->page);
-    ask(experiments, offset);
+    experiments->ask.after = true;
+    ask(experiments);
 }

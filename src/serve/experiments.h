@@ -2,8 +2,8 @@
  * `reference_dataset_id` it is.
  *
  * Threads  begun and done on op.loop
- * Memory   the result is in `arena`; of the projects a page is there at a time
- * Errors   ERR_TOO_BIG more than EXPERIMENTS_MAX; those of the index
+ * Memory   the result is in `arena`; of the projects a page is there at a time, which is charged
+ * Errors   ERR_TOO_BIG more than EXPERIMENTS_MAX; ERR_BUSY; those of the index
  */
 #pragma once
 
@@ -12,11 +12,14 @@
 #include "index/index.h"
 #include "loop/op.h"
 
-enum { EXPERIMENTS_MAX = 1000, EXPERIMENTS_PAGE = 500 };
+enum { EXPERIMENTS_MAX = 1000, EXPERIMENTS_PAGE = 500, EXPERIMENTS_BYTES = 1 << 20 };
+
+struct budget;
 
 struct experiments {
     struct op op;
     struct index *index;
+    struct budget *budget;
     struct uuid dataset;
     struct arena *arena;
 

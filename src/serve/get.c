@@ -23,10 +23,10 @@
 #include <xxhash.h>
 
 #include "base/arena.h"
-#include "base/budget.h"
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/metric.h"
+#include "serve/charge.h"
 #include "serve/encode.h"
 #include "serve/follow.h"
 
@@ -229,6 +229,12 @@ static void keep(struct serve_get *get)
                                 get->serve->run_ttl_ms);
 }
 
+/* Is what others said of the run wanted, and may there be something? */
+static bool asks_remarks(const struct serve_get *get)
+{
+    return get->only == SHOWS && (get->fields & SHOW_OF_ENTITIES) && !get->find.rows[0].silent;
+}
+
 static void recalled(struct op *op)
 {
     struct serve_get *get = op_owner(op, struct serve_get, recall.op);
@@ -243,19 +249,14 @@ static void recalled(struct op *op)
     if (op->err.code == ERR_OK)
         buf_unref(get->recall.value);
     /* The bytes read live in the arena, and count for as long as it does. */
-    struct buf *charge = buf_new(0);
-    struct budget *budget = get->serve->budget;
     size_t size = row->size + row->holder_count * (size_t)STORE_READ_COST;
-    if (size > budget->limit / 2)
-        size = budget->limit / 2; /* or it would never find enough free */
-    if (!charge || !buf_charge(charge, budget, size)) {
-        buf_unref(charge);
-        struct err err;
-        err_set(&err, ERR_BUSY, "Too many answers are in memory; try again in a moment");
+    struct err err;
+    if (asks_remarks(get))
+        size += REMARKS_BYTES;
+    if (charge_answer(get->arena, get->serve->budget, size, &err)) {
         fail(get, &err);
         return;
     }
-    arena_keep(get->arena, charge);
     get->fetch = (struct fetch){
         .op = {.loop = get->op.loop, .done = got},
         .store = get->serve->store,
@@ -282,13 +283,14 @@ static void got(struct op *op)
         fail(get, &op->err);
         return;
     }
-    if (get->only != SHOWS || !(get->fields & SHOW_OF_ENTITIES) || get->find.rows[0].silent) {
+    if (!asks_remarks(get)) {
         answer(get);
         return;
     }
     get->remarks = (struct remarks){
         .op = {.loop = get->op.loop, .done = remarked},
         .index = get->serve->index,
+        .budget = get->serve->budget,
         .ids = &get->fetch.views[0].id,
         .count = 1,
         .feedback = get->fields & SHOW(SHOW_FEEDBACK_STATS),

@@ -1,7 +1,7 @@
 /* remarks.c - see remarks.h.
  *
  *   remarks_gather()  ask for feedback ⇢ heard(), page after page
- *                     ask for shares ⇢ shared()
+ *                     ask for shares ⇢ shared(), likewise
  */
 #include "serve/remarks.h"
 
@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "run/view.h"
+#include "serve/charge.h"
 
 static void heard(struct op *op);
 static void shared(struct op *op);
@@ -38,24 +39,30 @@ static size_t place_of(const struct remarks *remarks, struct uuid id)
     return remarks->count;
 }
 
+static void ask_page(struct remarks *remarks)
+{
+    remarks->ask.op = (struct op){.loop = remarks->op.loop, .done = remarks->ask.op.done};
+    remarks->ask.arena = remarks->page = arena_new(4096);
+    remarks->index->ops->entities(remarks->index, &remarks->ask);
+}
+
 static void ask(struct remarks *remarks, enum entity_kind kind, op_done_fn *done)
 {
-    remarks->page = arena_new(4096);
     remarks->ask = (struct index_entities){
-        .op = {.loop = remarks->op.loop, .done = done},
+        .op.done = done,
         .kind = kind,
         .parents = remarks->ids,
         .parent_count = remarks->count,
         .limit = REMARKS_PAGE,
-        .offset = remarks->offset,
-        .arena = remarks->page,
+        .bytes = REMARKS_BYTES,
+        .bare = kind == ENTITY_SHARE,
     };
-    remarks->index->ops->entities(remarks->index, &remarks->ask);
+    remarks->turn = 0;
+    ask_page(remarks);
 }
 
 static void ask_shares(struct remarks *remarks)
 {
-    remarks->offset = 0;
     if (remarks->shares && remarks->count > 0)
         ask(remarks, ENTITY_SHARE, shared);
     else
@@ -81,53 +88,70 @@ void remarks_gather(struct remarks *remarks)
         ask_shares(remarks);
 }
 
-/* The page was taken in, or failed; false: it failed, and that was said. */
-static bool turn_page(struct remarks *remarks)
+/* May the page be taken in?  False: it failed, and that was said. */
+static bool is_good(struct remarks *remarks)
 {
-    arena_free(remarks->page);
-    remarks->page = NULL;
-    if (!remarks->ask.op.err.code)
+    struct err *err = &remarks->op.err;
+    size_t size = 0;
+    *err = remarks->ask.op.err;
+    for (size_t i = 0; !err->code && i < remarks->ask.count; i++)
+        size += remarks->ask.entities[i].json.len;
+    if (size > REMARKS_BYTES)
+        (void)charge_answer(remarks->page, remarks->budget, size, err); /* then err says so */
+    if (!err->code)
         return true;
-    remarks->op.err = remarks->ask.op.err;
+    arena_free(remarks->page);
     op_finish(&remarks->op);
     return false;
+}
+
+/* It was taken in; true: the next one was asked for.  Where all runs have more than a page,
+ * each is gone through by itself from there on: a page of many costs a look at each. */
+static bool turn_page(struct remarks *remarks)
+{
+    struct index_entities *ask = &remarks->ask;
+    arena_free(remarks->page);
+    if (remarks->turn == 0)
+        remarks->from = ask->cursor;
+    if (!ask->more && (remarks->turn == 0 || remarks->turn == remarks->count))
+        return false;
+    if (!ask->more || remarks->turn == 0) {
+        ask->parents = &remarks->ids[remarks->turn++];
+        ask->parent_count = 1;
+        ask->cursor = remarks->from;
+    }
+    ask->after = true;
+    ask_page(remarks);
+    return true;
 }
 
 static void heard(struct op *op)
 {
     struct remarks *remarks = op_owner(op, struct remarks, ask.op);
-    size_t count = op->err.code ? 0 : remarks->ask.count;
-    for (size_t i = 0; i < count; i++) {
+    if (!is_good(remarks))
+        return;
+    for (size_t i = 0; i < remarks->ask.count; i++) {
         const struct entity *feedback = &remarks->ask.entities[i];
         size_t at = place_of(remarks, feedback->parent);
         if (at < remarks->count)
             feedback_add(remarks->sum ? remarks->sum : &remarks->tallies[at], feedback,
                          remarks->sum ? remarks->sum_arena : remarks->arena);
     }
-    remarks->offset += (uint32_t)count;
     if (!turn_page(remarks))
-        return;
-    if (count == REMARKS_PAGE)
-        ask(remarks, ENTITY_FEEDBACK, heard);
-    else
         ask_shares(remarks);
 }
 
 static void shared(struct op *op)
 {
     struct remarks *remarks = op_owner(op, struct remarks, ask.op);
-    size_t count = op->err.code ? 0 : remarks->ask.count;
-    for (size_t i = 0; i < count; i++) {
+    if (!is_good(remarks))
+        return;
+    for (size_t i = 0; i < remarks->ask.count; i++) {
         size_t at = place_of(remarks, remarks->ask.entities[i].parent);
         if (at < remarks->count)
             remarks->tokens[at] = remarks->ask.entities[i].id;
     }
-    remarks->offset += (uint32_t)count;
     if (!turn_page(remarks))
-        return;
-    if (count == REMARKS_PAGE)
-        ask(remarks, ENTITY_SHARE, shared);
-    else
         op_finish(&remarks->op);
 }
 

@@ -2,8 +2,9 @@
  *
  * Threads  begun and done on op.loop
  * Memory   tallies and what was found are in `arena`; of any amount of feedback only
- *          REMARKS_PAGE are there at once
- * Errors   those of the index
+ *          REMARKS_BYTES are there at once, which the caller has charged (serve/charge.h).
+ *          A single one that has more is charged here
+ * Errors   ERR_BUSY answers hold too much; those of the index
  */
 #pragma once
 
@@ -14,13 +15,15 @@
 #include "loop/op.h"
 #include "run/feedback.h"
 
-struct view;
+enum { REMARKS_PAGE = 1000, REMARKS_BYTES = 256 << 10, REMARKS_RUNS = 1000 };
 
-enum { REMARKS_PAGE = 500, REMARKS_RUNS = 1000 };
+struct budget;
+struct view;
 
 struct remarks {
     struct op op;
     struct index *index;
+    struct budget *budget;
     const struct uuid *ids; /* in: of runs, borrowed until done; at most REMARKS_RUNS */
     size_t count;
     bool feedback, shares;      /* in: which are wanted */
@@ -33,7 +36,8 @@ struct remarks {
 
     /* The journey's own. */
     uint32_t *order; /* of the ids, ascending */
-    uint32_t offset;
+    size_t turn;     /* 0: all runs at once; n: the n-th alone, from `from` on */
+    struct entity_cursor from;
     struct arena *page;
     struct index_entities ask;
 };

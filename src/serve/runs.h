@@ -106,8 +106,8 @@ struct serve_runs {
     struct index_row *rows; /* those of the page */
     size_t count, next, step_count;
     struct arena *step_arena;
-    struct buf *charge; /* empty: it only carries what was taken from the budget */
-    size_t room;        /* of `rows`, of serve_page() */
+    bool charged;
+    size_t room; /* of `rows`, of serve_page() */
     struct str suffix;
     char key[CACHE_KEY_MAX];
 };

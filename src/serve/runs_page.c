@@ -8,8 +8,8 @@
 #include <assert.h>
 
 #include "base/arena.h"
-#include "base/buf.h"
 #include "base/text.h"
+#include "serve/charge.h"
 #include "serve/runs_step.h"
 #include "wire/splice.h"
 
@@ -19,16 +19,13 @@ static void led(struct op *op);
 static void queried(struct op *op);
 
 /* Rows and their facts are ours until the answer was sent, and a client can ask for many. */
-static bool charge_rows(struct serve_runs *runs, const struct index_row *rows, size_t count)
+static int charge_rows(struct serve_runs *runs, const struct index_row *rows, size_t count,
+                       struct err *err)
 {
     size_t size = 0;
     for (size_t i = 0; i < count; i++)
         size += sizeof *rows + rows[i].facts.len + rows[i].holder_count * sizeof(struct holder);
-    struct buf *charge = buf_new(0);
-    if (!charge)
-        return false;
-    arena_keep(runs->arena, charge);
-    return buf_charge(charge, runs->serve->budget, size);
+    return charge_answer(runs->arena, runs->serve->budget, size, err);
 }
 
 static void add_rows(struct serve_runs *runs, const struct index_row *rows, size_t count)
@@ -71,6 +68,7 @@ static void ask_dataset(struct serve_runs *runs)
     runs->experiments = (struct experiments){
         .op = {.loop = runs->op.loop, .done = tried},
         .index = runs->serve->index,
+        .budget = runs->serve->budget,
         .dataset = runs->dataset,
         .arena = runs->arena,
     };
@@ -193,7 +191,8 @@ static void begin_and_wait(struct serve_runs *runs)
     if (runs->step)
         op_finish(&runs->op);
     else
-        runs_fail_busy(runs);
+        runs_fail(runs,
+                  &(struct err){.code = ERR_BUSY, .text = "no memory; try again in a moment"});
 }
 
 void runs_ask_on(struct serve_runs *runs)
@@ -212,13 +211,13 @@ static void queried(struct op *op)
 {
     struct serve_runs *runs = op_owner(op, struct serve_runs, query_rows.op);
     const struct serve_query *rows = &runs->query_rows;
-    struct err late;
     if (op->err.code) {
         runs_fail(runs, &op->err);
         return;
     }
-    if (rows->count > 0 && !charge_rows(runs, rows->rows, rows->count)) {
-        runs_fail_busy(runs);
+    struct err err;
+    if (rows->count > 0 && charge_rows(runs, rows->rows, rows->count, &err)) {
+        runs_fail(runs, &err);
         return;
     }
     add_rows(runs, rows->rows, rows->count);
@@ -229,8 +228,8 @@ static void queried(struct op *op)
         end_page(runs);
     else if (!rows->late)
         ask_rows(runs);
-    else if (runs->one && serve_query_is_late(rows, &late))
-        runs_fail(runs, &late);
+    else if (runs->one && serve_query_is_late(rows, &err))
+        runs_fail(runs, &err);
     else
         begin_and_wait(runs);
 }

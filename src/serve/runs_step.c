@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
-#include "base/budget.h"
 #include "base/buf.h"
 #include "run/render.h"
+#include "serve/charge.h"
 #include "serve/encode.h"
 #include "wire/splice.h"
 
@@ -21,13 +21,6 @@ void runs_fail(struct serve_runs *runs, const struct err *err)
 {
     runs->op.err = *err;
     op_finish(&runs->op);
-}
-
-void runs_fail_busy(struct serve_runs *runs)
-{
-    struct err err;
-    err_set(&err, ERR_BUSY, "Too many answers are in memory; try again in a moment");
-    runs_fail(runs, &err);
 }
 
 /* Cut the page where it would pass its size. */
@@ -79,11 +72,13 @@ static size_t stretches(const struct serve_runs *runs, size_t next, size_t n)
 
 /* What a page may come to hold at once is taken before its first step, since in
  * the middle of an answer there is no way to say no: its largest step as read
- * and as rendered, and what waits for the client.  One that is more than
- * half of the budget gets that half, or it would never find enough free. */
-static bool charge_page(struct serve_runs *runs)
+ * and as rendered, a page of what was said of its runs, and what waits for the client. */
+static int charge_page(struct serve_runs *runs, struct err *err)
 {
     uint64_t total = 0, most = 0, size;
+    bool silent = true;
+    for (size_t i = 0; silent && i < runs->count; i++)
+        silent = runs->rows[i].silent;
     for (size_t next = 0; next < runs->count;) {
         size_t n = step_of(runs, next, &size);
         total += size;
@@ -92,20 +87,18 @@ static bool charge_page(struct serve_runs *runs)
         next += n;
     }
     most += total < RUNS_AHEAD ? total : RUNS_AHEAD;
-    runs->charge = buf_new(0);
-    if (!runs->charge)
-        return false;
-    arena_keep(runs->arena, runs->charge); /* until the answer was sent */
-    return buf_charge(runs->charge, runs->serve->budget,
-                      most < runs->serve->budget->limit / 2 ? most
-                                                            : runs->serve->budget->limit / 2);
+    if (!silent && (runs->fields & SHOW_OF_ENTITIES))
+        most += REMARKS_BYTES;
+    runs->charged = true;
+    return charge_answer(runs->arena, runs->serve->budget, most, err);
 }
 
 void runs_step(struct serve_runs *runs)
 {
     uint64_t size;
-    if (!runs->charge && !charge_page(runs)) {
-        runs_fail_busy(runs);
+    struct err err;
+    if (!runs->charged && charge_page(runs, &err)) {
+        runs_fail(runs, &err);
         return;
     }
     size_t n = runs->step_count = step_of(runs, runs->next, &size);
@@ -175,6 +168,7 @@ static void ask_remarks(struct serve_runs *runs)
     runs->remarks = (struct remarks){
         .op = {.loop = runs->op.loop, .done = remarked},
         .index = runs->serve->index,
+        .budget = runs->serve->budget,
         .ids = ids,
         .count = count,
         .feedback = runs->fields & SHOW(SHOW_FEEDBACK_STATS),

@@ -19,4 +19,3 @@ size_t runs_fit(const struct index_row *rows, size_t count);
 
 /* The journey ends here. */
 void runs_fail(struct serve_runs *runs, const struct err *err);
-void runs_fail_busy(struct serve_runs *runs);

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "run/view.h"
+#include "serve/charge.h"
 #include "serve/fetch.h"
 #include "serve/serve.h"
 
@@ -82,9 +83,15 @@ static void counted(struct op *op)
         go_on(stats);
         return;
     }
+    struct err err;
+    if (charge_answer(stats->page, stats->serve->budget, REMARKS_BYTES, &err)) {
+        end(stats, &err);
+        return;
+    }
     stats->remarks = (struct remarks){
         .op = {.loop = stats->op.loop, .done = heard},
         .index = stats->serve->index,
+        .budget = stats->serve->budget,
         .ids = ids,
         .count = said,
         .feedback = true,

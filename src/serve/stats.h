@@ -5,7 +5,7 @@
  *
  * Threads  begun and done on op.loop
  * Memory   results are in `arena`; a page of rows is there at a time
- * Errors   ERR_TIMEOUT, and those of the index
+ * Errors   ERR_TIMEOUT, and those of serve/remarks.h
  */
 #pragma once
 

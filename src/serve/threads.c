@@ -8,10 +8,10 @@
 #include <xxhash.h>
 
 #include "base/arena.h"
-#include "base/buf.h"
 #include "run/facts.h"
 #include "run/filter.h"
 #include "run/view.h"
+#include "serve/charge.h"
 #include "serve/fetch.h"
 #include "serve/serve.h"
 
@@ -59,13 +59,7 @@ static int charge(struct serve_threads *threads, struct err *err)
 {
     if (threads->seen % CHARGE_STEP != 0)
         return 0;
-    struct buf *buf = buf_new(0);
-    if (!buf || !buf_charge(buf, threads->serve->budget, CHARGE_STEP * THREAD_COST)) {
-        buf_unref(buf);
-        return err_set(err, ERR_BUSY, "Too many answers are in memory; try again in a moment");
-    }
-    arena_keep(threads->arena, buf);
-    return 0;
+    return charge_answer(threads->arena, threads->serve->budget, CHARGE_STEP * THREAD_COST, err);
 }
 
 /* The thread of this id; NULL: there are too many. */

@@ -14,11 +14,9 @@
 
 enum { LAYERS_MAX = 24, IDS = 120, TRACES = 9 };
 
-static int stage(struct bed *bed, const struct make_layer *layers, size_t count, uint64_t expect,
-                 struct index_batch *batch)
+static int stage_made(struct bed *bed, struct made_record *made, struct index_batch *batch)
 {
-    struct made_record *made = make_layers(layers, count);
-    made->record.expect = expect;
+    uint32_t count = made->record.count;
     *batch = (struct index_batch){
         .record = &made->record,
         .first = {1, bed->ordinal},
@@ -26,9 +24,26 @@ static int stage(struct bed *bed, const struct make_layer *layers, size_t count,
     };
     int r = calls_stage(&bed->calls, batch, 1);
     batch->record = NULL;
-    bed->ordinal += (uint32_t)count;
+    bed->ordinal += count;
     made_free(made);
     return r;
+}
+
+static int stage(struct bed *bed, const struct make_layer *layers, size_t count, uint64_t expect,
+                 struct index_batch *batch)
+{
+    struct made_record *made = make_layers(layers, count);
+    made->record.expect = expect;
+    return stage_made(bed, made, batch);
+}
+
+/* As if it came out of the log. */
+static int stage_stored(struct bed *bed, const struct make_layer *layers, size_t count,
+                        struct index_batch *batch)
+{
+    struct made_record *made = make_layers(layers, count);
+    made->record.fresh = false;
+    return stage_made(bed, made, batch);
 }
 
 /* One batch, committed; its verdict. */
@@ -276,6 +291,38 @@ EACH(names_of_projects_belong_to_one)
     arena_free(arena);
 }
 
+EACH(runs_of_a_removed_project_are_refused_by_its_id)
+{
+    struct make_layer project = {.kind = RUN_ENTITY,
+                                 .entity = ENTITY_PROJECT,
+                                 .id = make_id(50),
+                                 .field = {[RUN_NAME] = "\"p\""},
+                                 .json = "\"x\":1"};
+    struct make_layer pair[2] = {{.kind = RUN_POST, .id = make_id(1), .trace = make_id(1)},
+                                 {.kind = RUN_POST, .id = make_id(2), .trace = make_id(2)}};
+    struct index_batch batch;
+    struct arena *arena = arena_new(1024);
+    char id[UUID_TEXT + 3] = "\"";
+    uuid_write(make_id(50), id + 1);
+    id[UUID_TEXT + 1] = '"';
+    pair[1].field[RUN_SESSION_ID] = id;
+    CHECK(add(bed, &project, 1) == INDEX_ADDED && add(bed, pair, 2) == INDEX_ADDED);
+    CHECK(is_there(bed, 1) && uuid_compare(find(bed, 2, arena)->project, make_id(50)) == 0);
+    project.json = project.field[RUN_NAME] = NULL;
+    CHECK(add(bed, &project, 1) == INDEX_ADDED && !is_there(bed, 2));
+    pair[0].id = pair[0].trace = make_id(3);
+    pair[1].id = pair[1].trace = make_id(4);
+    CHECK(stage(bed, pair, 2, RECORD_ANY, &batch) == 0);
+    CHECK(batch.verdict == INDEX_CONFLICT && batch.gone && batch.conflict == 1);
+    CHECK(calls_commit(&bed->calls, bed->sequence) == 0 && !is_there(bed, 3));
+    CHECK(stage_stored(bed, pair, 2, &batch) == 0 && batch.verdict == INDEX_ADDED);
+    CHECK(calls_commit(&bed->calls, bed->sequence) == 0 && is_there(bed, 3) && !is_there(bed, 4));
+    pair[1].id = pair[1].trace = make_id(5);
+    CHECK(stage(bed, pair, 2, RECORD_ANY, &batch) == 0 && batch.gone);
+    CHECK(calls_rollback(&bed->calls) == 0);
+    arena_free(arena);
+}
+
 EACH(an_entity_is_changed_by_who_knows_it)
 {
     struct make_layer feedback = {.kind = RUN_ENTITY,
@@ -324,6 +371,110 @@ EACH(feedback_that_moves_changes_both_runs)
     CHECK(add(bed, &feedback, 1) == INDEX_ADDED);
     CHECK(find(bed, 1, arena)->version > old && find(bed, 2, arena)->version > new);
     arena_free(arena);
+}
+
+enum { LISTED = 60 };
+
+/* Feedback to three runs, some of it made at the same time. */
+static void say_much(struct bed *bed)
+{
+    static const char *const keys[] = {"\"good\"", "\"bad\""};
+    struct make_layer feedback[LISTED];
+    for (int i = 0; i < LISTED; i++)
+        feedback[i] = (struct make_layer){.kind = RUN_ENTITY,
+                                          .entity = ENTITY_FEEDBACK,
+                                          .id = make_id(100 + (uint64_t)(i * 37 % LISTED)),
+                                          .parent = make_id(1 + (uint64_t)i % 3),
+                                          .start_us = i / 4,
+                                          .field = {[RUN_NAME] = keys[i % 2]},
+                                          .json = "\"score\":1"};
+    CHECK(add(bed, feedback, LISTED) == INDEX_ADDED);
+}
+
+/* All pages of a question, one after the other: how many entities there are. */
+static size_t walk(struct bed *bed, struct index_entities asked)
+{
+    struct entity_cursor last = {INT64_MAX, {{0}}};
+    size_t count = 0;
+    asked.more = true;
+    for (int pages = 0; asked.more && pages <= LISTED; pages++) {
+        struct arena *arena = asked.arena = arena_new(1024);
+        CHECK(calls_entities(&bed->calls, &asked) == 0);
+        CHECK(asked.count <= asked.limit && (asked.count > 0 || !asked.more));
+        for (size_t i = 0; i < asked.count; i++) {
+            const struct entity *e = &asked.entities[i];
+            CHECK(e->made_us < last.made_us ||
+                  (e->made_us == last.made_us && uuid_compare(e->id, last.id) < 0));
+            last = (struct entity_cursor){e->made_us, e->id};
+            CHECK((e->json.len == 0) == asked.bare);
+        }
+        count += asked.count;
+        asked.after = true;
+        arena_free(arena);
+    }
+    return count;
+}
+
+EACH(entities_are_walked_page_by_page)
+{
+    const struct uuid parents[] = {make_id(3), make_id(1), make_id(3), make_id(9)};
+    const struct uuid ids[] = {make_id(107), make_id(101), make_id(107)};
+    say_much(bed);
+    for (uint32_t limit = 1; limit < LISTED + 2; limit += 6) {
+        const struct index_entities all = {.kind = ENTITY_FEEDBACK, .limit = limit};
+        struct index_entities asked = all;
+        CHECK(walk(bed, asked) == LISTED);
+        asked.bare = true;
+        CHECK(walk(bed, asked) == LISTED);
+        asked.name = STR("good");
+        CHECK(walk(bed, asked) == LISTED / 2);
+        asked = all;
+        asked.parents = parents;
+        asked.parent_count = 1;
+        CHECK(walk(bed, asked) == LISTED / 3);
+        asked.parent_count = 4; /* one of them twice, one without any */
+        CHECK(walk(bed, asked) == 2 * LISTED / 3);
+        asked.name_contains = STR("OO");
+        CHECK(walk(bed, asked) == LISTED / 3);
+        asked = all;
+        asked.ids = ids;
+        asked.id_count = 3;
+        CHECK(walk(bed, asked) == 2);
+    }
+}
+
+EACH(a_page_of_entities_ends_before_it_has_too_many_bytes)
+{
+    struct make_layer large[] = {{.json = "\"score\":3"}, {.json = NULL}, {.json = "\"score\":4"}};
+    static char text[5000];
+    size_t two = 0; /* bytes of the first two */
+    snprintf(text, sizeof text, "\"comment\":\"%04000d\"", 0);
+    large[1].json = text;
+    for (uint64_t i = 0; i < 3; i++) {
+        large[i].kind = RUN_ENTITY;
+        large[i].entity = ENTITY_FEEDBACK;
+        large[i].id = make_id(60 + i);
+        large[i].parent = make_id(1);
+        large[i].start_us = 9 - (int64_t)i;
+    }
+    CHECK(add(bed, large, 3) == INDEX_ADDED);
+    struct index_entities asked = {
+        .kind = ENTITY_FEEDBACK, .limit = 9, .bytes = 100, .arena = arena_new(1 << 14)};
+    for (int i = 0; i < 3; i++) { /* each alone: two would be too many */
+        CHECK(calls_entities(&bed->calls, &asked) == 0 && asked.count == 1);
+        CHECK(uuid_compare(asked.entities[0].id, large[i].id) == 0 && asked.more == (i < 2));
+        two += i < 2 ? asked.entities[0].json.len : 0;
+        asked.after = true;
+    }
+    asked.after = false;
+    asked.bytes = two;
+    CHECK(calls_entities(&bed->calls, &asked) == 0 && asked.count == 2 && asked.more);
+    asked.bytes = two - 1;
+    CHECK(calls_entities(&bed->calls, &asked) == 0 && asked.count == 1 && asked.more);
+    asked.bare = true;
+    asked.bytes = 100;
+    CHECK(calls_entities(&bed->calls, &asked) == 0 && asked.count == 3 && !asked.more);
+    arena_free(asked.arena);
 }
 
 EACH(what_was_deleted_stays_hidden)
@@ -935,8 +1086,11 @@ static void random_entities(struct bed *beds, struct make_random *random)
         .parent_count = 20,
         .ids = make_random(random) % 3 ? NULL : ids,
         .id_count = 10,
+        .after = make_random(random) % 3 == 0,
+        .cursor = {(int64_t)(make_random(random) % 50), make_id(5000 + make_random(random) % 40)},
         .limit = (uint32_t)(1 + make_random(random) % 30),
-        .offset = (uint32_t)(make_random(random) % 3 ? 0 : make_random(random) % 20),
+        .bytes = make_random(random) % 3 ? 0 : 1 + make_random(random) % 200,
+        .bare = make_random(random) % 4 == 0,
         .arena = arena,
     };
     if (make_random(random) % 4 == 0)
@@ -946,7 +1100,10 @@ static void random_entities(struct bed *beds, struct make_random *random)
     struct index_entities found[2] = {asked, asked};
     for (int b = 0; b < 2; b++)
         CHECK(calls_entities(&beds[b].calls, &found[b]) == 0);
-    CHECK(found[0].count == found[1].count);
+    CHECK(found[0].count == found[1].count && found[0].more == found[1].more);
+    if (found[0].count > 0)
+        CHECK(found[0].cursor.made_us == found[1].cursor.made_us &&
+              uuid_compare(found[0].cursor.id, found[1].cursor.id) == 0);
     for (size_t i = 0; i < found[0].count && found[0].count == found[1].count; i++) {
         const struct entity *a = &found[0].entities[i], *b = &found[1].entities[i];
         CHECK(uuid_compare(a->id, b->id) == 0 && uuid_compare(a->parent, b->parent) == 0);

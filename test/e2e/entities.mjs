@@ -105,6 +105,16 @@ describe('projects', () => {
         await is404(server, 'PATCH', `/sessions/${made.id}`, { description: 'x' });
         await is404(server, 'DELETE', `/sessions/${made.id}`);
     });
+    it('names that differ only at their end are of two', async () => {
+        const names = ['a', 'b'].map((last) => 'n'.repeat(8191) + last);
+        const ids = [];
+        for (const session_name of names) {
+            const run = await storeRun(server, { session_name });
+            ids.push((await call(server, 'GET', `/runs/${run.id}`)).session_id);
+        }
+        assert.notEqual(ids[0], ids[1]);
+        assert.equal((await call(server, 'GET', `/sessions/${ids[1]}`)).name, names[1]);
+    });
     it('a taken name is a 409, or with upsert the one that is there', async () => {
         const made = await call(server, 'POST', '/sessions', { name: 'taken' });
         await call(server, 'POST', '/sessions', { name: 'taken' }, 409);
@@ -346,6 +356,66 @@ describe('feedback', () => {
         assert.deepEqual(await list(`session=${uuid()}`), []);
         assert.deepEqual(await call(server, 'GET', `/feedback?run=${uuid()}`), []);
     });
+    it('is counted and listed whatever there is of it, and however large it is', async () => {
+        const runs = [makeRun({ session_name: 'much' }), makeRun({ session_name: 'much' })];
+        const many = 6000;
+        const part = (i, fields) => {
+            const id = uuid();
+            const run = runs[i % 2];
+            return [
+                `feedback.${id}`,
+                'application/json',
+                json({ id, run_id: run.id, trace_id: run.id, key: 'much', score: 1, ...fields }),
+            ];
+        };
+        const comment = 'c'.repeat(80);
+        await storeParts(server, runs.map(mainPart));
+        await storeParts(
+            server,
+            Array.from({ length: many }, (_, i) => part(i, { comment })),
+        );
+        const large = 'l'.repeat(1 << 20);
+        await storeParts(
+            server,
+            [0, 2, 4].map((i) => part(i, { key: 'large', correction: { large } })),
+        );
+        const { feedback_stats: one } = await call(server, 'GET', `/runs/${runs[0].id}`);
+        assert.equal(one.much.n, many / 2);
+        assert.equal(one.much.avg, 1);
+        assert.equal(one.large.n, 3);
+        const both = await call(server, 'POST', '/runs/query', {
+            id: runs.map((run) => run.id),
+            select: ['id', 'feedback_stats'],
+        });
+        assert.deepEqual(
+            both.runs.map((run) => run.feedback_stats.much.n),
+            [many / 2, many / 2],
+        );
+        const { feedback_stats: sum } = await call(server, 'POST', '/runs/stats', {
+            id: runs.map((run) => run.id),
+        });
+        assert.equal(sum.much.n, many);
+        // Every way to walk them gives each once, in the same order.
+        const all = [];
+        for (let page; page?.length !== 0; all.push(...page))
+            page = await call(
+                server,
+                'GET',
+                `/feedback?run=${runs[0].id}&key=much&limit=1000&offset=${all.length}`,
+            );
+        assert.equal(new Set(all.map((each) => each.id)).size, many / 2);
+        const last = await call(
+            server,
+            'GET',
+            `/feedback?run=${runs[0].id}&key=much&key=none&source=api&limit=10&offset=${many / 2 - 10}`,
+        );
+        assert.deepEqual(last, all.slice(-10));
+        const ofLarge = await call(server, 'GET', `/feedback?run=${runs[0].id}&key=large`);
+        assert.deepEqual(
+            ofLarge.map((each) => each.correction.large.length),
+            [1 << 20, 1 << 20, 1 << 20],
+        );
+    });
     it('tokens let others give it until they expire', async () => {
         const run = await storeRun(server);
         const token = await call(server, 'POST', '/feedback/tokens', {
@@ -515,6 +585,33 @@ describe('deletes', () => {
         assert.equal(deleted, 2, 'each is counted once');
         assert.deepEqual(await query({ id: runs.map((run) => run.id) }), [runs[2].id]);
         assertFault(await server.post('/runs/delete', {}), 'missing', ['body', 'trace_ids']);
+    });
+    it('a project, which takes no more runs by its id', async () => {
+        const { id: session_id } = await call(server, 'POST', '/sessions', { name: 'to be gone' });
+        await storeRun(server, { session_id });
+        await call(server, 'DELETE', `/sessions/${session_id}`, undefined, 202);
+        const [good, bad] = [makeRun(), makeRun({ session_id })];
+        const both = [good, bad].map((one) => ({ ...one, dotted_order: dotted(one) }));
+        for (const [path, body] of [
+            ['/runs', bad],
+            ['/runs/batch', { post: both }],
+        ]) {
+            const answer = await server.post(path, body);
+            assert.equal(answer.status, 422, answer.text);
+            assert.equal(answer.json.detail, `run ${bad.id}: session_id: the project was deleted`);
+        }
+        const { id, trace_id, name } = bad;
+        assertFault(await server.post('/runs', [{ id, trace_id, name, session_id }]), 'value_error', [
+            'body',
+            0,
+            'session_id',
+        ]);
+        await is404(server, 'GET', `/runs/${good.id}`);
+        await call(server, 'POST', '/runs/batch', { post: both.slice(0, 1) }, 202);
+        await call(server, 'GET', `/runs/${good.id}`);
+        const named = await storeRun(server, { session_name: 'to be gone' });
+        const shown = await call(server, 'GET', `/runs/${named.id}`);
+        assert.notEqual(shown.session_id, session_id);
     });
     it('a project with its runs; its name is free for a new one', async () => {
         const run = await storeRun(server, { session_name: 'doomed' });

@@ -263,6 +263,18 @@ describe('what the SDKs call', () => {
                 await gone(good);
                 await gone(bad);
             });
+        for (const field of ['session_name', 'address'])
+            it(`a project whose name is too long, by its ${field}`, async () => {
+                const [good, bad] = [uuid(), uuid()];
+                const name = (len) => 'ß'.repeat(len / 2);
+                const answer = await parts([
+                    [`post.${good}`, post(good)],
+                    [`post.${bad}`, post(bad, { [field]: `${name(8192)}x` })],
+                ]);
+                assert.equal(answer.status, 422, answer.text);
+                assert.ok(answer.json.detail.includes(`${field}: should have at most 8192 bytes`));
+                await gone(good);
+            });
         it('in a list, with its place there', async () => {
             const good = uuid();
             const body = { post: [post(good), { id: uuid() }] };

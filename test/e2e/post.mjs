@@ -312,6 +312,13 @@ describe('POST /runs', () => {
             'run_type',
         ]);
 
+        faults.push([
+            'the name of a project that is too long',
+            { trace_id: trace, name: '"x"', session_name: `"${'s'.repeat(8193)}"` },
+            'string_too_long',
+            'session_name',
+        ]);
+
         for (const [what, fields, type, field] of faults)
             it(`${what}: ${type}`, async () => {
                 const first = uuid();

@@ -69,8 +69,8 @@ create table rundlet_entities (
 );
 
 create unique index rundlet_entities_by_name on rundlet_entities (kind, taken);
-create index rundlet_entities_by_text on rundlet_entities (kind, sha256(name)) where name is not null;
-create index rundlet_entities_by_parent on rundlet_entities (parent, kind) where parent is not null;
+create index rundlet_entities_by_text on rundlet_entities (kind, sha256(name), made_us, id) where name is not null;
+create index rundlet_entities_by_parent on rundlet_entities (parent, kind, made_us, id) where parent is not null;
 create index rundlet_entities_by_age on rundlet_entities (kind, made_us, id);
 
 -- Make the partition low <= part < high, with room beside a row for what patches make of it.

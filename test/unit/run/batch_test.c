@@ -7,6 +7,7 @@
 #include "base/budget.h"
 #include "base/buf.h"
 #include "base/spare.h"
+#include "base/text.h"
 #include "lib/check.h"
 
 static const struct batch_limits roomy = {
@@ -196,6 +197,28 @@ TEST(each_fault_of_a_run_is_named_with_its_place)
         CHECK(batch_count(fed.batch) == 3);
         batch_free(fed.batch);
     }
+}
+
+TEST(the_name_of_a_project_is_never_cut)
+{
+    static const struct batch_limits vast = {
+        .body_max = 1 << 20, .run_max = 1 << 20, .runs_max = 2, .name_max = 100};
+    for (int escaped = 0; escaped < 2; escaped++)
+        for (int len = 8191; len < 8194; len++) {
+            struct fed fed = {0};
+            struct text body = {0};
+            text_add(&body, STR("[{" TRACE ",\"name\":\"n\",\"session_name\":\""));
+            for (int i = 0; i < len; i++)
+                text_add(&body, escaped ? STR("\\u0061") : STR("a"));
+            text_add(&body, STR("\"}]"));
+            feed(&fed, false, &vast, body.at, body.len, 10000);
+            CHECK((fed.state == BATCH_READY) == (len <= 8192));
+            if (fed.state == BATCH_FAULTY)
+                CHECK(batch_refusal(fed.batch)->faults[0].kind == FAULT_STRING_TOO_LONG &&
+                      batch_refusal(fed.batch)->faults[0].field == RUN_SESSION_NAME);
+            batch_free(fed.batch);
+            text_free(&body);
+        }
 }
 
 TEST(metadata_may_stand_in_both_places_when_it_is_the_same)
