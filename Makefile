@@ -89,7 +89,8 @@ PAGE    := $(shell grep -ls 'node:test' test/web/*.mjs)
 # what changes, in production only.  The rest is about HTTP, or looks into the data directory.
 ANSWERS := batch_get bytes defects durability get ids ops post search
 MUCH    := encodings limits readers cache_changes layers_read langsmith_entities langsmith_filters \
-           langsmith_property langsmith_query langsmith_v2 datasets entities histogram query skeleton tail v2
+           langsmith_property langsmith_query langsmith_v2 datasets entities histogram query \
+           query_steps skeleton tail v2
 SCRIPTS := $(E2E) $(PAGE) $(wildcard test/crash/*.mjs test/crash/*.sh) \
            $(foreach m,log+postgres bucket+sqlite production,$(ANSWERS:%=test/e2e/%.mjs@$(m))) \
            $(MUCH:%=test/e2e/%.mjs@production) test/e2e/faults_s3.mjs@bucket+sqlite

@@ -302,6 +302,8 @@ int app_open(const struct config *config, enum app_use use, unsigned loop_count,
         .news = app->news,
         .run_ttl_ms = config->cache_ttl_get_ms,
         .search_ttl_ms = config->cache_ttl_search_ms,
+        .query_ms = (unsigned)config->query_timeout_ms,
+        .query_look = config->query_rows,
     };
     links_open(&app->serve.links, config->api_key
                                       ? (struct str){config->api_key, strlen(config->api_key)}

@@ -309,10 +309,12 @@ static void queried(struct op *op)
 void call_query(struct call *call, const struct run_query *query, call_step *next)
 {
     wait_for(call, next);
-    call->query =
-        (struct index_query){.op = op_of(call, queried), .query = query, .arena = call->arena};
-    struct index *index = call->api->serve.index;
-    index->ops->query(index, &call->query);
+    call->query = (struct serve_query){.op = op_of(call, queried),
+                                       .serve = &call->api->serve,
+                                       .query = *query,
+                                       .arena = call->arena,
+                                       .left = &call->gone};
+    serve_query(&call->query);
 }
 
 static void counted(struct op *op)
@@ -325,7 +327,8 @@ void call_stats(struct call *call, const struct serve_stats *ask, call_step *nex
     wait_for(call, next);
     call->stats = *ask;
     call->stats.op = op_of(call, counted);
-    call->stats.index = call->api->serve.index;
+    call->stats.serve = &call->api->serve;
+    call->stats.left = &call->gone;
     call->stats.arena = call->arena;
     serve_stats(&call->stats);
 }
@@ -340,8 +343,8 @@ void call_threads(struct call *call, const struct serve_threads *ask, call_step 
     wait_for(call, next);
     call->threads = *ask;
     call->threads.op = op_of(call, threaded);
-    call->threads.index = call->api->serve.index;
-    call->threads.budget = call->api->serve.budget;
+    call->threads.serve = &call->api->serve;
+    call->threads.left = &call->gone;
     call->threads.arena = call->arena;
     serve_threads(&call->threads);
 }
@@ -356,7 +359,8 @@ void call_histogram(struct call *call, const struct serve_histogram *ask, call_s
     wait_for(call, next);
     call->histogram = *ask;
     call->histogram.op = op_of(call, dated);
-    call->histogram.index = call->api->serve.index;
+    call->histogram.serve = &call->api->serve;
+    call->histogram.left = &call->gone;
     serve_histogram(&call->histogram);
 }
 

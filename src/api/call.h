@@ -25,6 +25,7 @@
 #include "index/index.h"
 #include "serve/fetch.h"
 #include "serve/histogram.h"
+#include "serve/query.h"
 #include "serve/stats.h"
 #include "serve/threads.h"
 #include "store/store.h"
@@ -58,7 +59,7 @@ struct call {
     struct change change;
     struct commit_batch batch;
     struct index_find find;
-    struct index_query query;
+    struct serve_query query;
     struct serve_stats stats;
     struct serve_threads threads;
     struct serve_histogram histogram;
@@ -97,6 +98,7 @@ void call_change(struct call *call, const struct change *ask, call_step *next);
 void call_remove(struct call *call, enum entity_kind kind, int status, call_step *none);
 /* With facts, if it is one. */
 void call_find(struct call *call, const struct uuid *ids, size_t count, call_step *next);
+/* The next rows: at least one unless they are the last, or time is up. */
 void call_query(struct call *call, const struct run_query *query, call_step *next);
 void call_stats(struct call *call, const struct serve_stats *ask, call_step *next);
 void call_threads(struct call *call, const struct serve_threads *ask, call_step *next);

@@ -47,6 +47,7 @@ struct page *page_new(struct http_request *request, uint64_t fields)
     page->runs.arena = http_arena(request);
     page->runs.fields = fields;
     page->runs.coding = answer_coding(request);
+    page->runs.left = &page->gone;
     *http_slot(request) = page;
     return page;
 }

@@ -6,6 +6,7 @@
  */
 #include "api/project.h"
 
+#include "api/api.h"
 #include "api/body.h"
 #include "api/call.h"
 #include "api/handlers.h"
@@ -225,7 +226,7 @@ static void counted(struct call *call);
 static void count_next(struct call *call)
 {
     struct shown *shown = call->own;
-    if (clock_mono_us() - shown->began_us > QUERY_MS * INT64_C(1000))
+    if (clock_mono_us() - shown->began_us > call->api->serve.query_ms * INT64_C(1000))
         while (shown->next < shown->count)
             show_one(call, NULL);
     if (shown->next == shown->count) {

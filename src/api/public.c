@@ -23,6 +23,8 @@ struct visit {
     bool list;              /* several; `bare`: as an array */
     bool bare;
     struct run_query query;
+    struct index_row rows[PAGE_ROWS];
+    size_t count;
     struct query_cursor next;
     bool more;
     struct splice splice;
@@ -82,22 +84,37 @@ static void show_runs(struct call *call)
 
 /* --- what is asked for -------------------------------------------------------------------- */
 
-static void rows_found(struct call *call)
+static void end_rows(struct call *call)
 {
     struct visit *visit = call->own;
-    const struct index_row *rows = call->query.rows;
+    const struct index_row *rows = visit->rows;
     size_t count = 0;
     uint64_t size = 0;
-    for (; count < call->query.count; count++) {
+    for (; count < visit->count; count++) {
         size += rows[count].size;
         if (count > 0 && size > PAGE_BYTES)
             break;
     }
-    visit->more = count < call->query.count || call->query.more;
-    visit->next = call->query.next;
-    if (count < call->query.count)
+    visit->more = count < visit->count || !call->query.last;
+    visit->next = call->query.query.cursor;
+    if (count < visit->count)
         visit->next = (struct query_cursor){rows[count - 1].start_us, rows[count - 1].id};
     call_fetch(call, &(struct fetch){.rows = rows, .count = count, .fields = SHOWN}, show_runs);
+}
+
+/* A step of the query; the page is several of them, if need be. */
+static void rows_found(struct call *call)
+{
+    struct visit *visit = call->own;
+    for (size_t i = 0; i < call->query.count; i++)
+        visit->rows[visit->count++] = call->query.rows[i];
+    if (call->query.last || call->query.late || visit->count == PAGE_ROWS) {
+        end_rows(call);
+        return;
+    }
+    visit->query = call->query.query;
+    visit->query.limit = (uint32_t)(PAGE_ROWS - visit->count);
+    call_query(call, &visit->query, rows_found);
 }
 
 static void run_found(struct call *call)

@@ -49,6 +49,7 @@ static void begun(struct http_request *request)
         .coding = answer_coding(request),
         .none_match = http_header(request, STR("if-none-match")),
         .arena = http_arena(request),
+        .left = &s->gone,
     };
     *http_slot(request) = s;
     serve_skeleton(&s->get);

@@ -11,7 +11,6 @@
  * The next batch is asked for when the client has room.  Who does not read falls behind what
  * is kept, is told so when it reads on, and is cut off when it does not (docs/design/http.md).
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "api/api.h"
@@ -25,13 +24,13 @@
 #include "run/render.h"
 #include "serve/tail.h"
 
-enum { MARK = 16 + 1 + 20 + 1 /* an id */ };
+enum { EPOCH = 16, MARK = EPOCH + 1 + 20 /* bytes of an id */ };
 
 struct follower {
     struct http_request *request;
     struct serve_tail tail;
     struct style style;
-    char run_begin[64 + MARK];
+    char run_begin[64 + MARK]; /* of the style */
     bool asking, gone;
 };
 
@@ -85,19 +84,36 @@ static bool ask(struct http_request *request, struct serve_tail *tail)
     return true;
 }
 
-/* One of our ids, or any other text, which is of nobody's epoch then. */
+static int digit_of(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+}
+
+/* All of `text` as a number that is not too large; false: it is none. */
+static bool read_number(struct str text, int base, uint64_t *number)
+{
+    *number = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        int digit = digit_of(text.at[i]);
+        if (digit >= base || *number >> 58)
+            return false;
+        *number = *number * (uint64_t)base + (uint64_t)digit;
+    }
+    return text.len > 0;
+}
+
+/* One of our ids, or any other text, which is told that something was dropped. */
 static void resume(struct serve_tail *tail, struct str mark)
 {
-    unsigned long long epoch = 0, number = 0;
-    char text[MARK] = {0};
-    int used = 0;
+    const size_t half = EPOCH / 2;
+    uint64_t high, low, number;
     if (mark.len == 0)
         return;
-    if (mark.len < sizeof text)
-        memcpy(text, mark.at, mark.len);
-    if (sscanf(text, "%16llx-%20llu%n", &epoch, &number, &used) != 2 || (size_t)used != mark.len)
-        number = UINT64_MAX;
-    serve_tail_resume(tail, epoch, number);
+    bool ours = mark.len > EPOCH + 1 && mark.at[EPOCH] == '-' &&
+                read_number((struct str){mark.at, half}, 16, &high) &&
+                read_number((struct str){mark.at + half, half}, 16, &low) &&
+                read_number((struct str){mark.at + EPOCH + 1, mark.len - EPOCH - 1}, 10, &number);
+    serve_tail_resume(tail, ours ? high << 32 | low : 0, ours ? number : UINT64_MAX);
 }
 
 /* --- what is written ------------------------------------------------------------------- */

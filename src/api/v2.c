@@ -55,24 +55,36 @@ static void end_run(struct text *text, const struct query_cursor *next)
 #define EVENTS_BEGIN                                                                               \
     PIECE("event: data\ndata: [{\"op\":\"add\",\"path\":\"\",\"value\":{\"items\":[],"             \
           "\"next_cursor\":null}}]\n\n")
+#define EVENTS_WAIT PIECE(":\n\n") /* a comment */
 #define EVENT_BEGIN PIECE("event: data\ndata: [{\"op\":\"add\",\"path\":\"/items/-\",\"value\":")
 #define EVENT_END PIECE("}]\n\n")
 
-const struct style v2_page = {
-    .begin = PIECE("{\"items\":["), .between = PIECE(","), .run = render_v2, .end = v2_end};
-const struct style v2_list = {
-    .begin = PIECE("{\"items\":["), .between = PIECE(","), .run = render_v2, .end = end_list};
-const struct style v2_traces = {
-    .begin = PIECE("{\"items\":["), .between = PIECE(","), .run = render_trace, .end = v2_end};
+const struct style v2_page = {.begin = PIECE("{\"items\":["),
+                              .wait = PIECE(" "),
+                              .between = PIECE(","),
+                              .run = render_v2,
+                              .end = v2_end};
+const struct style v2_list = {.begin = PIECE("{\"items\":["),
+                              .wait = PIECE(" "),
+                              .between = PIECE(","),
+                              .run = render_v2,
+                              .end = end_list};
+const struct style v2_traces = {.begin = PIECE("{\"items\":["),
+                                .wait = PIECE(" "),
+                                .between = PIECE(","),
+                                .run = render_trace,
+                                .end = v2_end};
 const struct style v2_run = {
     .begin = PIECE(""), .between = PIECE(""), .run = render_v2, .end = end_run};
 const struct style v2_events = {.begin = EVENTS_BEGIN,
+                                .wait = EVENTS_WAIT,
                                 .run_begin = EVENT_BEGIN,
                                 .run_end = EVENT_END,
                                 .run = render_v2,
                                 .end = end_events,
                                 .one_line = true};
 const struct style v2_trace_events = {.begin = EVENTS_BEGIN,
+                                      .wait = EVENTS_WAIT,
                                       .run_begin = EVENT_BEGIN,
                                       .run_end = EVENT_END,
                                       .run = render_trace,

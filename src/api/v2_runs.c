@@ -207,7 +207,7 @@ static struct page *page_of(struct http_request *request, const struct form *for
     runs->shown = selects;
     runs->most = style == &v2_run ? 1 : style == &v2_list ? RUNS_ROWS : V2_PAGE;
     runs->one = style == &v2_run;
-    runs->full = style == &v2_list;
+    runs->all = style == &v2_list;
     runs->origin = v2_origin(request);
     return page;
 }
@@ -340,7 +340,7 @@ static bool ask_shared(struct http_request *request, struct page *page)
         .oldest_first = true, .start_min_us = INT64_MIN, .start_max_us = INT64_MAX};
     runs->style = &v2_list;
     runs->most = RUNS_ROWS;
-    runs->full = true;
+    runs->all = true;
     runs->shown = v2_selects(&body, "selects");
     hide(runs);
     runs->origin = v2_origin(request);

@@ -180,11 +180,15 @@ struct index_search {
     bool more; /* out: there are rows after the last */
 };
 
-/* A page of what a run_query asks; with facts, unless it is bare.  Where few runs match, the page may end
- * before its limit is reached, but not before it has one: `next` is where to go on. */
+enum { INDEX_LOOK = 16384 /* a fair share of a query: some 10 ms to 100 ms */ };
+
+/* A step of what a run_query asks: a page of it, with facts unless it is bare.  It ends when it is full, or
+ * when the query had its share, so that others have their turn: then with fewer rows, or
+ * with none.  `next` is where to go on; it is always further than where the step began. */
 struct index_query {
     struct op op;
     const struct run_query *query; /* in: borrowed until done */
+    uint32_t look;                 /* in: the share: rows to look at, about; 1 at least */
     struct arena *arena;
     struct index_row *rows; /* out: at most query->limit */
     size_t count;

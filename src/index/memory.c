@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "index/alone.h"
 #include "index/fold.h"
+#include "index/guess.h"
 #include "index/hash.h"
 #include "index/index.h"
 #include "index/subject.h"
@@ -27,6 +28,8 @@
 #include "run/filter.h"
 #include "run/project.h"
 #include "wire/json_string.h"
+
+enum { SCRATCH = 4096 };
 
 /* What a row or an entity points to is never changed or freed before close. */
 struct row {
@@ -264,28 +267,79 @@ static void touch(struct merged *run, uint64_t sequence)
     run->version = sequence > run->version ? sequence : run->version + 1;
 }
 
-/* Those that waited for this run to know their trace. */
-static void move_guessed(struct memory *m, const struct row *to, uint64_t sequence)
+/* Does it await another run? */
+static bool awaits(const struct row *row)
 {
-    const struct uuid id = to->run.id, trace = to->run.trace;
-    const bool guessed = to->run.guessed;
+    return row->run.guessed && uuid_compare(row->run.trace, row->run.id) != 0;
+}
+
+static bool is_settled(const struct memory *m, const struct row *row)
+{
+    const struct row *awaited = awaits(row) ? find_row(m, row->run.trace) : NULL;
+    return !awaits(row) || (awaited && awaited->run.count > 0 && !awaits(awaited));
+}
+
+struct ids {
+    struct uuid *at;
+    size_t count, cap;
+};
+
+/* Those that await a run, behind those that are there. */
+static size_t add_waiters(const struct memory *m, struct uuid id, struct ids *ids)
+{
     const struct rows *both[] = {&m->staged, &m->visible};
-    if (!m->guesses || (guessed && uuid_compare(trace, id) == 0))
-        return; /* that is what they have */
-    for (int k = 0; k < 2; k++) {
-        size_t count = both[k]->count;
-        for (size_t i = 0; i < count; i++) {
-            const struct row *now = find_row(m, both[k]->at[i].run.id);
-            if (!now->run.guessed || uuid_compare(now->run.trace, id) != 0 ||
-                uuid_compare(now->run.id, id) == 0)
+    size_t before = ids->count;
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; i < both[k]->count; i++) {
+            const struct row *row = &both[k]->at[i];
+            if (!awaits(row) || uuid_compare(row->run.trace, id) != 0 ||
+                find_row(m, row->run.id) != row) /* as it was before */
                 continue;
-            struct row moved = *now;
-            moved.run.trace = trace;
-            moved.run.guessed = guessed;
-            touch(&moved.run, sequence);
-            rows_add(&m->staged, &moved);
+            ids->at = grown(ids->at, ids->count, &ids->cap, sizeof *ids->at);
+            ids->at[ids->count++] = row->run.id;
         }
+    return ids->count - before;
+}
+
+static void move(struct memory *m, struct uuid id, struct uuid trace, bool guessed,
+                 uint64_t sequence)
+{
+    struct row row = *find_row(m, id);
+    row.run.trace = trace;
+    row.run.guessed = guessed;
+    touch(&row.run, sequence);
+    rows_add(&m->staged, &row);
+}
+
+/* All that await `to`, which is settled, and all that await those, to its trace. */
+static void settle(struct memory *m, const struct merged *to, uint64_t sequence)
+{
+    bool stay = to->guessed && uuid_compare(to->id, to->trace) == 0; /* they have it */
+    struct ids ids = {0};
+    size_t first = add_waiters(m, to->id, &ids);
+    for (size_t i = 0; i < ids.count; i++) {
+        struct uuid id = ids.at[i];
+        if (add_waiters(m, id, &ids) > 0 || !stay || i >= first)
+            move(m, id, to->trace, to->guessed, sequence);
     }
+    free(ids.at);
+}
+
+/* Those that await this run, whose trace is another one than it was. */
+static void move_waiters(struct memory *m, const struct row *to, uint64_t sequence)
+{
+    const struct merged run = to->run; /* rows move */
+    if (!m->guesses)
+        return;
+    if (is_settled(m, to)) {
+        settle(m, &run, sequence);
+        return;
+    }
+    struct ids ids = {0};
+    size_t count = add_waiters(m, run.id, &ids);
+    for (size_t i = 0; i < count && count <= GUESS_MOVED; i++)
+        move(m, ids.at[i], run.trace, true, sequence);
+    free(ids.at);
 }
 
 static void add_layer(struct memory *m, const struct run *run, struct place place,
@@ -294,6 +348,7 @@ static void add_layer(struct memory *m, const struct run *run, struct place plac
     const struct row *there = find_row(m, run->id);
     struct row row = there ? *there : (struct row){0};
     bool first = row.run.count == 0;
+    bool guessed = row.run.guessed;
     struct uuid trace = row.run.trace;
     uint32_t taken = merge_add(&row.run, run, place, sequence);
     if (taken & UINT32_C(1) << RUN_NAME || first) {
@@ -312,8 +367,8 @@ static void add_layer(struct memory *m, const struct run *run, struct place plac
     m->guesses |= row.run.guessed;
     guess_trace(m, &row);
     rows_add(&m->staged, &row);
-    if (first || uuid_compare(trace, row.run.trace) != 0)
-        move_guessed(m, &row, sequence);
+    if (first || guessed != row.run.guessed || uuid_compare(trace, row.run.trace) != 0)
+        move_waiters(m, &row, sequence);
 }
 
 static bool add_attachment(struct memory *m, const struct run *run, struct place place,
@@ -641,6 +696,14 @@ static void search(struct index *index, struct index_search *search)
     op_finish(&search->op);
 }
 
+static bool among(struct uuid id, const struct uuid *ids, size_t count)
+{
+    for (size_t i = 0; ids && i < count; i++)
+        if (uuid_compare(id, ids[i]) == 0)
+            return true;
+    return ids == NULL;
+}
+
 /* --- query --------------------------------------------------------------------------------- */
 
 /* What of the subject other rows and entities say. */
@@ -696,16 +759,14 @@ static bool trace_matches(const struct memory *m, struct uuid trace, const struc
     return false;
 }
 
+/* All but the ids and the cursor. */
 static bool is_asked(const struct memory *m, const struct row *row, const struct run_query *query,
                      struct arena *arena)
 {
     if (is_hidden(m, row))
         return false;
     struct index_row shown = show(m, row, true, arena);
-    bool among = query->id_count == 0;
-    for (size_t i = 0; i < query->id_count && !among; i++)
-        among = uuid_compare(query->ids[i], row->run.id) == 0;
-    if (!among || !query_takes(query, &shown) || !query_is_after(query, &shown))
+    if (!query_takes(query, &shown))
         return false;
     struct filter_subject subject;
     bool example = query->example_count == 0;
@@ -724,40 +785,55 @@ static bool is_asked(const struct memory *m, const struct row *row, const struct
 
 static int asked_order(const void *a, const void *b, void *query)
 {
-    return query_order(query, a, b);
+    const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
+    return query_order(query, &(struct index_row){.id = x->run.id, .start_us = x->run.start_us},
+                       &(struct index_row){.id = y->run.id, .start_us = y->run.start_us});
+}
+
+/* All that are behind the cursor, of the ids that are asked for, in the order of the page. */
+static const struct row **in_order(const struct memory *m, struct run_query *query,
+                                   struct arena *arena, size_t *count)
+{
+    const struct row **rows = arena_make(arena, const struct row *, m->visible.count + 1);
+    *count = 0;
+    for (size_t i = 0; i < m->visible.count; i++) {
+        const struct row *row = &m->visible.at[i];
+        const struct index_row at = {.id = row->run.id, .start_us = row->run.start_us};
+        if (query_is_after(query, &at) &&
+            (query->id_count == 0 || among(at.id, query->ids, query->id_count)))
+            rows[(*count)++] = row;
+    }
+    qsort_r(rows, *count, sizeof *rows, asked_order, query);
+    return rows;
 }
 
 static void query(struct index *index, struct index_query *asked)
 {
     struct memory *m = memory_of(index);
     struct run_query query = *asked->query;
-    assert(query.limit >= 1 && query.limit <= QUERY_LIMIT_MAX);
-    lock(m);
-    asked->rows = arena_make(asked->arena, struct index_row, m->visible.count + 1);
+    assert(query.limit >= 1 && query.limit <= QUERY_LIMIT_MAX && asked->look >= 1);
+    asked->rows = arena_make(asked->arena, struct index_row, query.limit);
     asked->count = 0;
-    for (size_t i = 0; i < m->visible.count; i++)
-        if (is_asked(m, &m->visible.at[i], &query, asked->arena))
-            asked->rows[asked->count++] = show(m, &m->visible.at[i], true, asked->arena);
-    unlock(m);
-    qsort_r(asked->rows, asked->count, sizeof *asked->rows, asked_order, &query);
-    asked->more = asked->count > query.limit;
-    if (asked->more) {
-        asked->count = query.limit;
-        const struct index_row *last = &asked->rows[asked->count - 1];
-        asked->next = (struct query_cursor){last->start_us, last->id};
+    asked->more = false;
+    lock(m);
+    size_t count;
+    const struct row **rows = in_order(m, &query, asked->arena, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct arena *scratch = arena_new(SCRATCH);
+        bool is = i < asked->look && is_asked(m, rows[i], &query, scratch);
+        arena_free(scratch);
+        asked->more = i == asked->look || (is && asked->count == query.limit);
+        if (asked->more)
+            break;
+        if (is)
+            asked->rows[asked->count++] = show(m, rows[i], true, asked->arena);
+        asked->next = (struct query_cursor){rows[i]->run.start_us, rows[i]->run.id};
     }
+    unlock(m);
     op_finish(&asked->op);
 }
 
 /* --- entities -------------------------------------------------------------------------------- */
-
-static bool among(struct uuid id, const struct uuid *ids, size_t count)
-{
-    for (size_t i = 0; ids && i < count; i++)
-        if (uuid_compare(id, ids[i]) == 0)
-            return true;
-    return ids == NULL;
-}
 
 /* Is what it belongs to gone? */
 static bool is_orphan(const struct memory *m, const struct entity *entity)

@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "base/text.h"
+#include "index/guess.h"
 #include "run/facts.h"
 #include "run/project.h"
 #include "wire/json_string.h"
@@ -103,19 +104,88 @@ static void guess_trace(struct pg_ledger *l, struct pg_row *row)
         (void)pg_ledger_row(l, row->run.trace);
 }
 
-/* Those that waited for this run to know their trace. */
-static void move_waiters(struct pg_ledger *l, const struct pg_slot *to, uint64_t sequence)
+/* --- those that wait for a run (guess.h) -------------------------------------------------- */
+
+static bool is_settled(struct pg_ledger *l, const struct pg_row *row)
+{
+    if (!pg_row_waits(row))
+        return true;
+    const struct pg_row *awaited = pg_ledger_row(l, row->run.trace);
+    return has_layers(awaited) && !pg_row_waits(awaited);
+}
+
+static void move(struct pg_ledger *l, struct pg_slot *slot, const struct pg_row *to,
+                 uint64_t sequence)
+{
+    struct pg_row moved = *slot->now;
+    moved.run.trace = to->run.trace;
+    moved.run.guessed = to->run.guessed;
+    touch(&moved.run, sequence);
+    pg_ledger_set_row(l, slot, &moved);
+}
+
+struct queue {
+    struct pg_slot *first, *last;
+};
+
+/* Those that wait for it, at the end of the queue; false: there are none, or not all are known. */
+static bool add_waiters(struct pg_ledger *l, struct pg_slot *awaited, struct queue *queue)
 {
     struct pg_waiter *at = NULL;
-    if (uuid_compare(to->now->run.trace, to->id) == 0 && to->now->run.guessed)
-        return; /* it knows no more than they */
-    for (struct pg_slot *slot; (slot = pg_ledger_next_waiter(to, &at));) {
-        struct pg_row moved = *slot->now;
-        moved.run.trace = to->now->run.trace;
-        moved.run.guessed = to->now->run.guessed;
-        touch(&moved.run, sequence);
-        pg_ledger_set_row(l, slot, &moved);
+    bool any = false;
+    if (!awaited->below_known) {
+        awaited->below_wanted = l->missing = true;
+        return false;
     }
+    for (struct pg_slot *slot; (slot = pg_ledger_next_waiter(awaited, &at));) {
+        any = true;
+        if (slot->queued)
+            continue;
+        slot->queued = true;
+        slot->next = NULL;
+        if (queue->last)
+            queue->last->next = slot;
+        else
+            queue->first = slot;
+        queue->last = slot;
+    }
+    awaited->swept |= any;
+    return any;
+}
+
+/* All that wait for `to`, which is settled, and all that wait for those, to its trace. */
+static void settle(struct pg_ledger *l, struct pg_slot *to, uint64_t sequence)
+{
+    const struct pg_row *row = to->now;
+    bool stay = row->run.guessed && uuid_compare(row->run.trace, to->id) == 0; /* they have it */
+    struct pg_waiter *at = NULL;
+    struct queue queue = {0};
+    if (!pg_ledger_next_waiter(to, &at) || !add_waiters(l, to, &queue))
+        return;
+    const struct pg_slot *level = queue.last;
+    for (struct pg_slot *slot = queue.first; slot; slot = slot->next) {
+        bool any = add_waiters(l, slot, &queue);
+        slot->queued = false;
+        if (any || !stay)
+            move(l, slot, row, sequence);
+        stay = stay && slot != level;
+    }
+}
+
+/* Those that wait for this run, whose trace is another one than it was. */
+static void move_waiters(struct pg_ledger *l, struct pg_slot *to, uint64_t sequence)
+{
+    struct pg_waiter *at = NULL;
+    size_t count = 0;
+    if (is_settled(l, to->now)) {
+        settle(l, to, sequence);
+        return;
+    }
+    while (count <= GUESS_MOVED && pg_ledger_next_waiter(to, &at))
+        count++;
+    at = NULL;
+    for (struct pg_slot *slot; count <= GUESS_MOVED && (slot = pg_ledger_next_waiter(to, &at));)
+        move(l, slot, to->now, sequence);
 }
 
 /* --- runs ----------------------------------------------------------------------------- */
@@ -137,7 +207,7 @@ static enum index_verdict add_layer(struct pg_ledger *l, const struct pg_entry *
 {
     struct pg_slot *slot = pg_ledger_slot(l, entry->run.id);
     struct pg_row row = slot->now ? *slot->now : (struct pg_row){0};
-    bool first = row.run.count == 0;
+    bool first = row.run.count == 0, guessed = row.run.guessed;
     struct uuid trace = row.run.trace;
     uint32_t taken = merge_add(&row.run, &entry->run, entry->place, entry->sequence);
     if (taken & UINT32_C(1) << RUN_NAME || first)
@@ -146,7 +216,7 @@ static enum index_verdict add_layer(struct pg_ledger *l, const struct pg_entry *
     set_project(l, &row, entry, first);
     guess_trace(l, &row);
     pg_ledger_set_row(l, slot, &row);
-    if (first || uuid_compare(trace, row.run.trace) != 0)
+    if (first || guessed != row.run.guessed || uuid_compare(trace, row.run.trace) != 0)
         move_waiters(l, slot, entry->sequence);
     return INDEX_ADDED;
 }

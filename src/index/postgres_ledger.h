@@ -49,6 +49,11 @@ struct pg_slot {
     uint64_t change;                /* of what was */
     struct pg_waiter *waiters;      /* runs that may wait for this one, to know their trace */
     struct uuid listed;             /* among whose waiters it is itself */
+    bool below_known;               /* so were all that wait for those, and so on */
+    bool below_wanted;              /* they have to be */
+    bool swept;                     /* all that waited for it moved on: none may be left */
+    bool queued;                    /* to move, ... */
+    struct pg_slot *next;           /* ... before this one */
 };
 
 /* An entity. */

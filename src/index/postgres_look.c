@@ -103,7 +103,12 @@ static enum pg_shape shape_of(const struct pg_narrow *n)
     return PG_BY_START;
 }
 
-void pg_look_begin(struct pg_look *look, const struct run_query *query, bool judged,
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+void pg_look_begin(struct pg_look *look, const struct run_query *query, bool judged, uint32_t most,
                    struct arena *arena)
 {
     *look = (struct pg_look){.arena = arena_new(1 << 14)};
@@ -111,7 +116,8 @@ void pg_look_begin(struct pg_look *look, const struct run_query *query, bool jud
     const struct run_query *q = &look->narrow.query;
     struct query_cursor *cursor = &look->cursor;
     look->shape = shape_of(&look->narrow);
-    look->size = judged ? LOOK_FIRST : query->limit + 1;
+    look->most = least(most, LOOK_MAX);
+    look->size = least(judged ? LOOK_FIRST : query->limit + 1, look->most);
     look->limit_us = q->oldest_first ? q->start_max_us : q->start_min_us;
     if (q->after) {
         *cursor = q->cursor;
@@ -368,7 +374,10 @@ void pg_look_on(struct pg_look *look)
 {
     const struct pg_narrow *n = &look->narrow;
     if (look->count < LOOK_FULL)
-        look->size = look->size < LOOK_MAX / 4 ? 4 * look->size : LOOK_MAX;
-    if (is_walk(look->shape) && look->looked >= WALK_MAX && (n->all_count > 0 || n->any_count > 0))
+        look->size = least(4 * look->size, look->most);
+    if (is_walk(look->shape) && look->looked >= WALK_MAX &&
+        (n->all_count > 0 || n->any_count > 0)) {
         look->shape = n->all_count > 0 ? PG_BY_TERMS : PG_BY_ANY;
+        look->size = look->most; /* all of them are gathered for each look, whatever its size */
+    }
 }

@@ -31,6 +31,7 @@ struct pg_look {
     int64_t limit_us; /* of the start, at the other end */
     enum pg_shape shape;
     uint32_t size;   /* rows to be looked at */
+    uint32_t most;   /* of one look */
     uint64_t looked; /* in all */
     bool over;       /* there are no more */
 
@@ -43,8 +44,8 @@ struct pg_look {
     size_t *feedback_count, *child_count;
 };
 
-/* `judged`: rows are judged by more than SQL, so more of them are looked at. */
-void pg_look_begin(struct pg_look *look, const struct run_query *query, bool judged,
+/* `judged`: rows are judged by more than SQL, so more of them are looked at; `most` at once. */
+void pg_look_begin(struct pg_look *look, const struct run_query *query, bool judged, uint32_t most,
                    struct arena *arena);
 void pg_look_end(struct pg_look *look);
 

@@ -44,28 +44,33 @@ bool pg_look_up_begin(struct pg_asked *asked, const struct pg_ledger *l)
 {
     *asked = (struct pg_asked){
         .slot = pg_room(l->slots.count, sizeof *asked->slot),
+        .below = pg_room(l->slots.count, sizeof *asked->below),
         .item = pg_room(l->items.count, sizeof *asked->item),
         .title = pg_room(l->titles.count, sizeof *asked->title),
     };
-    for (size_t i = 0; i < l->slots.count; i++)
-        if (!l->slots.at[i]->known)
-            asked->slot[asked->slot_count++] = l->slots.at[i];
+    for (size_t i = 0; i < l->slots.count; i++) {
+        struct pg_slot *slot = l->slots.at[i];
+        if (!slot->known)
+            asked->slot[asked->slot_count++] = slot;
+        if (slot->below_wanted && !slot->below_known)
+            asked->below[asked->below_count++] = slot;
+    }
     for (size_t i = 0; i < l->items.count; i++)
         if (!l->items.at[i]->known)
             asked->item[asked->item_count++] = l->items.at[i];
     for (size_t i = 0; i < l->titles.count; i++)
         if (!l->titles.at[i]->known)
             asked->title[asked->title_count++] = l->titles.at[i];
-    return asked->slot_count + asked->item_count + asked->title_count > 0;
+    return asked->slot_count + asked->below_count + asked->item_count + asked->title_count > 0;
 }
 
 /* --- asking ------------------------------------------------------------------------ */
 
-static void add_ids(struct pg_args *args, const struct pg_asked *asked)
+static void add_ids(struct pg_args *args, struct pg_slot *const *slots, size_t count)
 {
-    pg_begin_array(args, PG_UUID, asked->slot_count);
-    for (size_t i = 0; i < asked->slot_count; i++)
-        pg_put_bytes(args, (struct str){(const char *)asked->slot[i]->id.byte, 16});
+    pg_begin_array(args, PG_UUID, count);
+    for (size_t i = 0; i < count; i++)
+        pg_put_bytes(args, (struct str){(const char *)slots[i]->id.byte, 16});
     pg_end_array(args);
 }
 
@@ -76,11 +81,19 @@ static void send_rows(const struct pg_asked *asked, struct pg_conn *conn)
     for (size_t i = 0; i < asked->slot_count; i++)
         pg_put_int(&args, asked->slot[i]->part);
     pg_end_array(&args);
-    add_ids(&args, asked);
+    add_ids(&args, asked->slot, asked->slot_count);
     pg_send(conn, &pg_writer_statements[PG_GET_ROWS], &args);
     pg_args_free(&args);
-    add_ids(&args, asked);
+    add_ids(&args, asked->slot, asked->slot_count);
     pg_send(conn, &pg_writer_statements[PG_GET_WAITING], &args);
+    pg_args_free(&args);
+}
+
+static void send_below(const struct pg_asked *asked, struct pg_conn *conn)
+{
+    struct pg_args args = {0};
+    add_ids(&args, asked->below, asked->below_count);
+    pg_send(conn, &pg_writer_statements[PG_GET_BELOW], &args);
     pg_args_free(&args);
 }
 
@@ -118,6 +131,8 @@ void pg_look_up_send(const struct pg_asked *asked, struct pg_conn *conn)
 {
     if (asked->slot_count > 0)
         send_rows(asked, conn);
+    if (asked->below_count > 0)
+        send_below(asked, conn);
     if (asked->item_count > 0)
         send_items(asked, conn);
     if (asked->title_count > 0)
@@ -196,6 +211,16 @@ static void take_rows(struct pg_ledger *l, const struct libpq *pq, const PGresul
     }
 }
 
+/* All that wait for one of these are among them. */
+static void take_below(struct pg_ledger *l, const struct libpq *pq, const PGresult *result,
+                       struct err *err)
+{
+    struct answer a = {pq, result, 0};
+    take_rows(l, pq, result, err);
+    for (; a.row < pq->PQntuples(result); a.row++)
+        pg_ledger_slot(l, id(&a, ROW_ID))->below_known = true;
+}
+
 static void take_items(struct pg_ledger *l, const struct libpq *pq, const PGresult *result)
 {
     struct answer a = {pq, result, 0};
@@ -221,9 +246,11 @@ static void take_items(struct pg_ledger *l, const struct libpq *pq, const PGresu
 void pg_look_up_take(const struct pg_asked *asked, struct pg_ledger *l, unsigned nth,
                      const struct libpq *pq, const PGresult *result, struct err *err)
 {
-    unsigned of_rows = asked->slot_count > 0 ? 2 : 0;
+    unsigned of_rows = asked->slot_count > 0 ? 2 : 0, of_below = asked->below_count > 0;
     if (nth < of_rows)
         take_rows(l, pq, result, err);
+    else if (nth < of_rows + of_below)
+        take_below(l, pq, result, err);
     else
         take_items(l, pq, result);
 }
@@ -232,11 +259,14 @@ void pg_look_up_end(struct pg_asked *asked, bool good)
 {
     for (size_t i = 0; i < asked->slot_count && good; i++)
         asked->slot[i]->known = true;
+    for (size_t i = 0; i < asked->below_count && good; i++)
+        asked->below[i]->below_known = true;
     for (size_t i = 0; i < asked->item_count && good; i++)
         asked->item[i]->known = true;
     for (size_t i = 0; i < asked->title_count && good; i++)
         asked->title[i]->known = true;
     free(asked->slot);
+    free(asked->below);
     free(asked->item);
     free(asked->title);
     *asked = (struct pg_asked){0};

@@ -6,18 +6,21 @@
  *   ask_trace()    a filter of the trace is a query of its own, inside of this one, that
  *                  ends with the first run that fits
  *
- * A look that finds nothing goes on with the next, until all was looked at or the deadline
- * passed.  Each is one statement, so it sees whole commits.
+ * A look that finds too little goes on with the next, until all was looked at, or the step had
+ * its share of rows or of time; then it ends, and so it does at the deadline, if it came any
+ * further.  Each look is one statement, so it sees whole commits; between two of them others
+ * have the connection.
  */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "index/postgres_look.h"
 
 enum {
-    ENOUGH = 1 << 16, /* rows looked at: a page that is not empty ends */
-    VERDICTS = 256    /* about traces, that are remembered */
+    VERDICTS = 256,   /* about traces, that are remembered */
+    SHARE_US = 250000 /* of a step, with what it waits for */
 };
 
 /* --- what is under way ------------------------------------------------------------------ */
@@ -33,10 +36,12 @@ struct asking {
     struct pg_question q;
     struct index_query *asked;
     struct pg_look main, inner;
-    struct pg_look *now;       /* one of those */
-    size_t at;                 /* row of the main look that is judged */
-    int trace_filter;          /* which one the inner look is for */
-    struct run_query of_trace; /* its query */
+    struct pg_look *now;        /* one of those */
+    size_t at;                  /* row of the main look that is judged */
+    struct query_cursor stands; /* all up to here is done with, */
+    bool stood;                 /* if it is anything */
+    int trace_filter;           /* which one the inner look is for */
+    struct run_query of_trace;  /* its query */
     struct uuid trace;
     struct verdict verdicts[TRACE_FILTERS][VERDICTS];
     size_t verdict_count[TRACE_FILTERS];
@@ -48,9 +53,19 @@ static struct asking *asking_of(struct pg_call *call)
     return op_owner(pg_question_of(call), struct asking, q);
 }
 
+static void end_page(struct asking *a, struct query_cursor at)
+{
+    a->asked->more = true;
+    a->asked->next = at;
+}
+
 static void finish(struct asking *a)
 {
     struct err err = a->q.call.err.code ? a->q.call.err : a->err;
+    if (err.code == ERR_TIMEOUT && a->stood) {
+        err = (struct err){0}; /* what was done is not done again */
+        end_page(a, a->stands);
+    }
     pg_look_end(&a->main);
     pg_look_end(&a->inner);
     pg_question_end(&a->q, &err);
@@ -76,7 +91,7 @@ static void ask_trace(struct asking *a, int which, struct uuid trace)
         .limit = 1,
     };
     pg_look_end(&a->inner);
-    pg_look_begin(&a->inner, &a->of_trace, true, a->asked->arena);
+    pg_look_begin(&a->inner, &a->of_trace, true, INDEX_LOOK, a->asked->arena);
     a->now = &a->inner;
     ask_look(a);
 }
@@ -124,31 +139,63 @@ static bool judge_row(struct asking *a, const struct index_row *row, bool *is)
     return true;
 }
 
-static void judge_main(struct asking *a)
+static bool had_its_time(const struct asking *a)
+{
+    return clock_mono_us() - a->q.began_us >= SHARE_US;
+}
+
+/* Where traces are asked for, each row of a look takes its time. */
+static bool asks_traces(const struct asking *a)
+{
+    return a->asked->query->trace_filter || a->asked->query->tree_filter;
+}
+
+static void stand(struct asking *a, struct query_cursor at)
+{
+    a->stands = at;
+    a->stood = true;
+}
+
+/* The rows of a look, from `at` on; false: something was asked for, or the page has ended. */
+static bool judge_rows(struct asking *a)
 {
     struct index_query *asked = a->asked;
-    struct pg_look *look = &a->main;
-    for (; a->at < look->count; a->at++) {
-        const struct index_row *row = &look->rows[a->at];
+    for (; a->at < a->main.count; a->at++) {
+        const struct index_row *row = &a->main.rows[a->at];
         bool is;
         if (!judge_row(a, row, &is))
-            return; /* and on from here */
+            return false; /* and on from here */
         if (is && asked->count == asked->query->limit) {
-            const struct index_row *last = &asked->rows[asked->count - 1];
-            asked->more = true;
-            asked->next = (struct query_cursor){last->start_us, last->id};
+            end_page(a, a->stands);
             finish(a);
-            return;
+            return false;
         }
         if (is)
             keep(asked, row);
+        stand(a, (struct query_cursor){row->start_us, row->id});
+        if (asks_traces(a) && had_its_time(a)) {
+            end_page(a, a->stands);
+            finish(a);
+            return false;
+        }
     }
-    asked->more = !look->over && asked->count > 0 && look->looked >= ENOUGH;
-    asked->next = look->cursor;
-    if (look->over || asked->more) {
+    return true;
+}
+
+static void judge_main(struct asking *a)
+{
+    if (!judge_rows(a))
+        return;
+    if (a->main.over) {
+        finish(a);
+        return;
+    }
+    stand(a, a->main.cursor);
+    if (a->main.looked >= a->asked->look || had_its_time(a)) {
+        end_page(a, a->stands);
         finish(a);
     } else {
-        pg_look_on(look);
+        pg_look_on(&a->main);
         ask_look(a);
     }
 }
@@ -237,7 +284,7 @@ static void ask_look(struct asking *a)
 void pg_read_query(struct pg_read *read, struct index_query *asked)
 {
     const struct run_query *query = asked->query;
-    assert(query->limit >= 1 && query->limit <= QUERY_LIMIT_MAX);
+    assert(query->limit >= 1 && query->limit <= QUERY_LIMIT_MAX && asked->look >= 1);
     struct asking *a = arena_make(asked->arena, struct asking, 1);
     asked->rows = arena_make(asked->arena, struct index_row, query->limit);
     asked->count = 0;
@@ -245,7 +292,7 @@ void pg_read_query(struct pg_read *read, struct index_query *asked)
     a->asked = asked;
     a->now = &a->main;
     bool judged = query->filter || query->trace_filter || query->tree_filter;
-    pg_look_begin(&a->main, query, judged, asked->arena);
+    pg_look_begin(&a->main, query, judged, asked->look, asked->arena);
     a->q.call = (struct pg_call){.send = send_look, .answer = take_look, .done = have_look};
     pg_question_begin(&a->q, read, &asked->op);
 }

@@ -3,7 +3,8 @@
  *
  * Both may come by two nodes at once, and then neither sees the other.  So who makes a run
  * wait takes a lock alone, and sees whether the other one is still as it was judged; all
- * others share the lock, and see whether more runs wait for theirs than those they know.
+ * others share the lock, and see whether more runs wait for theirs than those they know: for
+ * those that came, and for those from under which all that waited moved on (guess.h).
  */
 #include <stdlib.h>
 
@@ -28,7 +29,7 @@ static bool stops_to_wait(const struct pg_slot *slot)
 static bool is_news(const struct pg_slot *slot)
 {
     return slot->now->run.count > 0 &&
-           (!slot->was || slot->was->run.count == 0 ||
+           (slot->swept || !slot->was || slot->was->run.count == 0 ||
             uuid_compare(slot->was->run.trace, slot->now->run.trace) != 0);
 }
 

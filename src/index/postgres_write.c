@@ -67,6 +67,12 @@ const struct pg_statement pg_writer_statements[PG_WRITER_STATEMENTS] = {
     [PG_GET_WAITING] = {"get_waiting", "select " GET_ROW " from unnest($1::uuid[]) as w (id)"
                                        " join rundlet_waiting g on g.awaited = w.id"
                                        " join rundlet_runs r on r.part = g.part and r.id = g.id"},
+    [PG_GET_BELOW] = {"get_below", "with recursive b (id, part) as (select g.id, g.part"
+                                   " from unnest($1::uuid[]) as w (id) join rundlet_waiting g"
+                                   " on g.awaited = w.id union select g.id, g.part from b"
+                                   " join rundlet_waiting g on g.awaited = b.id)"
+                                   " select " GET_ROW " from b join rundlet_runs r"
+                                   " on r.part = b.part and r.id = b.id"},
     [PG_GET_ITEMS] = {"get_items", "select " GET_ITEM " from unnest($1::int4[], $2::uuid[]) as w"
                                    " (kind, id) join rundlet_entities e"
                                    " on e.kind = w.kind and e.id = w.id"},

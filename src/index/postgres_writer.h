@@ -20,6 +20,7 @@ enum pg_writer_statement {
     PG_ADD_CONTAINERS,
     PG_GET_ROWS,
     PG_GET_WAITING,
+    PG_GET_BELOW,
     PG_GET_ITEMS,
     PG_GET_TITLES,
     PG_SHARE_LOCK,
@@ -44,10 +45,11 @@ enum { PG_GUESSED = 1, PG_BY_DEFAULT = 2 };
 
 /* What is asked for a ledger. */
 struct pg_asked {
-    struct pg_slot **slot; /* in this order */
+    struct pg_slot **slot;  /* in this order */
+    struct pg_slot **below; /* all that wait for these, and for those, ... */
     struct pg_item **item;
     struct pg_title **title;
-    size_t slot_count, item_count, title_count;
+    size_t slot_count, below_count, item_count, title_count;
 };
 
 struct pg_writer {

@@ -1,7 +1,6 @@
-/* sqlite_guess.h - whose trace is only guessed, by the trace that was guessed.
+/* sqlite_guess.h - whose trace is only guessed, by the trace that was guessed (guess.h).
  *
- * When that run comes they move to its trace.  There are few: who sends a run with a
- * parent mostly says the trace.
+ * There are few: who sends a run with a parent mostly says the trace.
  *
  * Threads  the writer's; everything happens in its open transaction
  * Errors   as sqlite_db.h

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "index/fold.h"
+#include "index/guess.h"
 #include "index/sqlite_db.h"
 #include "run/facts.h"
 
@@ -45,6 +46,7 @@ void merger_close(struct merger *m)
     catalog_close(&m->catalog);
     guesses_close(&m->guesses);
     free(m->runs);
+    free(m->queue);
     text_free(&m->facts);
     text_free(&m->fresh);
     text_free(&m->name);
@@ -121,36 +123,105 @@ static int note_guess(struct merger *m, struct uuid id, bool was, struct uuid wa
     return !r && is ? guesses_add(&m->guesses, trace, id, err) : r;
 }
 
-/* Those that waited for this run to know their trace. */
-static int move_guessed(struct merger *m, const struct merged *to, uint64_t sequence,
-                        struct err *err)
+/* --- those that await a run (guess.h) -------------------------------------------------- */
+
+static bool awaits(const struct merged *run)
 {
-    const struct uuid id = to->id, trace = to->trace;
-    const bool guessed = to->guessed;
+    return run->guessed && uuid_compare(run->trace, run->id) != 0;
+}
+
+static int is_settled(struct merger *m, const struct merged *run, bool *is, struct err *err)
+{
+    struct row awaited;
+    struct str facts;
+    size_t touch;
+    *is = !awaits(run);
+    if (*is)
+        return 0;
+    int r = touched_get(&m->touched, run->trace, &touch, err);
+    if (r || !touch)
+        return r;
+    touched_read(&m->touched, touch, &awaited, &facts);
+    *is = awaited.run.count > 0 && !awaits(&awaited.run);
+    return 0;
+}
+
+/* Those that await it, behind those that are in the queue; no more than `most`. */
+static int add_waiters(struct merger *m, struct uuid id, size_t most, size_t *added,
+                       struct err *err)
+{
     struct uuid next = {0};
+    bool there = true;
     int r = 0;
-    if (guessed && uuid_compare(trace, id) == 0)
-        return 0; /* that is what they have */
-    for (bool there = true; !r && m->guesses.count > 0;) {
-        size_t touch;
-        struct str facts;
-        r = guesses_next(&m->guesses, id, next, &next, &there, err);
+    for (*added = 0; *added < most; ++*added) {
+        do
+            r = guesses_next(&m->guesses, id, next, &next, &there, err);
+        while (!r && there && uuid_compare(next, id) == 0); /* one that awaits itself */
         if (r || !there)
             return r;
-        if (uuid_compare(next, id) == 0)
-            continue;
-        r = get(m, next, &touch, &facts, err);
-        if (r)
-            return r;
-        r = note_guess(m, next, true, id, guessed, trace, err);
-        m->row.run.trace = trace;
-        m->row.run.guessed = guessed;
-        grow(&m->row.run, sequence);
-        if (!r)
-            touched_put(&m->touched, &touch, &m->row, NULL, false);
+        if (m->queue_count == m->queue_cap) {
+            m->queue_cap = m->queue_cap ? 2 * m->queue_cap : 64;
+            m->queue = realloc(m->queue, m->queue_cap * sizeof *m->queue);
+            if (!m->queue)
+                abort();
+        }
+        m->queue[m->queue_count++] = next;
+    }
+    return 0;
+}
+
+static int move(struct merger *m, struct uuid id, struct uuid trace, bool guessed,
+                uint64_t sequence, struct err *err)
+{
+    size_t touch;
+    struct str facts;
+    int r = get(m, id, &touch, &facts, err);
+    if (!r)
+        r = note_guess(m, id, m->row.run.guessed, m->row.run.trace, guessed, trace, err);
+    if (r)
+        return r;
+    m->row.run.trace = trace;
+    m->row.run.guessed = guessed;
+    grow(&m->row.run, sequence);
+    touched_put(&m->touched, &touch, &m->row, NULL, false);
+    return 0;
+}
+
+/* All that await `to`, which is settled, and all that await those, to its trace. */
+static int settle(struct merger *m, const struct merged *to, uint64_t sequence, struct err *err)
+{
+    bool stay = to->guessed && uuid_compare(to->id, to->trace) == 0; /* they have it */
+    size_t first, below;
+    int r = add_waiters(m, to->id, SIZE_MAX, &first, err);
+    for (size_t i = 0; !r && i < m->queue_count; i++) {
+        struct uuid id = m->queue[i];
+        r = add_waiters(m, id, SIZE_MAX, &below, err);
+        if (!r && (below > 0 || !stay || i >= first))
+            r = move(m, id, to->trace, to->guessed, sequence, err);
     }
     return r;
 }
+
+/* Those that await this run, whose trace is another one than it was. */
+static int move_waiters(struct merger *m, const struct merged *run, uint64_t sequence,
+                        struct err *err)
+{
+    if (m->guesses.count == 0)
+        return 0;
+    const struct merged to = *run; /* the run at hand will be another one */
+    bool settled;
+    size_t count;
+    m->queue_count = 0;
+    int r = is_settled(m, &to, &settled, err);
+    if (r || settled)
+        return r ? r : settle(m, &to, sequence, err);
+    r = add_waiters(m, to.id, GUESS_MOVED + 1, &count, err);
+    for (size_t i = 0; !r && i < count && count <= GUESS_MOVED; i++)
+        r = move(m, m->queue[i], to.trace, true, sequence, err);
+    return r;
+}
+
+/* --- a layer, taken in ------------------------------------------------------------------ */
 
 static struct str facts_made(struct merger *m, const struct run *run, const struct str *made)
 {
@@ -188,8 +259,8 @@ static int add_layer(struct merger *m, size_t touch, struct str old, const struc
     if (r)
         return r;
     touched_put(&m->touched, &touch, &m->row, &facts, alone && made);
-    return first || uuid_compare(was_trace, merged->trace) != 0
-               ? move_guessed(m, merged, sequence, err)
+    return first || was_guessed != merged->guessed || uuid_compare(was_trace, merged->trace) != 0
+               ? move_waiters(m, merged, sequence, err)
                : 0;
 }
 

@@ -21,6 +21,8 @@ struct merger {
     struct row row; /* at hand */
     struct run *runs;
     size_t runs_cap;
+    struct uuid *queue; /* runs whose trace moves */
+    size_t queue_count, queue_cap;
     struct text facts, fresh, name;
 };
 

@@ -4,13 +4,15 @@
  * of the page.  What the key or the row says is tested first; facts are read of runs that
  * may still be on the page, and feedback and children when a filter asks for them.
  *
- * A page that has a run may end before it is full: at the deadline, or when it is full and
- * whether there is another is not soon found.
+ * A step ends when its page is full; when it has looked at as many rows as it may, or for as
+ * long; and at the deadline, if it came any further.  It ends between two runs, never among
+ * the rows of one: the one that counts may be behind one that it replaced.
  */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "index/sqlite_db.h"
 #include "index/sqlite_plan.h"
 #include "index/sqlite_read.h"
@@ -19,8 +21,9 @@
 
 enum {
     SCRATCH = 4096,
-    VERDICTS = 512,  /* traces whose test is remembered */
-    LOOKED_ON = 2048 /* rows behind a full page that are looked at for another */
+    VERDICTS = 512,   /* traces whose test is remembered */
+    LOOKED_ON = 2048, /* rows behind a full page that are looked at for another */
+    SHARE_US = 100000 /* for which a step has a reader to itself */
 };
 
 /* Do the filters of its trace hold? */
@@ -36,6 +39,15 @@ struct asking {
     struct plan plan;
     struct verdict *verdicts;
     bool needs_facts; /* to be tested */
+
+    /* How far it came. */
+    uint64_t looked, look;      /* rows; of so many */
+    int64_t until_us;           /* the share of time ends */
+    struct query_cursor stands; /* the last run that is done with, */
+    bool stood;                 /* if there is one; */
+    size_t shown;               /* rows of the page up to there */
+    struct query_cursor now;    /* the run that is looked at, */
+    bool began;                 /* if one is */
 };
 
 /* --- what a filter asks of other rows -------------------------------------------------- */
@@ -255,6 +267,11 @@ static int is_asked(struct asking *a, const struct row *row, bool *is, struct er
 
 /* --- the page ---------------------------------------------------------------------------- */
 
+static bool is_full(const struct asking *a)
+{
+    return a->asked->count == a->query->limit;
+}
+
 static int show(struct asking *a, const struct row *row, struct err *err)
 {
     struct index_query *asked = a->asked;
@@ -262,12 +279,14 @@ static int show(struct asking *a, const struct row *row, struct err *err)
     int r = a->query->bare ? reader_show_bare(a->reader, row, shown, err)
                            : reader_show(a->reader, row, true, asked->arena, shown, err);
     asked->count += r == 0;
+    if (is_full(a) && a->look > a->looked + LOOKED_ON)
+        a->look = a->looked + LOOKED_ON;
     return r;
 }
 
-static void end_page(struct asking *a, bool more, struct query_cursor at)
+static void end_page(struct asking *a, struct query_cursor at)
 {
-    a->asked->more = more;
+    a->asked->more = true;
     a->asked->next = at;
 }
 
@@ -275,6 +294,38 @@ static struct query_cursor last_shown(const struct asking *a)
 {
     const struct index_row *last = &a->asked->rows[a->asked->count - 1];
     return (struct query_cursor){last->start_us, last->id};
+}
+
+/* The next row is of the run at `at`; true: it is another one than before. */
+static bool come_to(struct asking *a, const struct query_cursor *at)
+{
+    a->looked++;
+    if (a->began && a->now.start_us == at->start_us && uuid_compare(a->now.id, at->id) == 0)
+        return false;
+    if (a->began) {
+        a->stands = a->now;
+        a->stood = true;
+        a->shown = a->asked->count;
+    }
+    a->now = *at;
+    a->began = true;
+    return true;
+}
+
+static bool had_its_share(const struct asking *a)
+{
+    return a->looked > a->look || clock_mono_us() >= a->until_us;
+}
+
+/* What was done up to the deadline is not done again. */
+static int keep_step(struct asking *a, int r, struct err *err)
+{
+    if (r != ERR_TIMEOUT || !a->stood)
+        return r;
+    *err = (struct err){0};
+    a->asked->count = a->shown;
+    end_page(a, a->stands);
+    return 0;
 }
 
 /* Can a run of this sort be asked for? */
@@ -304,36 +355,38 @@ static bool is_over(const struct asking *a, const struct walk_step *step)
                                   : step->at.start_us < a->plan.start_min_us;
 }
 
+/* Is the run of this step of the walk on the page?  All that needs more than its key. */
+static int look_at(struct asking *a, const struct walk_step *step, struct row *row, bool *is,
+                   struct err *err)
+{
+    bool shown = false;
+    *is = false;
+    int r =
+        sort_may_be(a->query, step->sort) ? reader_row(a->reader, step->row, row, &shown, err) : 0;
+    return r || !shown ? r : is_asked(a, row, is, err);
+}
+
 /* Go on through the walk until the page is full and it is known whether there is more. */
-static int fill_page(struct asking *a, struct walk *walk, struct query_cursor *stands,
-                     struct err *err)
+static int fill_page(struct asking *a, struct walk *walk, struct err *err)
 {
     struct walk_step step;
-    bool more = true;
+    struct row row;
+    bool more = true, is;
     int r = 0;
-    for (unsigned behind = 0; !(r = walk_next(walk, &step, &more, err));) {
-        bool full = a->asked->count == a->query->limit;
-        struct row row;
-        bool shown = false, is = false;
-        if (!more || is_over(a, &step))
-            return 0;
-        if (full && ++behind > LOOKED_ON) {
-            end_page(a, true, *stands);
+    while (!(r = walk_next(walk, &step, &more, err)) && more && !is_over(a, &step)) {
+        if (come_to(a, &step.at) && a->stood && had_its_share(a)) {
+            end_page(a, a->stands);
             return 0;
         }
-        if (sort_may_be(a->query, step.sort))
-            r = reader_row(a->reader, step.row, &row, &shown, err);
-        if (!r && shown)
-            r = is_asked(a, &row, &is, err);
-        if (!r && is && full) {
-            end_page(a, true, last_shown(a));
+        r = look_at(a, &step, &row, &is, err);
+        if (!r && is && is_full(a)) {
+            end_page(a, last_shown(a));
             return 0;
         }
         if (!r && is)
             r = show(a, &row, err);
         if (r)
             return r;
-        *stands = step.at;
     }
     return r;
 }
@@ -342,18 +395,13 @@ static int query_ranges(struct asking *a, struct err *err)
 {
     struct arena *arena = arena_new(sizeof(struct walk) + SCRATCH);
     struct walk *walk = arena_make(arena, struct walk, 1);
-    struct query_cursor stands = {0};
     int r = walk_start(walk, a->reader, a->plan.ranges, a->plan.range_count,
                        a->query->oldest_first ? KEYS_UP : KEYS_DOWN, begin_at(a), err);
     if (!r)
-        r = fill_page(a, walk, &stands, err);
+        r = fill_page(a, walk, err);
     walk_end(walk);
     arena_free(arena);
-    if (r != ERR_TIMEOUT || a->asked->count == 0)
-        return r;
-    *err = (struct err){0};
-    end_page(a, true, stands);
-    return 0;
+    return r;
 }
 
 /* --- a list of runs ------------------------------------------------------------------------ */
@@ -376,44 +424,60 @@ static int newest_first(const void *a, const void *b)
     return oldest_first(b, a);
 }
 
+/* Those that are there, behind the cursor, in order. */
+static int find_ids(struct asking *a, struct hit *hits, size_t *count, struct err *err)
+{
+    int r = 0;
+    for (size_t i = 0; !r && i < a->plan.id_count; i++) {
+        struct row row;
+        bool found = false;
+        r = reader_row_of(a->reader, a->plan.ids[i], &row, &found, err);
+        if (r || !found)
+            continue;
+        const struct index_row at = {.id = row.run.id, .start_us = row.run.start_us};
+        if (query_is_after(a->query, &at))
+            hits[(*count)++] = (struct hit){{at.start_us, at.id}, row.number};
+    }
+    qsort(hits, *count, sizeof *hits, a->query->oldest_first ? oldest_first : newest_first);
+    return r;
+}
+
 static int query_ids(struct asking *a, struct err *err)
 {
     struct hit *hits = arena_make(a->asked->arena, struct hit, a->plan.id_count + 1);
     size_t count = 0;
-    struct row row;
-    int r = 0;
-    for (size_t i = 0; !r && i < a->plan.id_count; i++) {
-        bool found = false, is = false;
-        r = reader_row_of(a->reader, a->plan.ids[i], &row, &found, err);
-        if (!r && found)
-            r = reader_is_shown(a->reader, &row, &is, err);
+    int r = find_ids(a, hits, &count, err);
+    for (size_t i = 0; !r && i < count; i++) {
+        struct row row;
+        bool is = false;
+        if (come_to(a, &hits[i].at) && a->stood && had_its_share(a)) {
+            end_page(a, a->stands);
+            return 0;
+        }
+        r = reader_row(a->reader, hits[i].row, &row, &is, err);
         if (!r && is)
             r = is_asked(a, &row, &is, err);
+        if (!r && is && is_full(a)) {
+            end_page(a, last_shown(a));
+            return 0;
+        }
         if (!r && is)
-            hits[count++] = (struct hit){{row.run.start_us, row.run.id}, row.number};
-    }
-    qsort(hits, count, sizeof *hits, a->query->oldest_first ? oldest_first : newest_first);
-    bool more = count > a->query->limit;
-    for (size_t i = 0; !r && i < count && i < a->query->limit; i++) {
-        bool shown;
-        r = reader_row(a->reader, hits[i].row, &row, &shown, err);
-        if (!r)
             r = show(a, &row, err);
     }
-    if (!r && more)
-        end_page(a, true, last_shown(a));
     return r;
 }
 
 int reader_query(struct reader *reader, struct index_query *asked, struct err *err)
 {
     const struct run_query *query = asked->query;
-    assert(query->limit >= 1 && query->limit <= QUERY_LIMIT_MAX);
+    assert(query->limit >= 1 && query->limit <= QUERY_LIMIT_MAX && asked->look >= 1);
     struct asking a = {
         .reader = reader,
         .query = query,
         .asked = asked,
         .needs_facts = query->filter || query->example_count > 0,
+        .look = asked->look,
+        .until_us = clock_mono_us() + SHARE_US,
     };
     if (query->trace_filter || query->tree_filter)
         a.verdicts = arena_make(asked->arena, struct verdict, VERDICTS);
@@ -421,7 +485,7 @@ int reader_query(struct reader *reader, struct index_query *asked, struct err *e
     asked->count = 0;
     asked->more = false;
     int r = plan_query(reader, query, asked->arena, &a.plan, err);
-    if (r)
-        return r;
-    return a.plan.by_ids ? query_ids(&a, err) : query_ranges(&a, err);
+    if (!r)
+        r = a.plan.by_ids ? query_ids(&a, err) : query_ranges(&a, err);
+    return keep_step(&a, r, err);
 }

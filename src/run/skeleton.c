@@ -187,7 +187,7 @@ static int64_t number_of(const struct facts_usage *usage, enum facts_number numb
 static void fill_from_facts(struct node *node, const struct facts *facts, int64_t start_us)
 {
     node->tokens = node->first_token_us = -1;
-    node->cost = NAN;
+    node->cost = (double)NAN;
     if (!facts)
         return;
     node->tokens = number_of(&facts->usage, FACTS_TOTAL_TOKENS);
@@ -391,10 +391,9 @@ static char *cell_tokens(const struct skeleton *s, const struct node *node, char
 static char *cell_cost(const struct skeleton *s, const struct node *node, char *at)
 {
     (void)s;
-    if (!isnan(node->cost))
-        return at + snprintf(at, CELL, "%.15g", node->cost);
-    memcpy(at, "null", 4);
-    return at + 4;
+    int len =
+        isnan(node->cost) ? snprintf(at, CELL, "null") : snprintf(at, CELL, "%.15g", node->cost);
+    return at + len;
 }
 
 static char *cell_first_token(const struct skeleton *s, const struct node *node, char *at)

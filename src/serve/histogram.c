@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "serve/serve.h"
 
 static const int64_t DAY_US = INT64_C(86400000000);
 
@@ -18,10 +19,16 @@ static void ask(struct serve_histogram *histogram)
     serve_query(&histogram->rows);
 }
 
+/* When it would have begun for its time to be up in HISTOGRAM_MS. */
+static int64_t began(const struct serve *serve)
+{
+    int64_t before_ms = (int64_t)serve->query_ms - HISTOGRAM_MS;
+    return clock_mono_us() - (before_ms > 0 ? 1000 * before_ms : 0);
+}
+
 void serve_histogram(struct serve_histogram *histogram)
 {
     struct run_query *query = &histogram->query;
-    histogram->began_us = clock_mono_us();
     if (query->start_min_us > INT64_MIN && query->start_max_us < INT64_MAX)
         histogram_of_range(&histogram->histogram, query->start_min_us, query->start_max_us,
                            histogram->buckets);
@@ -31,8 +38,10 @@ void serve_histogram(struct serve_histogram *histogram)
     query->bare = true;
     histogram->rows = (struct serve_query){
         .op = {.loop = histogram->op.loop, .done = counted},
-        .index = histogram->index,
+        .serve = histogram->serve,
         .query = *query,
+        .left = histogram->left,
+        .began_us = began(histogram->serve),
     };
     ask(histogram);
 }
@@ -53,8 +62,6 @@ static void counted(struct op *op)
     struct serve_histogram *histogram = op_owner(op, struct serve_histogram, rows.op);
     const struct serve_query *rows = &histogram->rows;
     struct err err = op->err;
-    bool late = err.code == ERR_TIMEOUT ||
-                clock_mono_us() - histogram->began_us > HISTOGRAM_MS * INT64_C(1000);
     for (size_t i = 0; !err.code && i < rows->count; i++)
         histogram_add(&histogram->histogram, rows->rows[i].start_us,
                       rows->rows[i].status == RUN_ERROR);
@@ -63,7 +70,7 @@ static void counted(struct op *op)
     histogram->page = NULL;
     if (err.code == ERR_TIMEOUT)
         err = (struct err){0};
-    if (err.code || late || all)
+    if (op->err.code || rows->late || all)
         end(histogram, all, &err);
     else
         ask(histogram);

@@ -5,7 +5,7 @@
  *
  * Threads  begun and done on op.loop
  * Memory   a page of rows is there at a time
- * Errors   those of the index, but for ERR_TIMEOUT
+ * Errors   those of the index, but for ERR_TIMEOUT; ERR_UNAVAILABLE nobody waits any more
  */
 #pragma once
 
@@ -20,15 +20,15 @@ enum { HISTOGRAM_MS = 5000 };
 
 struct serve_histogram {
     struct op op;
-    struct index *index;
+    const struct serve *serve;
     struct run_query query; /* in: what it points to is borrowed until done; no limit */
     unsigned buckets;       /* in: at most; 1..HISTOGRAM_BUCKETS */
+    const bool *left;       /* in: becomes true when nobody waits any more; NULL: never */
 
     struct histogram histogram; /* out: of the range of the query, if that has two ends */
     bool complete;              /* out: all were counted */
 
     /* The journey's own. */
-    int64_t began_us;
     struct arena *page;
     struct serve_query rows;
 };

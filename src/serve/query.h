@@ -1,14 +1,21 @@
-/* query.h - the rows that a run_query asks for, some at a time.
+/* query.h - the rows that a run_query asks for, in steps.
  *
- * An index may give a short page, also an empty one, and say that there is more.  Here
- * it is asked again, until there is a row or there are none.
+ * An index ends a step when the query had its share (index/index.h), with few rows or none.
+ * Here the next step is asked for, until there is a row, there are none, or the time of the
+ * request is up.
  *
- *     while (!rows.last)
- *         serve_query(&rows)       done: `rows`, at least one unless `last`
+ *     serve_query(&rows)       done: `rows`, at least one unless `last` or `late`
+ *     while !last: serve_query(&rows)
+ *
+ * Time     serve->query_ms (the setting query_timeout), from the first call, or from where
+ *          the caller sets began_us: then `late` is set, and who can end its answer does, the
+ *          cursor saying where to go on; for others there is serve_query_is_late()
+ * Clients  a step that was begun is not called off (docs/decisions/0007); no other is begun
+ *          once `left` says that the client is gone
  *
  * Threads  begun and done on op.loop
- * Memory   rows are in the `arena` of the call
- * Errors   ERR_TIMEOUT when nothing is found in QUERY_MS; those of the index
+ * Memory   rows are in the `arena` of the call; of steps without rows nothing stays
+ * Errors   those of the index; ERR_UNAVAILABLE nobody waits any more
  */
 #pragma once
 
@@ -20,24 +27,28 @@
 #include "loop/op.h"
 #include "run/query.h"
 
-enum { QUERY_MS = 30000 };
+struct serve;
 
 struct serve_query {
     struct op op;
-    struct index *index;
+    const struct serve *serve;
     struct run_query query; /* in: what it points to is borrowed to the end; the cursor moves */
     struct arena *arena;    /* in: may be another one at each call */
+    const bool *left;       /* in: becomes true when nobody waits any more; NULL: never */
 
     struct index_row *rows; /* out */
     size_t count;
     bool last; /* out: there are no more; else query.cursor says where they begin */
+    bool late; /* out: its time is up */
+
+    int64_t began_us; /* 0: at the first call */
 
     /* The journey's own. */
-    int64_t began_us;
+    struct arena *step;
     struct index_query ask;
 };
 
 void serve_query(struct serve_query *query);
 
-/* For who goes through all: did it take longer than QUERY_MS already?  Then `err` is set. */
+/* For who has to go through all: is its time up?  Then `err` is set. */
 bool serve_query_is_late(const struct serve_query *query, struct err *err);

@@ -11,6 +11,12 @@
  * A page that fits one step is encoded, unless it is of lines, and, for a search, comes
  * from and goes to the cache.
  *
+ * The rows of a query are found in steps too (serve/query.h).  When its time is up, the page
+ * ends with those that there are, and its cursor says where to go on.  One that cannot end
+ * then (it is of all runs; or it has none, and who asks would take it for the last) begins
+ * nevertheless: a step says nothing but style->wait, and the next ones go on looking, as long
+ * as somebody waits (docs/decisions/0026).
+ *
  * Threads  begun and done on op.loop
  * Memory   a step is a counted buffer; what a page needs at its largest is charged
  *          to the budget from its first step for as long as `arena` lives
@@ -65,22 +71,27 @@ struct serve_runs {
     const struct style *style; /* how it is written; */
     uint64_t shown;            /* what that makes of a run */
     struct str origin;         /* of links to us */
+    const bool *left;          /* becomes true when nobody waits any more: no other step is begun */
     struct uuid token, dataset;
-    bool by_token;   /* only of the trace that `token` shares */
-    bool by_dataset; /* only of projects that are experiments on `dataset` */
-    bool full;       /* not fewer rows, if there are as many */
-    bool one;        /* it is one run, or ERR_NOT_FOUND */
-    bool totals;     /* the runs are tops: what their traces used, too */
+    bool by_token;     /* only of the trace that `token` shares */
+    bool by_dataset;   /* only of projects that are experiments on `dataset` */
+    bool all;          /* `style` has no cursor: there is no other page */
+    bool one;          /* it is one run, or ERR_NOT_FOUND */
+    bool may_be_empty; /* who asks follows the cursor of a page without runs */
+    bool totals;       /* the runs are tops: what their traces used, too */
 
-    bool hit;         /* out: the page came from the cache */
-    bool last;        /* out: this was the last step */
-    bool more;        /* out, of serve_page(): there may be rows behind those of the page */
-    bool whole;       /* out: the page is this one step, and encoded (serve/encode.h) */
-    struct buf *step; /* out: one reference, the caller's */
+    bool hit;  /* out: the page came from the cache */
+    bool last; /* out: this was the last step */
+    bool more; /* out, of serve_page(): there may be rows behind those of the page, */
+    struct query_cursor behind; /* which begin here */
+    bool whole;                 /* out: the page is this one step, and encoded (serve/encode.h) */
+    struct buf *step;           /* out: one reference, the caller's */
 
     /* The journey's own. */
     bool search;
     bool by_facts; /* of serve_page(): fields are JSON, not bytes as they were sent */
+    bool begun;    /* likewise: the answer has, though it has no run yet, */
+    bool waits;    /* and the step only said so */
     struct follow_look look;
     struct cache_get cached;
     struct index_search found;

@@ -2,7 +2,8 @@
  *
  *   serve_page()  ask which projects are of the dataset ⇢ tried()
  *                 ask whose trace is shared ⇢ shared() ⇢ led()
- *                 ask for rows ⇢ queried(), until there are enough
+ *                 ask for rows ⇢ queried(), until there are enough, or time is up: then the
+ *                 page ends, or waits: serve_more() goes on asking
  */
 #include <assert.h>
 
@@ -10,6 +11,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "serve/runs_step.h"
+#include "wire/splice.h"
 
 static void tried(struct op *op);
 static void shared(struct op *op);
@@ -56,9 +58,10 @@ static void begin(struct serve_runs *runs)
 {
     runs->query_rows = (struct serve_query){
         .op = {.loop = runs->op.loop, .done = queried},
-        .index = runs->serve->index,
+        .serve = runs->serve,
         .query = runs->asked,
         .arena = runs->arena,
+        .left = runs->left,
     };
     ask_rows(runs);
 }
@@ -152,27 +155,11 @@ static void led(struct op *op)
     }
 }
 
-static void queried(struct op *op)
+/* --- the page ------------------------------------------------------------------------------ */
+
+static void end_page(struct serve_runs *runs)
 {
-    struct serve_runs *runs = op_owner(op, struct serve_runs, query_rows.op);
     const struct serve_query *rows = &runs->query_rows;
-    if (op->err.code) {
-        runs_fail(runs, &op->err);
-        return;
-    }
-    if (!charge_rows(runs, rows->rows, rows->count)) {
-        runs_fail_busy(runs);
-        return;
-    }
-    add_rows(runs, rows->rows, rows->count);
-    if (runs->full && !rows->last && runs->count < runs->most) {
-        ask_rows(runs);
-        return;
-    }
-    if (runs->one && runs->count == 0) {
-        fail_not_found(runs, "Run not found");
-        return;
-    }
     struct query_cursor next = rows->query.cursor;
     bool more = !rows->last;
     size_t count = runs_fit(runs->rows, runs->count);
@@ -182,9 +169,68 @@ static void queried(struct op *op)
     }
     runs->count = count;
     runs->more = more;
+    runs->behind = next;
     struct text suffix = {0};
     runs->style->end(&suffix, more ? &next : NULL);
     runs->suffix = arena_copy(runs->arena, text_str(&suffix));
     text_free(&suffix);
     runs_step(runs);
+}
+
+/* Nothing can be said yet but that the answer comes: so that neither the client nor what is
+ * between gives up. */
+static void begin_and_wait(struct serve_runs *runs)
+{
+    struct arena *arena = arena_new(256);
+    struct splice splice = {.arena = arena};
+    if (!runs->begun)
+        splice_add(&splice, runs->style->begin);
+    splice_add(&splice, runs->style->wait);
+    runs->coding = CODING_IDENTITY; /* an encoder would keep it back */
+    runs->begun = runs->waits = true;
+    runs->step = splice_join(&splice);
+    arena_free(arena);
+    if (runs->step)
+        op_finish(&runs->op);
+    else
+        runs_fail_busy(runs);
+}
+
+void runs_ask_on(struct serve_runs *runs)
+{
+    runs->waits = false;
+    runs->query_rows.began_us = 0;
+    ask_rows(runs);
+}
+
+static bool may_end(const struct serve_runs *runs)
+{
+    return !runs->all && (runs->count > 0 || runs->may_be_empty);
+}
+
+static void queried(struct op *op)
+{
+    struct serve_runs *runs = op_owner(op, struct serve_runs, query_rows.op);
+    const struct serve_query *rows = &runs->query_rows;
+    struct err late;
+    if (op->err.code) {
+        runs_fail(runs, &op->err);
+        return;
+    }
+    if (rows->count > 0 && !charge_rows(runs, rows->rows, rows->count)) {
+        runs_fail_busy(runs);
+        return;
+    }
+    add_rows(runs, rows->rows, rows->count);
+    bool enough = rows->last || runs->count == runs->most;
+    if (runs->one && runs->count == 0 && rows->last)
+        fail_not_found(runs, "Run not found");
+    else if (enough || (rows->late && may_end(runs)))
+        end_page(runs);
+    else if (!rows->late)
+        ask_rows(runs);
+    else if (runs->one && serve_query_is_late(rows, &late))
+        runs_fail(runs, &late);
+    else
+        begin_and_wait(runs);
 }

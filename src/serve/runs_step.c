@@ -204,7 +204,8 @@ static void ask_totals(struct serve_runs *runs)
     }
     runs->totaled = (struct totals){
         .op = {.loop = runs->op.loop, .done = totaled},
-        .index = runs->serve->index,
+        .serve = runs->serve,
+        .left = runs->left,
         .views = runs->fetch.views,
         .count = runs->step_count,
         .arena = runs->step_arena,
@@ -257,7 +258,7 @@ static void render_step(struct serve_runs *runs)
 {
     bool first = runs->next == 0;
     struct splice splice = {.arena = runs->step_arena};
-    if (first)
+    if (first && !runs->begun)
         splice_add(&splice, runs->style->begin);
     for (size_t i = 0; i < runs->step_count; i++) {
         if (runs->next + i > 0)
@@ -269,7 +270,8 @@ static void render_step(struct serve_runs *runs)
     if (runs->last)
         splice_add(&splice, runs->suffix);
 
-    runs->whole = first && runs->last && splice.size < CACHE_VALUE_MAX && !runs->style->one_line;
+    runs->whole = first && !runs->begun && runs->last && splice.size < CACHE_VALUE_MAX &&
+                  !runs->style->one_line;
     runs->step = runs->whole ? encode_answer(&splice, runs->coding) : splice_join(&splice);
     if (!runs->step) {
         struct err err;
@@ -288,7 +290,10 @@ void serve_more(struct serve_runs *runs)
 {
     assert(!runs->last);
     runs->op.err = (struct err){0};
-    runs_step(runs);
+    if (runs->waits)
+        runs_ask_on(runs);
+    else
+        runs_step(runs);
 }
 
 void serve_end(struct serve_runs *runs)

@@ -11,6 +11,9 @@
 
 void runs_step(struct serve_runs *runs);
 
+/* The next step of one that waits: runs_page.c goes on asking for rows. */
+void runs_ask_on(struct serve_runs *runs);
+
 /* How many of the rows make a page that is not over its size; one at least. */
 size_t runs_fit(const struct index_row *rows, size_t count);
 

@@ -25,7 +25,9 @@ struct serve {
     struct news *news;     /* what is committed here */
     struct follow *follow; /* of what other nodes commit; NULL: there are none */
     uint64_t run_ttl_ms, search_ttl_ms;
-    struct links links; /* of attachments */
+    unsigned query_ms;   /* that a query may take (serve/query.h), ... */
+    uint32_t query_look; /* ... in steps that look at so many rows */
+    struct links links;  /* of attachments */
 };
 
 static inline uint64_t serve_generation(const struct serve *serve)

@@ -25,7 +25,8 @@ void serve_skeleton(struct serve_skeleton *skeleton)
     skeleton->skeleton = skeleton_new(skeleton->arena, skeleton->serve->budget);
     skeleton->rows = (struct serve_query){
         .op = {.loop = skeleton->op.loop, .done = got},
-        .index = skeleton->serve->index,
+        .serve = skeleton->serve,
+        .left = skeleton->left,
         .query = {.by_trace = true,
                   .trace = skeleton->trace,
                   .start_min_us = INT64_MIN,

@@ -2,8 +2,8 @@
  *
  * Threads  begun and done on op.loop
  * Memory   results are in `arena`; two pages of rows are there at a time
- * Errors   ERR_NOT_FOUND no run has this trace, ERR_BUSY, ERR_TIMEOUT after QUERY_MS, and
- *          those of the index
+ * Errors   ERR_NOT_FOUND no run has this trace, ERR_BUSY, ERR_TIMEOUT its time is up
+ *          (serve/query.h), and those of the index
  */
 #pragma once
 
@@ -24,6 +24,7 @@ struct serve_skeleton {
     const struct serve *serve;
     struct uuid trace;
     enum coding coding;    /* in: of the answer, which is another one in another */
+    const bool *left;      /* in: becomes true when nobody waits any more; NULL: never */
     struct str none_match; /* in: of If-None-Match; at == NULL: none */
     struct arena *arena;   /* in: lives until the answer was sent */
 

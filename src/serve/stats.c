@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "run/view.h"
 #include "serve/fetch.h"
+#include "serve/serve.h"
 
 static void counted(struct op *op);
 static void heard(struct op *op);
@@ -25,8 +26,9 @@ void serve_stats(struct serve_stats *stats)
     stats->usage = stats->query.root == QUERY_YES || stats->query.by_type;
     stats->rows = (struct serve_query){
         .op = {.loop = stats->op.loop, .done = counted},
-        .index = stats->index,
+        .serve = stats->serve,
         .query = stats->query,
+        .left = stats->left,
     };
     stats->rows.query.limit = REMARKS_RUNS;
     ask(stats);
@@ -82,7 +84,7 @@ static void counted(struct op *op)
     }
     stats->remarks = (struct remarks){
         .op = {.loop = stats->op.loop, .done = heard},
-        .index = stats->index,
+        .index = stats->serve->index,
         .ids = ids,
         .count = said,
         .feedback = true,

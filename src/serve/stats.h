@@ -1,7 +1,7 @@
 /* stats.h - the runs of a query in numbers (run/stats.h), from what the index knows.
  *
- * All of them are gone through, a page at a time, whatever there are: in QUERY_MS, or it
- * is ERR_TIMEOUT.
+ * All of them are gone through, a step at a time, whatever there are: in the time of a query
+ * (serve/query.h), or it is ERR_TIMEOUT.
  *
  * Threads  begun and done on op.loop
  * Memory   results are in `arena`; a page of rows is there at a time
@@ -20,7 +20,8 @@
 
 struct serve_stats {
     struct op op;
-    struct index *index;
+    const struct serve *serve;
+    const bool *left;       /* in: as of a serve_query */
     struct run_query query; /* in: what it points to is borrowed until done; no limit */
     bool feedback;          /* in: is that wanted? */
     struct arena *arena;

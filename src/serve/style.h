@@ -16,6 +16,7 @@ struct view;
 
 struct style {
     struct str begin;                       /* of a page */
+    struct str wait;                        /* behind it: says nothing, but that more comes */
     struct str run_begin, between, run_end; /* of each run of it; between two */
     void (*run)(struct splice *splice, const struct view *run, uint64_t shown);
     /* What follows the last run; `next` is where the next page begins, or NULL. */

@@ -112,6 +112,10 @@ static bool can_be_tried_again(enum err_code code)
 /* What was to be read cannot be. */
 static void fail_batch(struct serve_tail *tail, const struct err *err)
 {
+    if (tail->stopping) {
+        finish(tail, TAIL_ENDS);
+        return;
+    }
     if (can_be_tried_again(err->code) && ++tail->tries < TAIL_TRIES) {
         rest(tail, TAIL_RESTS, TAIL_RETRY_MS);
         return;
@@ -122,7 +126,7 @@ static void fail_batch(struct serve_tail *tail, const struct err *err)
     finish_lost(tail, lost, "They could not be read");
 }
 
-/* Those with `ids`; behind the cursor, if a page of them was cut. */
+/* Those with `ids`; behind the cursor, if a page of them was cut by its size or its time. */
 static void ask_page(struct serve_tail *tail)
 {
     struct run_query asked = tail->asked;
@@ -137,7 +141,8 @@ static void ask_page(struct serve_tail *tail)
         .coding = CODING_IDENTITY,
         .asked = asked,
         .most = tail->count,
-        .full = true,
+        .left = &tail->stopping,
+        .may_be_empty = true,
         .style = tail->style,
         .origin = tail->origin,
     };
@@ -150,13 +155,12 @@ static void end_page(struct serve_tail *tail)
     const struct serve_runs *runs = &tail->runs;
     for (size_t i = 0; tail->told && i < runs->count; i++)
         told_add(tail->told, runs->rows[i].id, runs->rows[i].version);
-    tail->last = !runs->more || runs->count == 0;
+    tail->last = !runs->more;
     if (tail->last) {
         end_batch(tail);
     } else {
-        const struct index_row *last = &runs->rows[runs->count - 1];
         tail->asked.after = true;
-        tail->asked.cursor = (struct query_cursor){last->start_us, last->id};
+        tail->asked.cursor = runs->behind;
     }
     serve_end(&tail->runs);
     tail->going = false;
@@ -198,9 +202,10 @@ static void ask_look(struct serve_tail *tail)
     int64_t since_us = clock_now_us() - TAIL_BACK_MS * INT64_C(1000);
     tail->look = (struct serve_query){
         .op = {.loop = tail->op.loop, .done = looked},
-        .index = tail->serve->index,
+        .serve = tail->serve,
         .query = tail->asked,
         .arena = tail->arena,
+        .left = &tail->stopping,
     };
     struct run_query *query = &tail->look.query;
     query->bare = true;

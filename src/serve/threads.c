@@ -13,6 +13,7 @@
 #include "run/filter.h"
 #include "run/view.h"
 #include "serve/fetch.h"
+#include "serve/serve.h"
 
 enum {
     ROOM = 32768,      /* of the table: a power of two, over 2 * THREADS_MAX */
@@ -39,8 +40,9 @@ void serve_threads(struct serve_threads *threads)
     threads->table = arena_make(threads->arena, struct thread *, threads->room);
     threads->rows = (struct serve_query){
         .op = {.loop = threads->op.loop, .done = sorted},
-        .index = threads->index,
+        .serve = threads->serve,
         .query = *query,
+        .left = threads->left,
     };
     ask(threads);
 }
@@ -58,7 +60,7 @@ static int charge(struct serve_threads *threads, struct err *err)
     if (threads->seen % CHARGE_STEP != 0)
         return 0;
     struct buf *buf = buf_new(0);
-    if (!buf || !buf_charge(buf, threads->budget, CHARGE_STEP * THREAD_COST)) {
+    if (!buf || !buf_charge(buf, threads->serve->budget, CHARGE_STEP * THREAD_COST)) {
         buf_unref(buf);
         return err_set(err, ERR_BUSY, "Too many answers are in memory; try again in a moment");
     }

@@ -6,7 +6,7 @@
  * Threads  begun and done on op.loop
  * Memory   results are in `arena`; a page of rows is there at a time; some KiB for each
  *          thread are charged to the budget for as long as the arena lives
- * Errors   ERR_TIMEOUT after QUERY_MS, ERR_TOO_BIG more than THREADS_MAX of them, ERR_BUSY,
+ * Errors   ERR_TIMEOUT when the time of a query is up (serve/query.h), ERR_TOO_BIG more than THREADS_MAX of them, ERR_BUSY,
  *          and those of the index
  */
 #pragma once
@@ -17,8 +17,6 @@
 #include "loop/op.h"
 #include "run/stats.h"
 #include "serve/query.h"
-
-struct budget;
 
 enum { THREADS_MAX = 10000 };
 
@@ -35,8 +33,8 @@ const struct stats *thread_usage(const struct thread *thread);
 
 struct serve_threads {
     struct op op;
-    struct index *index;
-    struct budget *budget;
+    const struct serve *serve;
+    const bool *left;       /* in: as of a serve_query */
     struct run_query query; /* in: filters are of tops of traces; no limit */
     struct str only;        /* in: this one; at == NULL: all */
     struct arena *arena;

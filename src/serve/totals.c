@@ -35,7 +35,8 @@ static void next(struct totals *totals)
     totals->models = false;
     totals->rows = (struct serve_query){
         .op = {.loop = totals->op.loop, .done = counted},
-        .index = totals->index,
+        .serve = totals->serve,
+        .left = totals->left,
         .query = {.by_trace = true,
                   .trace = totals->views[totals->at].trace,
                   .start_min_us = INT64_MIN,
@@ -74,7 +75,8 @@ static void counted(struct op *op)
     totals->began_us = totals->rows.began_us;
     for (size_t i = 0; !err.code && i < totals->rows.count; i++)
         (void)count_row(totals, &totals->rows.rows[i], &err);
-    if (err.code || serve_query_is_late(&totals->rows, &err)) {
+    bool all = totals->rows.last && totals->at + 1 == totals->count;
+    if (err.code || (!all && serve_query_is_late(&totals->rows, &err))) {
         end(totals, &err);
         return;
     }

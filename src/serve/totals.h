@@ -5,7 +5,7 @@
  *
  * Threads  begun and done on op.loop
  * Memory   results are in `arena`; a page of rows is there at a time
- * Errors   ERR_TIMEOUT after QUERY_MS, and those of the index
+ * Errors   ERR_TIMEOUT when the time of a query is up (serve/query.h), and those of the index
  */
 #pragma once
 
@@ -20,7 +20,8 @@ struct view;
 
 struct totals {
     struct op op;
-    struct index *index;
+    const struct serve *serve;
+    const bool *left;   /* in: as of a serve_query */
     struct view *views; /* in: tops of traces; out: their `totals` */
     size_t count;
     struct arena *arena;

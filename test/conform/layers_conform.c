@@ -345,6 +345,265 @@ EACH(what_was_deleted_stays_hidden)
     CHECK(finds(bed, "eq(is_root, true)") == 0);
 }
 
+static bool same_holders(const struct index_row *a, const struct index_row *b)
+{
+    for (unsigned i = 0; i < a->holder_count; i++) {
+        const struct holder *x = &a->holders[i], *y = &b->holders[i];
+        if (x->place.ordinal != y->place.ordinal || x->sequence != y->sequence ||
+            x->fields != y->fields || x->kind != y->kind || x->hash != y->hash ||
+            x->size != y->size || x->empty != y->empty)
+            return false;
+    }
+    return a->holder_count == b->holder_count;
+}
+
+static bool same_row(const struct index_row *a, const struct index_row *b)
+{
+    if (a->found != b->found || uuid_compare(a->id, b->id) != 0)
+        return false;
+    return !a->found ||
+           (uuid_compare(a->trace, b->trace) == 0 && uuid_compare(a->parent, b->parent) == 0 &&
+            uuid_compare(a->project, b->project) == 0 && str_eq(a->project_name, b->project_name) &&
+            a->start_us == b->start_us && a->end_us == b->end_us && a->type == b->type &&
+            a->status == b->status && a->version == b->version && a->size == b->size &&
+            str_eq(a->facts, b->facts) && same_holders(a, b));
+}
+
+static void compare_rows(const struct index_row *a, const struct index_row *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!same_row(&a[i], &b[i])) {
+            fprintf(stderr, "row %zu: found %d %d, version %llu %llu, start %lld %lld\n", i,
+                    a[i].found, b[i].found, (unsigned long long)a[i].version,
+                    (unsigned long long)b[i].version, (long long)a[i].start_us,
+                    (long long)b[i].start_us);
+            CHECK(same_row(&a[i], &b[i]));
+            return;
+        }
+}
+
+/* --- traces that nobody says ------------------------------------------------------------ */
+
+enum { TREE_RUNS = 130, TREE_TRACE = 900 };
+
+/* Chains and fans are longer than what is moved before all is there (index/guess.h). */
+static uint64_t tree_parent(int shape, uint64_t n, struct make_random *random)
+{
+    return shape == 0 ? n - 1 : shape == 1 ? 1 + (n - 2) / 43 : 1 + make_random(random) % (n - 1);
+}
+
+static void compare_tree(struct bed *bed, struct bed *reference)
+{
+    struct uuid ids[TREE_RUNS];
+    struct index_row *rows[2] = {NULL, NULL};
+    struct arena *arena = arena_new(1 << 12);
+    for (uint64_t n = 0; n < TREE_RUNS; n++)
+        ids[n] = make_id(1 + n);
+    CHECK(calls_find(&bed->calls, ids, TREE_RUNS, arena, &rows[0]) == 0);
+    CHECK(calls_find(&reference->calls, ids, TREE_RUNS, arena, &rows[1]) == 0);
+    compare_rows(rows[0], rows[1], TREE_RUNS);
+    arena_free(arena);
+}
+
+/* Its runs one by one, as ordered, some of them committed together. */
+static void add_tree(struct bed *bed, struct bed *reference, const struct make_layer *runs,
+                     const uint64_t *order, struct make_random *random)
+{
+    for (size_t i = 0; i < TREE_RUNS && !test_failures; i++) {
+        struct index_batch batch;
+        CHECK(stage(bed, &runs[order[i]], 1, RECORD_ANY, &batch) == 0);
+        CHECK(batch.verdict == INDEX_ADDED);
+        CHECK(stage(reference, &runs[order[i]], 1, RECORD_ANY, &batch) == 0);
+        if (i + 1 < TREE_RUNS && make_random(random) % 3 == 0)
+            continue;
+        CHECK(calls_commit(&bed->calls, bed->sequence) == 0);
+        CHECK(calls_commit(&reference->calls, reference->sequence) == 0);
+        if (i % 8 == 0 || i + 1 == TREE_RUNS)
+            compare_tree(bed, reference);
+    }
+}
+
+/* Its runs 1 to TREE_RUNS, 1 the top. */
+static void try_tree(struct bed *bed, int shape, int order, bool said)
+{
+    struct make_random random = {(uint64_t)(1 + 6 * shape + 2 * order + said)};
+    struct make_layer runs[TREE_RUNS] = {0};
+    uint64_t places[TREE_RUNS];
+    struct bed reference;
+    bed_memory(&reference);
+    reference.sequence = bed->sequence;
+    reference.ordinal = bed->ordinal;
+    for (uint64_t n = 1; n <= TREE_RUNS; n++) {
+        runs[n - 1] = (struct make_layer){.kind = RUN_POST, .id = make_id(n)};
+        if (n > 1)
+            runs[n - 1].parent = make_id(tree_parent(shape, n, &random));
+        places[n - 1] = TREE_RUNS - n;
+    }
+    if (said)
+        runs[0].trace = make_id(TREE_TRACE);
+    for (size_t i = 0; order && i < TREE_RUNS; i++) {
+        size_t k = i + make_random(&random) % (TREE_RUNS - i);
+        uint64_t place = places[i];
+        places[i] = places[k];
+        places[k] = place;
+    }
+    add_tree(bed, &reference, runs, places, &random);
+    struct arena *arena = arena_new(1 << 12);
+    struct query in_trace = {
+        .by_trace = true, .trace = make_id(said ? TREE_TRACE : 1), .limit = 1000};
+    struct index_search found;
+    CHECK(calls_search(&bed->calls, &in_trace, arena, &found) == 0);
+    CHECK(found.count == TREE_RUNS);
+    arena_free(arena);
+    bed_stop(&reference);
+}
+
+#define TREE(name, shape, order)                                                                   \
+    EACH(name)                                                                                     \
+    {                                                                                              \
+        try_tree(bed, shape, order, false);                                                        \
+    }                                                                                              \
+    EACH(name##_and_says_its_trace)                                                                \
+    {                                                                                              \
+        try_tree(bed, shape, order, true);                                                         \
+    }
+TREE(a_chain_comes_from_below, 0, 0)
+TREE(a_chain_comes_in_any_order, 0, 1)
+TREE(a_fan_comes_from_below, 1, 0)
+TREE(a_fan_comes_in_any_order, 1, 1)
+TREE(a_tree_comes_from_below, 2, 0)
+TREE(a_tree_comes_in_any_order, 2, 1)
+
+/* --- steps ---------------------------------------------------------------------------- */
+
+enum { STEP_RUNS = 30 };
+
+static bool is_further(const struct run_query *query, const struct query_cursor *next)
+{
+    const struct query_cursor *from = &query->cursor;
+    int order = from->start_us != next->start_us ? (from->start_us < next->start_us ? -1 : 1)
+                                                 : uuid_compare(from->id, next->id);
+    return query->oldest_first ? order < 0 : order > 0;
+}
+
+/* Runs of one trace, 1 the oldest.  Some are named anew by a patch: an index that writes rows
+ * anew then has two of one start and id, of which one counts. */
+static void add_steps(struct bed *bed)
+{
+    for (uint64_t n = 1; n <= STEP_RUNS; n++) {
+        struct make_layer run = {
+            .kind = RUN_POST,
+            .id = make_id(n),
+            .trace = make_id(1),
+            .start_us = (int64_t)n,
+            .field = {
+                [RUN_NAME] = "\"plain\"", [RUN_START_TIME] = "0", [RUN_SESSION_NAME] = "\"p\""}};
+        CHECK(add(bed, &run, 1) == INDEX_ADDED);
+        run.kind = RUN_PATCH;
+        run.field[RUN_NAME] = n == 3 ? "\"needle\"" : "\"other\"";
+        if (n % 2 == 0 || n == 3)
+            CHECK(add(bed, &run, 1) == INDEX_ADDED);
+    }
+}
+
+struct steps {
+    size_t count, empty, runs;
+    uint64_t last; /* run */
+};
+
+static struct steps go_through(struct bed *bed, struct run_query query)
+{
+    struct steps steps = {0};
+    for (bool more = true; more && !test_failures; steps.count++) {
+        struct arena *arena = arena_new(1024);
+        struct index_query asked;
+        CHECK(calls_query(&bed->calls, &query, arena, &asked) == 0);
+        CHECK(!asked.more || !query.after || is_further(&query, &asked.next));
+        steps.empty += asked.count == 0;
+        steps.runs += asked.count;
+        more = asked.more;
+        query.after = true;
+        query.cursor = asked.next;
+        arena_free(arena);
+    }
+    return steps;
+}
+
+EACH(what_is_asked_bare_has_what_was_asked_for)
+{
+    struct arena *arena = arena_new(1024);
+    struct run_query query = {
+        .start_min_us = INT64_MIN, .start_max_us = INT64_MAX, .limit = QUERY_LIMIT_MAX};
+    struct index_query whole, bare;
+    add_steps(bed);
+    CHECK(calls_query(&bed->calls, &query, arena, &whole) == 0);
+    query.bare = true;
+    CHECK(calls_query(&bed->calls, &query, arena, &bare) == 0);
+    CHECK(whole.count == STEP_RUNS && bare.count == whole.count && bare.more == whole.more);
+    for (size_t i = 0; i < whole.count && i < bare.count; i++) {
+        const struct index_row *x = &whole.rows[i], *y = &bare.rows[i];
+        CHECK(uuid_compare(x->id, y->id) == 0 && uuid_compare(x->trace, y->trace) == 0);
+        CHECK(uuid_compare(x->parent, y->parent) == 0 && uuid_compare(x->project, y->project) == 0);
+        CHECK(x->start_us == y->start_us && x->end_us == y->end_us && x->type == y->type);
+        CHECK(x->status == y->status && x->version == y->version && y->found);
+    }
+    arena_free(arena);
+}
+
+EACH(a_query_that_finds_nothing_ends_its_step_and_goes_on)
+{
+    struct uuid project = entity_project_id(STR("p"), 0);
+    struct run_query queries[] = {{.projects = &project, .project_count = 1},
+                                  {.by_trace = true, .trace = make_id(1)},
+                                  {.oldest_first = true}};
+    struct arena *arena = arena_new(1024);
+    const struct filter *needle, *nothing;
+    CHECK(filter_parse(STR("search(name, \"needle\")"), arena, &needle, NULL) == 0);
+    CHECK(filter_parse(STR("gt(latency, 5)"), arena, &nothing, NULL) == 0);
+    add_steps(bed);
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+        queries[i].start_min_us = INT64_MIN;
+        queries[i].start_max_us = INT64_MAX;
+        queries[i].limit = 10;
+        for (uint32_t look = 1; look <= 7; look += 3) {
+            bed->calls.look = look;
+            struct steps all = go_through(bed, queries[i]);
+            CHECK(all.runs == STEP_RUNS && all.count >= STEP_RUNS / 10);
+            queries[i].filter = nothing;
+            struct steps none = go_through(bed, queries[i]);
+            CHECK(none.runs == 0 && none.count >= STEP_RUNS / look && none.empty == none.count);
+            CHECK(none.count <= 2 * STEP_RUNS / look + 2);
+            queries[i].filter = needle;
+            struct steps one = go_through(bed, queries[i]);
+            CHECK(one.runs == 1 && one.empty == one.count - 1 && one.count >= STEP_RUNS / look);
+            queries[i].filter = NULL;
+        }
+        bed->calls.look = 0;
+        queries[i].filter = nothing;
+        CHECK(go_through(bed, queries[i]).count == 1);
+    }
+    arena_free(arena);
+}
+
+EACH(a_list_of_ids_is_looked_at_in_steps)
+{
+    struct uuid ids[STEP_RUNS + 1];
+    struct arena *arena = arena_new(1024);
+    struct run_query query = {.ids = ids,
+                              .id_count = STEP_RUNS + 1,
+                              .start_min_us = INT64_MIN,
+                              .start_max_us = INT64_MAX,
+                              .limit = 100};
+    for (uint64_t n = 0; n <= STEP_RUNS; n++)
+        ids[n] = make_id(n + 1); /* one of them is not there */
+    CHECK(filter_parse(STR("eq(name, \"needle\")"), arena, &query.filter, NULL) == 0);
+    add_steps(bed);
+    bed->calls.look = 4;
+    struct steps steps = go_through(bed, query);
+    CHECK(steps.runs == 1 && steps.count >= STEP_RUNS / 4);
+    arena_free(arena);
+}
+
 /* --- random ------------------------------------------------------------------------ */
 
 static const char *pick(struct make_random *random, const char *const *from, size_t count)
@@ -475,43 +734,6 @@ static void random_batch(struct bed *beds, struct make_random *random)
         CHECK(batches[0].conflict == batches[1].conflict);
 }
 
-static bool same_holders(const struct index_row *a, const struct index_row *b)
-{
-    for (unsigned i = 0; i < a->holder_count; i++) {
-        const struct holder *x = &a->holders[i], *y = &b->holders[i];
-        if (x->place.ordinal != y->place.ordinal || x->sequence != y->sequence ||
-            x->fields != y->fields || x->kind != y->kind || x->hash != y->hash ||
-            x->size != y->size || x->empty != y->empty)
-            return false;
-    }
-    return a->holder_count == b->holder_count;
-}
-
-static bool same_row(const struct index_row *a, const struct index_row *b)
-{
-    if (a->found != b->found || uuid_compare(a->id, b->id) != 0)
-        return false;
-    return !a->found ||
-           (uuid_compare(a->trace, b->trace) == 0 && uuid_compare(a->parent, b->parent) == 0 &&
-            uuid_compare(a->project, b->project) == 0 && str_eq(a->project_name, b->project_name) &&
-            a->start_us == b->start_us && a->end_us == b->end_us && a->type == b->type &&
-            a->status == b->status && a->version == b->version && a->size == b->size &&
-            str_eq(a->facts, b->facts) && same_holders(a, b));
-}
-
-static void compare_rows(const struct index_row *a, const struct index_row *b, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!same_row(&a[i], &b[i])) {
-            fprintf(stderr, "row %zu: found %d %d, version %llu %llu, start %lld %lld\n", i,
-                    a[i].found, b[i].found, (unsigned long long)a[i].version,
-                    (unsigned long long)b[i].version, (long long)a[i].start_us,
-                    (long long)b[i].start_us);
-            CHECK(same_row(&a[i], &b[i]));
-            return;
-        }
-}
-
 static void random_find(struct bed *beds, struct make_random *random)
 {
     struct uuid ids[8];
@@ -632,7 +854,9 @@ static size_t all_of(struct bed *bed, struct run_query query, struct arena *aren
     for (int pages = 0; pages < 1000; pages++) {
         struct index_query asked;
         CHECK(calls_query(&bed->calls, &query, arena, &asked) == 0);
-        CHECK(asked.count <= query.limit && (!asked.more || asked.count > 0));
+        CHECK(asked.count <= query.limit);
+        if (asked.more && query.after)
+            CHECK(is_further(&query, &asked.next));
         for (size_t i = 0; i < asked.count && count < room; i++)
             rows[count++] = asked.rows[i];
         if (!asked.more || test_failures)
@@ -682,6 +906,7 @@ static void random_query(struct bed *beds, struct make_random *random)
     struct index_row *rows[2];
     size_t count[2];
     for (int b = 0; b < 2; b++) {
+        beds[b].calls.look = make_random(random) % 2 ? 0 : (uint32_t)(1 + make_random(random) % 9);
         rows[b] = arena_make(arena, struct index_row, ROOM);
         count[b] = all_of(&beds[b], query, arena, rows[b], ROOM);
     }

@@ -119,7 +119,10 @@ int calls_search(struct calls *calls, const struct query *query, struct arena *a
 int calls_query(struct calls *calls, const struct run_query *query, struct arena *arena,
                 struct index_query *result)
 {
-    *result = (struct index_query){.op = begin(calls), .query = query, .arena = arena};
+    *result = (struct index_query){.op = begin(calls),
+                                   .query = query,
+                                   .look = calls->look ? calls->look : INDEX_LOOK,
+                                   .arena = arena};
     calls->index->ops->query(calls->index, result);
     return wait_for(calls, &result->op);
 }

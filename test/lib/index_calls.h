@@ -15,6 +15,7 @@ struct calls {
     struct loop *loop; /* its own; nothing else runs on it */
     struct err err;    /* of the last call */
     bool done;         /* the last call is */
+    uint32_t look;     /* rows that a step of a query looks at; 0: as many as a server's */
 };
 
 void calls_open(struct calls *calls, struct index *index);

@@ -68,6 +68,7 @@ const means = [
     ['a and b', 'and(search("a"), search("b"))'],
     ['-(a b)', 'not(and(search("a"), search("b")))'],
     ['"or"', 'search("or")'],
+    ['constructor __proto__', 'and(search("constructor"), search("__proto__"))'],
     ['status:error (name:~agent or "x y") -tag:t latency:>2s', null],
 ];
 
@@ -84,6 +85,9 @@ const faults = [
     ['tokens:>1.5', 7, 11, 'no whole number'],
     ['id:12', 3, 5, 'is no id'],
     ['has:legs', 4, 8, 'cannot be asked for'],
+    ['has:constructor', 4, 15, 'cannot be asked for'],
+    ['latency:5constructor', 8, 20, 'is no time'],
+    ['feedback.a:constructor', 11, 22, 'is no number'],
     ['metadata.user:>4', 14, 16, 'compared whole'],
     ['after:yesterday', 6, 15, 'is no date'],
     ['/re.ex/', 0, 7, 'Regular expressions are not there'],

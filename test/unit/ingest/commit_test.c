@@ -4,10 +4,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "lib/check.h"
 #include "lib/hand_loop.h"
 #include "loop/loop.h"
+#include "loop/news.h"
+#include "run/entity.h"
+#include "run/record.h"
 #include "store/store.h"
 
 enum { GROUPS = 3 };
@@ -195,6 +199,7 @@ static struct index shared_index = {.ops = &fake_ops, .writers = GROUPS, .shared
 struct fixture {
     struct loop *loop;
     struct commit *commit;
+    struct news *news; /* NULL: nobody is told */
     atomic_uint_fast64_t generation;
 };
 
@@ -206,15 +211,22 @@ struct sent {
     struct fixture *fixture;
 };
 
-static void setup(struct fixture *f, size_t queue_max)
+static void setup_telling(struct fixture *f, size_t queue_max, struct news *news)
 {
+    f->news = news;
     world = (struct world){.sequence = 10, .marked = 10};
     f->loop = hand_loop_open();
     atomic_init(&f->generation, 1);
     f->commit = commit_new(&(struct commit_config){.index = &fake_index,
                                                    .loop = f->loop,
                                                    .queue_max = queue_max,
-                                                   .generation = &f->generation});
+                                                   .generation = &f->generation,
+                                                   .news = f->news});
+}
+
+static void setup(struct fixture *f, size_t queue_max)
+{
+    setup_telling(f, queue_max, NULL);
 }
 
 /* The same with an index that other nodes write too, and several groups. */
@@ -956,4 +968,54 @@ TEST(a_conflict_at_the_end_is_judged_again_too)
     CHECK(sent.answered && sent.batch.op.err.code == ERR_OK);
     CHECK(story_is("rs0ab0frs0ac0."));
     teardown(&f);
+}
+
+static struct run run_of(uint8_t n, enum run_kind kind, enum entity_kind entity)
+{
+    return (struct run){.id = {{n}},
+                        .trace = {{n}},
+                        .parent = {{(uint8_t)(n + 100)}},
+                        .kind = kind,
+                        .entity = kind == RUN_ENTITY ? (uint8_t)entity : 0,
+                        .spans = "",
+                        .raw = {"{}", 2}};
+}
+
+TEST(who_follows_is_told_of_the_runs_that_became_visible)
+{
+    struct fixture f;
+    struct sent sent;
+    struct arena *arena = arena_new(1024);
+    struct news *news = news_new(1);
+    struct news_ear ear = {.op = {.done = answered}};
+    const struct run runs[] = {
+        run_of(1, RUN_WHOLE, ENTITY_PROJECT), run_of(2, RUN_PATCH, ENTITY_PROJECT),
+        run_of(3, RUN_ENTITY, ENTITY_FEEDBACK), run_of(4, RUN_ENTITY, ENTITY_PROJECT),
+        run_of(5, RUN_ATTACHMENT, ENTITY_PROJECT)};
+    const uint8_t told[] = {1, 2, 103, 5}; /* of the feedback its run; the project is none */
+    struct uuid ids[8];
+    uint64_t lost;
+    setup_telling(&f, 10, news);
+    CHECK(news_listen(news, &ear));
+    uint64_t after = news_last(news);
+
+    sent = (struct sent){.fixture = &f, .record = record_make(runs, 5, 1, arena)};
+    sent.batch.op = (struct op){.loop = f.loop, .done = answered};
+    sent.batch.record = &sent.record;
+    commit_submit(f.commit, &sent.batch);
+    CHECK(news_last(news) == after);
+    wait(&f, &sent);
+    CHECK(news_take(news, &after, ids, 8, &lost) == sizeof told);
+    for (size_t i = 0; i < sizeof told; i++)
+        CHECK(ids[i].byte[0] == told[i]);
+
+    world.commit_says = ERR_IO; /* what failed is told to nobody */
+    sent.answered = false;
+    commit_submit(f.commit, &sent.batch);
+    wait(&f, &sent);
+    CHECK(news_take(news, &after, ids, 8, &lost) == 0);
+    news_leave(news, &ear);
+    teardown(&f);
+    news_free(news);
+    arena_free(arena);
 }

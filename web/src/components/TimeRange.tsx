@@ -1,6 +1,7 @@
 // TimeRange.tsx - which span of time: so long until now, or from one moment to another.
 //
 // In the address: since=24h, or since=all, or from=…&to=… (UTC).
+import { own } from '../own.ts';
 import { setQuery } from '../router.ts';
 
 export const SPANS: Record<string, [ms: number, title: string]> = {
@@ -30,8 +31,8 @@ export function rangeOf(query: URLSearchParams, now: number): Range {
     if (from !== null || to !== null) return { since: 'custom', from, to };
     const since = query.get('since') ?? USUAL;
     if (since === 'all') return { since, from: null, to: null };
-    const [ms] = SPANS[since] ?? SPANS[USUAL]!;
-    return { since: Object.hasOwn(SPANS, since) ? since : USUAL, from: now - ms, to: null };
+    const span = own(SPANS, since);
+    return span ? { since, from: now - span[0], to: null } : { since: USUAL, from: now - SPANS[USUAL]![0], to: null };
 }
 
 export const setRange = (from: number, to: number): void =>

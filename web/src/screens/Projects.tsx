@@ -11,6 +11,7 @@ import { VirtualTable } from '../components/VirtualTable.tsx';
 import type { Column } from '../components/VirtualTable.tsx';
 import { cost, count, duration, percent, short, time } from '../format.ts';
 import { bindKeys } from '../keys.ts';
+import { own } from '../own.ts';
 import { href, navigate, route, setQuery } from '../router.ts';
 import { projects } from '../runs.ts';
 import type { Project } from '../runs.ts';
@@ -86,7 +87,7 @@ const ORDERS: Record<string, By> = {
 // What is not known comes last, whichever way.
 function sortedBy(list: readonly Project[], sort: string): readonly Project[] {
     const down = sort.startsWith('-');
-    const by = ORDERS[sort.replace(/^-/, '')];
+    const by = own(ORDERS, sort.replace(/^-/, ''));
     if (!by) return list;
     return [...list].sort((a, b) => {
         const [x, y] = [by(a), by(b)];

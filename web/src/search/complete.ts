@@ -1,4 +1,5 @@
 // complete.ts - what may come where the caret is: keys, and the values of a key.
+import { own } from '../own.ts';
 import { TERMS } from './terms.ts';
 
 // Values that runs on the screen have.
@@ -29,7 +30,7 @@ const quoted = (value: string): string =>
     /^[^\s()",*~<>-][^\s()",*]*$/.test(value) ? value : `"${value.replace(/[\\"]/g, '\\$&')}"`;
 
 function valuesOf(key: string, observed: Observed): readonly string[] {
-    const term = Object.hasOwn(TERMS, key) ? TERMS[key]! : null;
+    const term = own(TERMS, key);
     if (term?.values) return term.values;
     if (term?.observed) return observed[term.observed];
     if (key === 'feedback') return observed.feedback;

@@ -5,6 +5,8 @@
 // A key is letters, digits, `_`, `-` and `.` before a colon with a value behind it.  Values
 // and texts may stand in quotes; \" and \\ are there in them.
 
+import { own } from '../own.ts';
+
 export type Token =
     | { kind: 'open' | 'close' | 'not' | 'or' | 'and'; from: number; to: number }
     | { kind: 'text'; text: string; quoted: boolean; from: number; to: number }
@@ -73,7 +75,7 @@ export function lex(source: string): { tokens: Token[]; problems: Problem[] } {
             }
             const word = match(WORD, source, at) ?? c;
             at += word.length;
-            const mark = MARKS[word.toLowerCase()];
+            const mark = own(MARKS, word.toLowerCase());
             if (mark) tokens.push({ kind: mark, from, to: at });
             else tokens.push({ kind: 'text', text: word, quoted: false, from, to: at });
         }

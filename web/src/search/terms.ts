@@ -1,6 +1,8 @@
 // terms.ts - the keys of the search bar, and what each makes of its value in the filter
 // language of the API (src/run/filter.h).
 
+import { own } from '../own.ts';
+
 export class Wrong extends Error {}
 
 // A text in the filter language.
@@ -59,7 +61,7 @@ const SIZES: Record<string, number> = { '': 1, k: 1e3, m: 1e6 };
 
 function seconds(value: string): number {
     const found = /^(-?\d+(?:\.\d+)?)([a-zµ]*)$/i.exec(value);
-    const unit = found ? UNITS[found[2]!.toLowerCase()] : undefined;
+    const unit = found ? own(UNITS, found[2]!.toLowerCase()) : undefined;
     if (!found || unit === undefined) throw new Wrong(`“${value}” is no time: 500ms, 2s, 1.5m, 1h`);
     return Number((Number(found[1]) * unit).toPrecision(12));
 }
@@ -126,7 +128,7 @@ const THINGS: Record<string, string> = {
 };
 
 function has(value: string): string {
-    const found = THINGS[value];
+    const found = own(THINGS, value);
     if (found) return found;
     if (value.startsWith('metadata.')) return `exists(metadata, ${text(value.slice(9))})`;
     if (value.startsWith('feedback.')) return `eq(feedback_key, ${text(value.slice(9))})`;
@@ -147,7 +149,7 @@ const entry = (key: string) => (value: string, quoted: boolean): string =>
 
 const SCORES: Record<string, string> = { up: '1', down: '0', true: '1', false: '0' };
 const score = (key: string) => (value: string): string => {
-    const word = SCORES[value.toLowerCase()];
+    const word = own(SCORES, value.toLowerCase());
     const test = word ? `eq(feedback_score, ${word})` : compared('feedback_score', amount)(value);
     return `and(eq(feedback_key, ${text(key)}), ${test})`;
 };
@@ -192,7 +194,8 @@ export const TERMS: Record<string, Term> = {
 
 // Also of metadata.KEY and feedback.KEY; null: nobody knows it.
 export function termOf(key: string): Term['filter'] | null {
-    if (Object.hasOwn(TERMS, key)) return TERMS[key]!.filter;
+    const term = own(TERMS, key);
+    if (term) return term.filter;
     if (/^metadata\../.test(key)) return entry(key.slice(9));
     if (/^feedback\../.test(key)) return score(key.slice(9));
     return null;
