@@ -2,6 +2,7 @@
 // said of it; and that nothing a stranger wrote is more than text.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readFile, readdir } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { ask } from '../e2e/lib/client.mjs';
 import { multipart } from '../e2e/lib/sdk.mjs';
@@ -100,6 +101,53 @@ describe('messages', () => {
         assert.deepEqual(await page.locator('.attachments a').allInnerTexts(), ['Save', 'Save']);
         assert.equal(await page.getByRole('link', { name: 'https://elsewhere.invalid/p.gif' }).getAttribute('rel'), 'noopener noreferrer nofollow');
         await close(page);
+    });
+});
+
+describe('what real clients sent', () => {
+    const captures = new URL('../data/captures/', import.meta.url);
+    let real;
+    before(async () => {
+        real = await Server.start();
+        for (const set of await readdir(captures)) {
+            const requests = JSON.parse(await readFile(new URL(`${set}/requests.json`, captures), 'utf8'));
+            for (const { method, path, headers, body } of requests) {
+                const answer = await ask(real, method, path, { headers, body: await readFile(new URL(`${set}/${body}`, captures)) });
+                assert.equal(answer.status, 202, answer.text);
+            }
+        }
+    });
+    after(() => real.close());
+    const find = async (filter) => {
+        const sessions = (await real.get('/sessions')).json.map(({ id }) => id);
+        return (await real.post('/runs/query', { session: sessions, filter, select: ['id', 'trace_id', 'name'], limit: 100 })).json.runs;
+    };
+
+    it('is a conversation where there is one', async () => {
+        const [model] = await find('eq(name, "FakeListChatModel")');
+        const page = await browser.page(real, { path: `/ui/traces/${model.trace_id}?run=${model.id}` });
+        await page.locator('.message.assistant').last().waitFor();
+        assert.match(await page.locator('.message.assistant').last().innerText(), /Paris is the capital|It is lovely/);
+        assert.ok((await page.locator('.message.user').count()) > 0);
+        await close(page);
+    });
+    it('is shown run by run, in each tab', async () => {
+        for (const set of ['my-graph', 'agent', 'with-att', 'boom']) {
+            const [top] = await find(`and(eq(name, "${set}"), eq(is_root, true))`);
+            const page = await browser.page(real, { path: `/ui/traces/${top.trace_id}` });
+            await page.waitForFunction(() => document.activeElement?.id === 'runs');
+            const count = Number(await page.locator('#runs').getAttribute('aria-rowcount')) - 1;
+            for (let i = 0; i < count; i++) {
+                const name = await page.locator('#runs [aria-selected=true] .name > .cut').innerText();
+                await page.locator('#run h2', { hasText: name }).waitFor();
+                for (const tab of ['Messages', 'Input', 'Output', 'Metadata', 'Events', 'Feedback', 'Raw']) await page.getByRole('tab', { name: tab }).click();
+                await page.locator('.raw-line').first().waitFor();
+                await page.locator('#runs').focus();
+                await page.keyboard.press('j');
+            }
+            assert.equal(await page.getByRole('alert').count(), 0);
+            await close(page);
+        }
     });
 });
 

@@ -331,6 +331,27 @@ describe('what fails', () => {
     });
 });
 
+describe('deleting', () => {
+    it('asks how many runs go, and then they are gone', async () => {
+        const own = agent();
+        await send(server, own.runs);
+        const page = await browser.page(server, { path: `/ui/traces/${own.traceId}` });
+        await ready(page);
+        await page.getByRole('button', { name: 'Delete' }).click();
+        const dialog = page.getByRole('dialog', { name: 'Delete the trace' });
+        const yes = dialog.getByRole('button', { name: 'Delete' });
+        assert.ok(await yes.isDisabled());
+        await dialog.getByLabel('How many runs').fill('8');
+        assert.ok(await yes.isDisabled());
+        await dialog.getByLabel('How many runs').fill('9');
+        assert.deepEqual(await inaccessible(page), []);
+        await yes.click();
+        await page.waitForURL((url) => url.pathname === '/ui/runs' && url.searchParams.get('project') === 'agents');
+        assert.equal((await server.get(`/runs/${own.traceId}`)).status, 404);
+        await close(page);
+    });
+});
+
 describe('a trace that runs', () => {
     it('grows while it is looked at; what is folded and chosen stays; then it is done', async () => {
         const live = trace([

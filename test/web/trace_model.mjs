@@ -174,6 +174,7 @@ describe('the axis', () => {
     it('has round times, not too many', () => {
         assert.deepEqual(ticks({ from: 0, to: 5_000_000 }, 5), [0, 1e6, 2e6, 3e6, 4e6, 5e6]);
         assert.deepEqual(ticks({ from: 0, to: 1 }, 5), [0, 1]);
+        assert.deepEqual(ticks({ from: 0, to: 100e6 }, 5), [0, 30e6, 60e6, 90e6]);
         for (const to of [3, 77, 1e6, 3.7e9, 1e15]) assert.ok(ticks({ from: to / 3, to }, 5).length <= 6);
     });
 });

@@ -4,11 +4,19 @@ import { ERROR, RUNNING, endOf, type Skeleton } from './skeleton.ts';
 import { hueOf } from './kinds.ts';
 import type { Zoom } from './view.ts';
 
+// Of seconds, minutes, hours and days, what is round.
+const LONG = [10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400].map((s) => s * 1e6);
+
+function stepOf(rough: number): number {
+    const long = rough > 5e6 && LONG.find((step) => step >= rough);
+    if (long) return long;
+    const power = 10 ** Math.floor(Math.log10(Math.max(1, rough)));
+    return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough) ?? power * 10;
+}
+
 // At most `most` round times between `from` and `to`.
 export function ticks({ from, to }: Zoom, most: number): number[] {
-    const rough = (to - from) / most;
-    const power = 10 ** Math.floor(Math.log10(Math.max(1, rough)));
-    const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough) ?? power * 10;
+    const step = stepOf((to - from) / most);
     const list = [];
     for (let at = Math.ceil(from / step) * step; at <= to && list.length <= most; at += step) list.push(at);
     return list;

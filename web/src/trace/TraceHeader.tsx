@@ -5,6 +5,7 @@ import { Type } from '../components/Type.tsx';
 import { absolute, cost, count, duration, short, utc } from '../format.ts';
 import { href } from '../router.ts';
 import { curlOf } from '../run/info.ts';
+import { DeleteTrace } from './DeleteTrace.tsx';
 import { statusWord } from './kinds.ts';
 import { ERROR, endOf, type Skeleton } from './skeleton.ts';
 import type { Tree } from './tree.ts';
@@ -37,6 +38,7 @@ export function TraceHeader({ tree, now }: { tree: Tree; now: number }) {
                 <Copy text={s.traceId} label="Copy id" what="Id of the trace copied" />
                 <Copy text={() => location.href} label="Copy link" what="Link copied" />
                 <Copy text={() => curlOf(`/traces/${s.traceId}/skeleton`)} label="Copy as curl" what="curl copied" class="quiet as-curl" />
+                <DeleteTrace s={s} />
             </div>
             <p class="row soft facts">
                 {s.project.name && <a href={href('/ui/runs', { project: s.project.name })}>{s.project.name}</a>}

@@ -279,7 +279,7 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
                 }
             />
             <footer class="soft trace-foot">
-                {count(s.count)} runs, {bytes(store.bytes.value)} in {Math.round(store.tookMs.value)} ms{store.live.value && ' · live'}
+                {count(s.count)} {s.count === 1 ? 'run' : 'runs'}, {bytes(store.bytes.value)} in {Math.round(store.tookMs.value)} ms{store.live.value && ' · live'}
             </footer>
         </div>
     );
