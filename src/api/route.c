@@ -11,6 +11,8 @@ static const struct http_route routes[] = {
     {"GET", "/ui/{}", &get_page},
     {"GET", "/ui/traces/{}", &get_page},
     {"GET", "/ui/assets/{}", &get_asset},
+    {"GET", "/o/{}/projects/p/{}", &get_project_link},
+    {"GET", "/o/{}/projects/p/{}/r/{}", &get_run_link},
     {"GET", "/health", &get_health},
     {"GET", "/ready", &get_ready},
     {"GET", "/metrics", &get_metrics},
@@ -109,7 +111,7 @@ static bool is_open(struct str path)
     for (size_t i = 0; i < sizeof open / sizeof open[0]; i++)
         if (str_eq(path, open[i]))
             return true;
-    return starts(path, STR("/ui/")) || starts(path, STR("/public/")) ||
+    return starts(path, STR("/ui/")) || starts(path, STR("/o/")) || starts(path, STR("/public/")) ||
            starts(path, STR("/v2/public/")) || starts(path, STR("/feedback/tokens/"));
 }
 

@@ -40,6 +40,24 @@ describe('the page', () => {
         assert.equal(word.text, '{"message":"Rundlet"}');
     });
 
+    it('is where the addresses that SDKs make of a run lead to, for who has no key too', async () => {
+        const [run, trace] = ['0193a5f2-7c00-7000-8000-000000000002', '0193a5f2-7c00-7000-8000-000000000001'];
+        const tenant = '/o/00000000-0000-0000-0000-000000000000/projects/p';
+        const leads = {
+            [`${tenant}/${trace}/r/${run}?trace_id=${trace}&start_time=x`]: `/ui/traces/${trace}?run=${run}`,
+            [`${tenant}/${trace}/r/${run}`]: `/ui/traces/${run}?run=${run}`,
+            [`${tenant}/${trace}/r/${run}?trace_id=//evil.example`]: `/ui/traces/${run}?run=${run}`,
+            [`${tenant}/${trace}`]: '/ui/projects',
+        };
+        for (const [from, to] of Object.entries(leads)) {
+            const answer = await server.get(from);
+            assert.equal(answer.status, 302, from);
+            assert.equal(answer.headers.location, to);
+        }
+        assert.equal((await server.get(`${tenant}/x/r/not-an-id`)).status, 404);
+        assert.equal((await server.get('/o/x/datasets/y')).status, 404);
+    });
+
     it('is the same document at all its addresses; the data wants the key', async () => {
         const page = (await server.get('/', html)).text;
         for (const address of addresses) {
