@@ -6,6 +6,7 @@
 #   make test        every test there is     make fuzz    FUZZ_SECONDS for each parser
 #   make install     PREFIX, DESTDIR         make bench   the figures in docs
 #   make docs        docs/operations.md      make format  clang-format, in place
+#   make screenshots  of the web page, into build/screenshots
 #   make bench-growth  the same with ten million runs, in minutes and gigabytes
 #   make bench-production  nodes with a bucket, PostgreSQL and Redis
 #
@@ -71,7 +72,7 @@ LINK     = $(CC) -pthread $(LINK-$(PROFILE)) -Wl,--as-needed $(LDFLAGS)
 SRC     := $(sort $(wildcard src/*.c src/*/*.c))
 HEADERS := $(sort $(wildcard src/*.h src/*/*.h))
 C_FILES := $(SRC) $(HEADERS) $(sort $(wildcard test/lib/*.[ch] test/unit/*.[ch] test/unit/*/*.[ch] \
-             test/conform/*.[ch] test/crash/*.c test/fuzz/*.c bench/*.[ch]))
+             test/conform/*.[ch] test/crash/*.c test/fuzz/*.c bench/*.[ch] web/*.c))
 
 objects  = $(patsubst %.c,$(OUT)/%.o,$(1))
 programs = $(patsubst %.c,$(OUT)/%,$(sort $(wildcard $(1))))
@@ -82,18 +83,23 @@ FUZZ    := $(call programs,test/fuzz/*_fuzz.c)
 BENCH   := $(call programs,bench/*_bench.c)
 # Scripts that are suites; what they import lies in folders below.
 E2E     := $(shell grep -ls 'node:test' test/e2e/*.mjs)
+# The page, in a browser; and what is pure of it.
+PAGE    := $(shell grep -ls 'node:test' test/web/*.mjs)
 # Those that are about answers, again with other back ends; those about much at once, or about
 # what changes, in production only.  The rest is about HTTP, or looks into the data directory.
 ANSWERS := batch_get bytes defects durability get ids ops post search
 MUCH    := encodings limits readers cache_changes layers_read langsmith_entities langsmith_filters \
            langsmith_property langsmith_query langsmith_v2 datasets entities histogram query \
            query_steps skeleton tail v2
-SCRIPTS := $(E2E) $(wildcard test/crash/*.mjs test/crash/*.sh) \
+SCRIPTS := $(E2E) $(PAGE) $(wildcard test/crash/*.mjs test/crash/*.sh) \
            $(foreach m,log+postgres bucket+sqlite production,$(ANSWERS:%=test/e2e/%.mjs@$(m))) \
            $(MUCH:%=test/e2e/%.mjs@production) test/e2e/faults_s3.mjs@bucket+sqlite
 
 LLHTTP_O := $(patsubst %,$(OUT)/llhttp/%.o,llhttp api http)
 ARCHIVE  := $(OUT)/server.a
+# The web page: made once for all profiles, where there is a Node.
+WEB      := build/web/files.c
+WEB_FROM := scripts/web $(shell find web -name node_modules -prune -o -type f -print)
 TEST_LIB := $(OUT)/test/lib.a
 BENCH_LIB := $(OUT)/bench/lib.a
 SUB       = --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
@@ -112,7 +118,7 @@ $(OUT)/rundlet: $(OUT)/src/main.o $(ARCHIVE)
 	@$(LINK) -o $@ $^ $(LIBS)
 
 # An archive, so that a test may bring its own fake for a file it does not want.
-$(ARCHIVE): $(call objects,$(filter-out src/main.c,$(SRC))) $(LLHTTP_O)
+$(ARCHIVE): $(call objects,$(filter-out src/main.c,$(SRC))) $(LLHTTP_O) $(OUT)/web_files.o
 	@rm -f $@ && ar rcsD $@ $^
 
 # Another, so that a program with a main of its own does not get the harness's.
@@ -141,9 +147,21 @@ $(OUT)/llhttp/%.o: $(LLHTTP)/%.c Makefile
 	@mkdir -p $(@D)
 	@$(COMPILE) -DLLHTTP_STRICT_MODE=1 -w -c -o $@ $<
 
+$(WEB): $(WEB_FROM)
+	@scripts/web
+
+$(OUT)/web_files.o: $(WEB) src/api/web_files.h src/api/embed.h Makefile
+	@mkdir -p $(@D)
+	@$(COMPILE) -c -o $@ $<
+
+# The program as it is without Node, for a test of it.
+$(OUT)/no_page/rundlet: $(OUT)/src/main.o $(OUT)/web/no_files.o $(ARCHIVE)
+	@mkdir -p $(@D)
+	@$(LINK) -o $@ $^ $(LIBS)
+
 # The compiler does not see what a file embeds.
-$(call objects,$(shell grep -ls '\.incbin' $(SRC))): \
-    $(wildcard docs/*.json docs/*.html src/*/*.html src/*/migrations/*.sql ui/*)
+$(call objects,$(shell grep -ls '\.incbin\|embed\.h' $(SRC))): \
+    $(wildcard docs/*.json src/*/*.html src/*/migrations/*.sql)
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
 
@@ -188,7 +206,8 @@ test:
 
 test-build: test-release test-asan test-tsan test-fuzz
 test-release:
-	@$(MAKE) $(SUB) CC=gcc PROFILE=release build/rundlet check-build crash-build
+	@$(MAKE) $(SUB) CC=gcc PROFILE=release build/rundlet check-build crash-build \
+	  build/gcc-release/no_page/rundlet
 test-asan test-tsan: test-%:
 	@$(MAKE) $(SUB) CC=gcc PROFILE=$* check-build
 test-fuzz:
@@ -212,6 +231,11 @@ bench-production: build/rundlet $(OUT)/bench/production_bench
 bench-growth: build/rundlet $(OUT)/bench/growth_bench
 	@RUNDLET=build/rundlet $(OUT)/bench/growth_bench server $(GROWTH_RUNS)
 	@RUNDLET=build/rundlet $(OUT)/bench/growth_bench client $(GROWTH_RUNS)
+
+# A picture of every screen, to be looked at.
+screenshots: build/rundlet
+	@scripts/deps test
+	@RUNDLET=build/rundlet node test/web/screenshots.mjs build/screenshots
 
 gate: layers headers format-check docs-check
 	@$(MAKE) $(SUB) CC=gcc PROFILE=release build/rundlet tidy check
@@ -249,7 +273,7 @@ $(OUT)/%.tidy: $(OUT)/%.o .clang-tidy
 	@clang-tidy --quiet $*.c -- $(BASE) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-.PHONY: all run docs install clean check check-build crash-build fuzz-build test test-build \
+.PHONY: all run screenshots docs install clean check check-build crash-build fuzz-build test test-build \
         test-release test-asan test-tsan test-fuzz fuzz bench bench-growth bench-production gate layers headers format-check \
         docs-check format tidy
 .SECONDARY:

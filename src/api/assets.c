@@ -1,21 +1,16 @@
-/* assets.c - see assets.h.  The assembler takes the files in as they are, by
- * their paths from the root of the repository. */
+/* assets.c - see assets.h. */
 #include "api/assets.h"
 
+#include "api/embed.h"
+
 #define ASSET(name, path)                                                                          \
-    __asm__(".section .rodata\n"                                                                   \
-            ".global asset_" #name "_start\n"                                                      \
-            ".global asset_" #name "_end\n"                                                        \
-            "asset_" #name "_start:\n"                                                             \
-            ".incbin \"" path "\"\n"                                                               \
-            "asset_" #name "_end:\n"                                                               \
-            ".previous\n");                                                                        \
-    extern const char asset_##name##_start[], asset_##name##_end[];                                \
+    EMBED(name, path);                                                                             \
     struct str asset_##name(void)                                                                  \
     {                                                                                              \
-        return (struct str){asset_##name##_start,                                                  \
-                            (size_t)(asset_##name##_end - asset_##name##_start)};                  \
+        return (struct str){embed_##name##_start,                                                  \
+                            (size_t)(embed_##name##_end - embed_##name##_start)};                  \
     }
 
 ASSET(openapi, "docs/openapi.json")
 ASSET(docs, "src/api/docs.html")
+ASSET(no_page, "src/api/no_page.html")

@@ -15,17 +15,20 @@ extern const struct http_handler post_parts;  /* POST /runs/multipart */
 extern const struct http_handler query_runs;  /* POST /runs/query */
 extern const struct http_handler query_stats; /* POST /runs/stats */
 extern const struct http_handler tail_runs;   /* GET /runs/tail */
-extern const struct http_handler get_histogram; /* GET /runs/histogram */
-extern const struct http_handler get_skeleton;  /* GET /traces/{id}/skeleton */
-extern const struct http_handler get_root;      /* GET / */
-extern const struct http_handler get_info;      /* GET /info */
-extern const struct http_handler get_tenant;    /* GET /settings, /workspaces/current */
-extern const struct http_handler get_ok;        /* GET /ok, /info/health */
-extern const struct http_handler get_health;    /* GET /health */
-extern const struct http_handler get_ready;     /* GET /ready */
-extern const struct http_handler get_metrics;   /* GET /metrics */
-extern const struct http_handler get_openapi;   /* GET /openapi.json */
-extern const struct http_handler get_docs;      /* GET /docs */
+extern const struct http_handler get_histogram;                  /* GET /runs/histogram */
+extern const struct http_handler get_skeleton;                   /* GET /traces/{id}/skeleton */
+extern const struct http_handler get_root;                       /* GET / */
+extern const struct http_handler get_page;                       /* GET /ui/... */
+extern const struct http_handler get_run_link, get_project_link; /* GET /o/... */
+extern const struct http_handler get_asset;                      /* GET /ui/assets/{file} */
+extern const struct http_handler get_info;                       /* GET /info */
+extern const struct http_handler get_tenant;  /* GET /settings, /workspaces/current */
+extern const struct http_handler get_ok;      /* GET /ok, /info/health */
+extern const struct http_handler get_health;  /* GET /health */
+extern const struct http_handler get_ready;   /* GET /ready */
+extern const struct http_handler get_metrics; /* GET /metrics */
+extern const struct http_handler get_openapi; /* GET /openapi.json */
+extern const struct http_handler get_docs;    /* GET /docs */
 
 /* Projects: /sessions, /sessions/{id}, /sessions/resolutions. */
 extern const struct http_handler post_project, list_projects, get_project, patch_project,

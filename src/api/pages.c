@@ -1,6 +1,6 @@
-/* pages.c - what describes the API: /, /openapi.json, /docs.
+/* pages.c - what describes the API: /openapi.json, /docs.
  *
- * The files are part of the program; see assets.S.
+ * The files are part of the program; see assets.h.
  */
 #include "api/assets.h"
 #include "api/handlers.h"
@@ -9,12 +9,11 @@ static void reply_static(struct http_request *request, struct str type, struct s
 {
     struct http_field fields[] = {
         {STR("Content-Type"), type},
-        {STR("Vary"), STR("Accept")},
         {STR("Content-Security-Policy"),
          STR("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")},
     };
     struct http_piece piece = {NULL, body};
-    http_reply(request, 200, fields, 3, &piece, 1);
+    http_reply(request, 200, fields, 2, &piece, 1);
 }
 
 static void openapi(struct http_request *request)
@@ -27,21 +26,10 @@ static void docs(struct http_request *request)
     reply_static(request, STR("text/html; charset=utf-8"), asset_docs());
 }
 
-/* People get the page, programs a word. */
-static void root(struct http_request *request)
-{
-    struct str accept = http_header(request, STR("accept"));
-    if (accept.at && memmem(accept.at, accept.len, "text/html", 9))
-        docs(request);
-    else
-        reply_static(request, STR("application/json"), STR("{\"message\":\"Rundlet\"}"));
-}
-
 static void released(struct http_request *request)
 {
     http_release(request);
 }
 
-const struct http_handler get_root = {.begin = root, .gone = released};
 const struct http_handler get_openapi = {.begin = openapi, .gone = released};
 const struct http_handler get_docs = {.begin = docs, .gone = released};

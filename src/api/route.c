@@ -7,6 +7,12 @@
 
 static const struct http_route routes[] = {
     {"GET", "/", &get_root},
+    {"GET", "/ui", &get_page},
+    {"GET", "/ui/{}", &get_page},
+    {"GET", "/ui/traces/{}", &get_page},
+    {"GET", "/ui/assets/{}", &get_asset},
+    {"GET", "/o/{}/projects/p/{}", &get_project_link},
+    {"GET", "/o/{}/projects/p/{}/r/{}", &get_run_link},
     {"GET", "/health", &get_health},
     {"GET", "/ready", &get_ready},
     {"GET", "/metrics", &get_metrics},
@@ -99,14 +105,14 @@ static bool starts(struct str path, struct str with)
 /* Open to everybody: what tells nothing of the runs, or has a secret in its path. */
 static bool is_open(struct str path)
 {
-    static const struct str open[] = {{"/", 1},     {"/health", 7},      {"/ready", 6},
-                                      {"/docs", 5}, {"/info", 5},        {"/openapi.json", 13},
-                                      {"/ok", 3},   {"/info/health", 12}};
+    static const struct str open[] = {{"/", 1},     {"/health", 7},       {"/ready", 6},
+                                      {"/docs", 5}, {"/info", 5},         {"/openapi.json", 13},
+                                      {"/ok", 3},   {"/info/health", 12}, {"/ui", 3}};
     for (size_t i = 0; i < sizeof open / sizeof open[0]; i++)
         if (str_eq(path, open[i]))
             return true;
-    return starts(path, STR("/public/")) || starts(path, STR("/v2/public/")) ||
-           starts(path, STR("/feedback/tokens/"));
+    return starts(path, STR("/ui/")) || starts(path, STR("/o/")) || starts(path, STR("/public/")) ||
+           starts(path, STR("/v2/public/")) || starts(path, STR("/feedback/tokens/"));
 }
 
 static bool has_key(struct http_request *request, struct str key)

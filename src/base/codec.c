@@ -188,9 +188,16 @@ int decoder_end(const struct decoder *decoder, struct err *err)
                    decoder->coding == CODING_GZIP ? "gzip" : "zstd");
 }
 
+enum {
+    SAMPLE = 16 << 10,  /* bytes looked at, ... */
+    SAMPLED = 64 << 10, /* of a piece of at least so many */
+    FLAT = 56           /* as if so many letters were in it, all as often */
+};
+
 struct encoder {
     enum coding coding;
     z_stream gzip;
+    int strategy;
     ZSTD_CCtx *zstd;
     bool started;
 };
@@ -205,6 +212,7 @@ struct encoder *encoder_new(enum coding coding)
     if (coding == CODING_GZIP) {
         if (deflateInit2(&e->gzip, 1, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
             abort();
+        e->strategy = Z_DEFAULT_STRATEGY;
     } else {
         e->zstd = ZSTD_createCCtx();
         if (!e->zstd || ZSTD_isError(ZSTD_CCtx_setParameter(e->zstd, ZSTD_c_compressionLevel, 1)) ||
@@ -235,6 +243,38 @@ static struct buf *resized(struct buf *buf, size_t cap)
     }
     buf_unref(buf);
     return result;
+}
+
+/* Images and such in base64: all letters are as frequent, and nothing comes again. */
+static bool is_flat(struct str in)
+{
+    uint32_t counts[256] = {0};
+    const unsigned char *from = (const unsigned char *)in.at + (in.len - SAMPLE) / 2;
+    uint64_t squares = 0;
+    for (size_t i = 0; i < SAMPLE; i++)
+        counts[from[i]]++;
+    for (size_t i = 0; i < 256; i++)
+        squares += (uint64_t)counts[i] * counts[i];
+    return squares * FLAT < (uint64_t)SAMPLE * SAMPLE;
+}
+
+/* To look for what comes again takes gzip four times as long as all the rest: where nothing
+ * does, as far as can be seen, it does not look. */
+static void choose_strategy(struct encoder *e, struct str in, struct buf *out)
+{
+    if (e->coding != CODING_GZIP || in.len < SAMPLED)
+        return;
+    int strategy = is_flat(in) ? Z_HUFFMAN_ONLY : Z_DEFAULT_STRATEGY;
+    if (strategy == e->strategy)
+        return;
+    e->gzip.next_in = (const Bytef *)in.at;
+    e->gzip.avail_in = 0;
+    e->gzip.next_out = (Bytef *)out->at;
+    e->gzip.avail_out = out->cap > UINT_MAX / 2 ? UINT_MAX / 2 : (uInt)out->cap;
+    uInt room = e->gzip.avail_out;
+    if (deflateParams(&e->gzip, 1, strategy) == Z_OK)
+        e->strategy = strategy; /* else there was no room, and it is as it was */
+    out->len = room - e->gzip.avail_out;
 }
 
 /* Fill what is left of `out`; true when all of `in` was taken and, with
@@ -280,6 +320,8 @@ struct buf *encoder_step(struct encoder *encoder, struct str in, bool last)
         in = STR(""); /* never NULL */
     struct buf *out = buf_new(in.len / 2 + 512);
     bool failed = false;
+    if (out)
+        choose_strategy(encoder, in, out);
     while (out) {
         bool done = encoder->coding == CODING_GZIP ? deflate_some(encoder, &in, last, out)
                                                    : zstd_some(encoder, &in, last, out, &failed);

@@ -31,7 +31,7 @@ enum {
     DIGITS_MAX = 16,
     EXTENSION_MAX = 1024, /* of one chunk */
     TRAILERS_MAX = 16 << 10,
-    RATIO_FREE = 1 << 20 /* this much may come out of however little */
+    RATIO_FREE = 32 << 20 /* this much may come out of however little */
 };
 
 static int hex_digit(unsigned char c)

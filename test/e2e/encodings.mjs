@@ -232,7 +232,7 @@ describe('encodings', () => {
         });
     });
 
-    describe('bombs: 413 when over 200:1 above 1 MiB', () => {
+    describe('bombs: 413 when over 200:1 above 32 MiB', () => {
         const bomb = Buffer.from(`[${' '.repeat(40 * MiB)}]`);
         for (const [coding, pack] of Object.entries({
             gzip: (b) => zlib.gzipSync(b),
@@ -244,14 +244,15 @@ describe('encodings', () => {
                 const answer = await server.post('/runs', packed, { 'content-encoding': coding });
                 assert.equal(answer.status, 413, answer.text);
             });
-        it('a ratio over 200 is fine below 1 MiB', async () => {
+        it('a ratio over 200 is fine below 32 MiB: an input that repeats itself', async () => {
             const id = uuid();
-            const text = Buffer.from(`[${' '.repeat(900_000)}${JSON.stringify(run({ id }))}]`);
+            const inputs = { text: 'again '.repeat(4_000_000) };
+            const text = Buffer.from(`[${JSON.stringify(run({ id, inputs }))}]`);
             const packed = zlib.gzipSync(text);
             assert.ok(text.length / packed.length > 200);
             assert.deepEqual(await server.store(packed, { 'content-encoding': 'gzip' }), [id]);
         });
-        it('memory stays where it was', async () => {
+        it('memory stays bounded', async () => {
             const packed = zstd(Buffer.from(`[${' '.repeat(120 * MiB)}]`));
             const at = server.rss();
             for (let i = 0; i < 5; i++)
@@ -259,7 +260,7 @@ describe('encodings', () => {
                     (await server.post('/runs', packed, { 'content-encoding': 'zstd' })).status,
                     413,
                 );
-            assert.ok(server.rss() - at < 32 * MiB, `${at} -> ${server.rss()}`);
+            assert.ok(server.rss() - at < 72 * MiB, `${at} -> ${server.rss()}`);
         });
     });
 

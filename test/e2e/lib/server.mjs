@@ -117,14 +117,17 @@ export class Server {
     //   flags   further arguments of `serve`
     //   data    an existing data directory, which then is not removed
     //   place   where it keeps what it has, instead of what the mode says
+    //   program another binary
     static async start({
         flags = [],
         env = {},
         data = null,
         listen = '127.0.0.1:0',
         place = null,
+        program = binary,
     } = {}) {
         const server = new Server();
+        server.program = program;
         server.place = place ?? (await newPlace());
         server.flags = flags;
         server.env = { ...server.place.env, ...env };
@@ -140,7 +143,7 @@ export class Server {
         Object.assign(this, extra);
         const args = ['serve', '--listen', this.listen, ...this.place.flags, ...this.flags];
         if (this.place.directory) args.push('--data', this.data);
-        this.child = spawn(binary, args, {
+        this.child = spawn(this.program, args, {
             env: bareEnvironment(this.env),
             cwd: this.home ?? '/',
             stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,6 +1,7 @@
 /* codec_test.c - what one end of the wire packs, the other end unpacks. */
 #include "base/codec.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -219,6 +220,40 @@ TEST(what_is_encoded_decodes_to_itself)
             CHECK(round_trip(coding, plain, 10007));
         }
     text_free(&text);
+}
+
+/* Pieces that are worth looking for repetitions in, and pieces that are not, in turns. */
+TEST(a_stream_of_all_sorts_decodes_to_itself)
+{
+    enum { PIECE = 100 << 10, PIECES = 12 };
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *bytes = malloc(PIECE * PIECES);
+    struct encoder *encoder = encoder_new(CODING_GZIP);
+    struct text coded = {0};
+    uint32_t seed = 7;
+    CHECK(bytes != NULL);
+    for (size_t i = 0; i < PIECES; i++) {
+        char *piece = bytes + i * PIECE;
+        bool flat = i % 3 == 1;
+        for (size_t k = 0; k < PIECE; k++) {
+            seed = seed * 1664525 + 1013904223;
+            piece[k] = flat ? letters[seed >> 26] : "the same again, "[k % 16];
+        }
+        struct buf *out = encoder_step(encoder, (struct str){piece, PIECE}, i == PIECES - 1);
+        CHECK(out != NULL);
+        CHECK(i % 3 != 0 || out->len < PIECE / 8); /* what is behind a flat one has its end */
+        text_add(&coded, (struct str){out->at, out->len});
+        buf_unref(out);
+    }
+    encoder_free(encoder);
+    struct text plain = {0};
+    struct err err = {0};
+    CHECK(decode(CODING_GZIP, text_str(&coded), 4099, 64 << 10, &plain, &err) == 0);
+    CHECK(str_eq(text_str(&plain), (struct str){bytes, PIECE * PIECES}));
+    text_free(&plain);
+    text_free(&coded);
+    free(bytes);
 }
 
 TEST(an_encoded_answer_keeps_little_spare_room)
