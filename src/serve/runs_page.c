@@ -30,7 +30,7 @@ static int charge_rows(struct serve_runs *runs, const struct index_row *rows, si
 
 static void add_rows(struct serve_runs *runs, const struct index_row *rows, size_t count)
 {
-    if (runs->count + count > runs->room) {
+    if (!runs->rows || runs->count + count > runs->room) { /* a list, if of none */
         size_t room = runs->count + count > 2 * runs->room ? runs->count + count : 2 * runs->room;
         struct index_row *all = arena_make(runs->arena, struct index_row, room);
         if (runs->count)
