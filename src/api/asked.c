@@ -4,7 +4,6 @@
 #include <ctype.h>
 
 #include "base/arena.h"
-#include "base/text.h"
 #include "run/filter.h"
 #include "run/render.h"
 #include "wire/rfc3339.h"
@@ -154,62 +153,11 @@ uint64_t asked_select(const struct str *names, size_t count)
     return with_others(fields);
 }
 
-/* What LangSmith shows of a run and no run has here. */
-static bool is_elsewhere(struct str name)
-{
-    static const char *const words[] = {
-        "child_execution_order",
-        "child_runs",
-        "error_or_signed_url",
-        "events_or_signed_url",
-        "execution_order",
-        "extra_or_signed_url",
-        "inputs_or_signed_url",
-        "inputs_s3_urls",
-        "inserted_at",
-        "last_queued_at",
-        "manifest",
-        "manifest_s3_id",
-        "messages",
-        "outputs_or_signed_url",
-        "outputs_s3_urls",
-        "price_model_id",
-        "reference_dataset_id",
-        "serialized_or_signed_url",
-        "trace_first_received_at",
-        "trace_min_max_start_time",
-        "trace_tier",
-        "trace_upgrade",
-        "ttl_seconds",
-    };
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (str_eq(name, (struct str){words[i], strlen(words[i])}))
-            return true;
-    return false;
-}
-
-static const char *no_field(struct arena *arena)
-{
-    struct text text = {0};
-    text_add(&text, STR("A run has no such field; there are "));
-    for (unsigned field = 0; field < SHOWS; field++)
-        text_addf(&text, "%s%.*s", field ? ", " : "", STR_FMT(show_name((enum show)field)));
-    text_add_char(&text, '\0');
-    struct str kept = arena_copy(arena, text_str(&text));
-    text_free(&text);
-    return kept.at;
-}
-
 uint64_t asked_fields(struct body *body)
 {
     size_t count;
     const struct str *names = body_texts(body, "select", &count);
-    if (!names)
-        return SHOW_ALL;
-    for (size_t i = 0; i < count && !body->fault; i++)
-        if (show_named(names[i]) == SHOWS && !is_elsewhere(names[i]))
-            body_item_fault(body, "select", i, "enum", no_field(body->arena));
-    return asked_select(names, count);
+    return names ? asked_select(names, count) : SHOW_ALL;
 }
 
 /* --- of a query string ------------------------------------------------------------------ */

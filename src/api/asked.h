@@ -33,11 +33,10 @@ void asked_cursor(struct body *body, struct run_query *query);
 int asked_runs(struct body *body, struct run_query *query, struct err *err);
 
 /* What to show of each run, by these names: with what clients cannot be without, and what
- * comes with others.  Names that nobody knows are left out. */
+ * comes with others.  Names that nobody knows, of another version of the API, are left out. */
 uint64_t asked_select(const struct str *names, size_t count);
 
-/* The same by the member `select`, without which it is all; there names must be known, if
- * only to LangSmith. */
+/* The same by the member `select`; without it all. */
 uint64_t asked_fields(struct body *body);
 
 /* The members of a query that a query string may have: filter, is_root, start_time, end_time.  `session`, which is a

@@ -60,7 +60,7 @@ static struct str str_of(const char *name)
     return (struct str){name, strlen(name)};
 }
 
-void body_item_fault(struct body *body, const char *name, size_t item, const char *type,
+static void fault_at(struct body *body, const char *name, size_t item, const char *type,
                      const char *message)
 {
     if (body->fault)
@@ -73,7 +73,7 @@ void body_item_fault(struct body *body, const char *name, size_t item, const cha
 
 void body_fault(struct body *body, const char *name, const char *type, const char *message)
 {
-    body_item_fault(body, name, SIZE_MAX, type, message);
+    fault_at(body, name, SIZE_MAX, type, message);
 }
 
 /* The member, unless it is null or not of this type: then that is what is wrong. */
@@ -135,9 +135,9 @@ static bool id_of(struct body *body, const char *name, size_t item,
                   const struct json_member *member, struct uuid *id)
 {
     if (member->type != JSON_STRING)
-        body_item_fault(body, name, item, "uuid_type", "UUID input should be a string");
+        fault_at(body, name, item, "uuid_type", "UUID input should be a string");
     else if (!uuid_parse((struct str){member->value.at + 1, member->value.len - 2}, id))
-        body_item_fault(body, name, item, "uuid_parsing", "Input should be a valid UUID");
+        fault_at(body, name, item, "uuid_parsing", "Input should be a valid UUID");
     else
         return true;
     return false;
@@ -209,7 +209,7 @@ const struct str *body_texts(struct body *body, const char *name, size_t *count)
         if (list[i].type == JSON_STRING)
             texts[i] = json_member_text(&list[i], body->arena);
         else
-            body_item_fault(body, name, i, "string_type", "Input should be a valid string");
+            fault_at(body, name, i, "string_type", "Input should be a valid string");
     return texts;
 }
 

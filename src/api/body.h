@@ -54,9 +54,6 @@ const struct str *body_texts(struct body *body, const char *name, size_t *count)
 /* Something is wrong that only the caller knows; `type` is a word for programs
  * ("missing", "value_error"). */
 void body_fault(struct body *body, const char *name, const char *type, const char *message);
-/* The same of an item of a list. */
-void body_item_fault(struct body *body, const char *name, size_t item, const char *type,
-                     const char *message);
 void body_needs(struct body *body, const char *name); /* and it is not there, or null */
 
 bool body_good(struct http_request *request, const struct body *body);

@@ -71,12 +71,6 @@ enum show show_named(struct str name)
     return SHOWS;
 }
 
-struct str show_name(enum show field)
-{
-    assert(field < SHOWS);
-    return names[field];
-}
-
 #define READS(field) (UINT32_C(1) << (field))
 
 uint32_t render_reads(uint64_t fields)

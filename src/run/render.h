@@ -82,7 +82,6 @@ enum { RENDER_VERSION = 3 };
 
 /* The field of that name; SHOWS for a name nobody knows. */
 enum show show_named(struct str name);
-struct str show_name(enum show field);
 
 /* {"id":...}: the fields whose bit is set in `fields`, in the order above. */
 void render_run(struct splice *splice, const struct view *run, uint64_t fields);

@@ -81,11 +81,13 @@ describe('a value as rows', () => {
 
 describe('numbers', () => {
     const exact = Number(process.versions.node.split('.')[0]) >= 21;
-    it('are told as they were sent', { skip: exact ? false : 'this Node does not tell what a number was' }, () => {
+    // Where parsers do not tell what a number was, it is the nearest that there is.
+    it('are told as they were sent, as far as can be', () => {
         const text = '{"id":12345678901234567890,"f":0.1,"n":7}';
         const value = readJson(text);
-        assert.equal(all(new JsonModel(value))[1].text, '12345678901234567890');
-        assert.equal(write(value, 0), text);
+        const shown = exact ? '12345678901234567890' : '12345678901234567000';
+        assert.equal(all(new JsonModel(value))[1].text, shown);
+        assert.equal(write(value, 0), text.replace('12345678901234567890', shown));
     });
     it('of text that looks like a mark stay', () => assert.equal(write(JSON.parse('["0.5:0"]'), 0), '["0.5:0"]'));
 });
