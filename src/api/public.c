@@ -5,10 +5,12 @@
  *
  * A page ends before PAGE_BYTES, and says where to go on.
  */
+#include "api/api.h"
 #include "api/body.h"
 #include "api/call.h"
 #include "api/handlers.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "run/render.h"
 #include "wire/splice.h"
 
@@ -23,8 +25,9 @@ struct visit {
     bool list;              /* several; `bare`: as an array */
     bool bare;
     struct run_query query;
-    struct index_row rows[PAGE_ROWS];
-    size_t count;
+    struct index_row *rows;
+    size_t count, most;
+    int64_t began_us;
     struct query_cursor next;
     bool more;
     struct splice splice;
@@ -102,18 +105,29 @@ static void end_rows(struct call *call)
     call_fetch(call, &(struct fetch){.rows = rows, .count = count, .fields = SHOWN}, show_runs);
 }
 
+static bool is_late(const struct call *call)
+{
+    const struct visit *visit = call->own;
+    return clock_mono_us() - visit->began_us > (int64_t)call->api->serve.query_ms * INT64_C(1000);
+}
+
 /* A step of the query; the page is several of them, if need be. */
 static void rows_found(struct call *call)
 {
     struct visit *visit = call->own;
-    for (size_t i = 0; i < call->query.count; i++)
+    size_t size = 0;
+    for (size_t i = 0; i < call->query.count; i++) {
         visit->rows[visit->count++] = call->query.rows[i];
-    if (call->query.last || call->query.late || visit->count == PAGE_ROWS) {
+        size += sizeof *visit->rows + call->query.rows[i].facts.len;
+    }
+    if (!call_charge(call, size))
+        return;
+    if (call->query.last || call->query.late || is_late(call) || visit->count == visit->most) {
         end_rows(call);
         return;
     }
     visit->query = call->query.query;
-    visit->query.limit = (uint32_t)(PAGE_ROWS - visit->count);
+    visit->query.limit = (uint32_t)(visit->most - visit->count);
     call_query(call, &visit->query, rows_found);
 }
 
@@ -137,9 +151,12 @@ static void shared_found(struct call *call)
     }
     visit->query.by_trace = true;
     visit->query.trace = shared->trace;
-    if (visit->list)
+    if (visit->list) {
+        visit->most = visit->query.limit;
+        visit->rows = arena_make(call->arena, struct index_row, visit->most);
+        visit->began_us = clock_mono_us();
         call_query(call, &visit->query, rows_found);
-    else if (visit->one)
+    } else if (visit->one)
         call_find(call, &visit->run, 1, run_found);
     else
         run_found(call);

@@ -6,6 +6,10 @@
 
 enum { FINEST_US = 1000 };
 
+/* Year 1: buckets are counted from where no run is on the other side, or two runs could be
+ * in two buckets however wide those are. */
+static const int64_t ORIGIN_US = INT64_C(-62135596800000000);
+
 void histogram_of_range(struct histogram *h, int64_t min_us, int64_t max_us, unsigned most)
 {
     assert(min_us <= max_us && most >= 1 && most <= HISTOGRAM_BUCKETS);
@@ -25,8 +29,8 @@ void histogram_of_runs(struct histogram *h, unsigned most)
 /* The beginning of the bucket that `us` is in. */
 static int64_t floor_to(int64_t us, int64_t width)
 {
-    int64_t rest = us % width;
-    return us - (rest < 0 ? rest + width : rest);
+    assert(us >= ORIGIN_US);
+    return us - (us - ORIGIN_US) % width;
 }
 
 /* Twice as wide: each bucket takes in one or two of before, none of which lies below it. */
@@ -80,7 +84,7 @@ static void reach(struct histogram *h, int64_t start_us)
 void histogram_add(struct histogram *h, int64_t start_us, bool error)
 {
     if (h->grows)
-        reach(h, start_us);
+        reach(h, start_us > ORIGIN_US ? start_us : ORIGIN_US);
     uint64_t i = ((uint64_t)start_us - (uint64_t)h->from_us) / (uint64_t)h->width_us;
     assert(i < h->used);
     h->count[i]++;

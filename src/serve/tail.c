@@ -46,10 +46,13 @@ bool serve_tail_begin(struct serve_tail *tail)
 
 void serve_tail_resume(struct serve_tail *tail, uint64_t epoch, uint64_t from)
 {
-    if (epoch == news_epoch(tail->serve->news) && from <= tail->at)
+    bool ours = epoch == news_epoch(tail->serve->news) && from <= tail->at;
+    if (ours)
         tail->at = tail->taken = from;
-    else
+    if (!ours)
         tail->gap = "This server does not know where you were: it was another one, or began anew";
+    else if (tail->told)
+        tail->gap = "Other nodes may have stored something while you were away";
 }
 
 void serve_tail_end(struct serve_tail *tail)
@@ -213,6 +216,7 @@ static void ask_look(struct serve_tail *tail)
     query->limit = QUERY_LIMIT_MAX;
     if (query->start_min_us < since_us)
         query->start_min_us = since_us;
+    tail->looked_at = tail->fresh = 0;
     serve_query(&tail->look);
 }
 
@@ -227,23 +231,36 @@ static void end_look(struct serve_tail *tail)
 }
 
 /* At the first look all is old. */
-static void looked(struct op *op)
+static void take_rows(struct serve_tail *tail)
 {
-    struct serve_tail *tail = op_owner(op, struct serve_tail, look.op);
     const struct serve_query *look = &tail->look;
-    size_t fresh = 0;
-    for (size_t i = 0; !op->err.code && i < look->count; i++) {
+    for (size_t i = 0; i < look->count; i++) {
         const struct index_row *row = &look->rows[i];
         if (told_has(tail->told, row->id, row->version))
             continue;
         if (!tail->looked)
             told_add(tail->told, row->id, row->version);
-        else if (fresh++ < TAIL_IDS)
+        else if (tail->fresh++ < TAIL_IDS)
             tail->ids[tail->count++] = row->id;
     }
-    if (fresh == QUERY_LIMIT_MAX)
+    tail->looked_at += look->count;
+}
+
+/* A step of the look: with few rows, if few of those that were looked at are asked for. */
+static void looked(struct op *op)
+{
+    struct serve_tail *tail = op_owner(op, struct serve_tail, look.op);
+    struct serve_query *look = &tail->look;
+    if (!op->err.code)
+        take_rows(tail);
+    if (!op->err.code && !look->last && !look->late && tail->looked_at < QUERY_LIMIT_MAX) {
+        look->query.limit = (uint32_t)(QUERY_LIMIT_MAX - tail->looked_at);
+        serve_query(look);
+        return;
+    }
+    if (tail->fresh == QUERY_LIMIT_MAX || look->late)
         tail->gap = "Other nodes stored more than is looked at";
-    if (!op->err.code && fresh <= TAIL_IDS) {
+    if (!op->err.code && tail->fresh <= TAIL_IDS) {
         tail->looked = true;
         tail->commits = tail->seen;
     }

@@ -96,10 +96,12 @@ struct serve_tail {
     int64_t began_us;   /* the last one */
     bool looked, looks; /* there was one; one is on its way */
     struct serve_query look;
+    size_t looked_at, fresh; /* of its rows, so far */
 };
 
 /* From now on; or, where that is kept, from number `from` of `epoch`: else the first thing told
- * is that something was lost.  False: there are too many tails. */
+ * is that something was lost.  So it is where there are other nodes: what they stored meanwhile
+ * is not kept here.  False: there are too many tails. */
 bool serve_tail_begin(struct serve_tail *tail);
 void serve_tail_resume(struct serve_tail *tail, uint64_t epoch, uint64_t from); /* after it */
 

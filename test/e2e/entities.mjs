@@ -2,7 +2,7 @@
 // by the calls of the LangSmith SDKs, over a kill and a rebuild.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { assertFault, uuid } from './lib/client.mjs';
+import { assertFault, run, uuid } from './lib/client.mjs';
 import { Server, mode, run as command } from './lib/server.mjs';
 
 const json = (value) => JSON.stringify(value);
@@ -61,6 +61,36 @@ const mainPart = (one) => [
     'application/json',
     json({ ...one, dotted_order: dotted(one) }),
 ];
+
+describe('a trace that is shared', () => {
+    it('is listed whole, a page or all of it', async () => {
+        const server = await Server.start();
+        const root = uuid();
+        const of = (id, n) => run({ id, trace_id: root, name: `run ${n}`, ...(n && { parent_run_id: root }) });
+        const ids = [root, ...Array.from({ length: 1099 }, () => uuid())];
+        await server.store(ids.map(of));
+        const shared = await server.ask('PUT', `/runs/${root}/share`, {
+            headers: { 'content-type': 'application/json' },
+            body: JSON.stringify({ run_id: root }),
+        });
+        const { share_token: token } = shared.json;
+        for (const some of [1, 100, 101, 150]) {
+            const asked = ids.slice(0, some).map((id) => `id=${id}`).join('&');
+            const answer = await server.get(`/public/${token}/runs?${asked}`);
+            assert.equal(answer.status, 200, answer.text);
+            assert.equal(answer.json.length, some);
+        }
+        assert.equal((await server.get(`/public/${token}/runs`)).json.length, 1000);
+        const found = new Set();
+        for (let cursor = null, pages = 0; pages === 0 || cursor; pages++) {
+            const page = await server.post(`/public/${token}/runs/query`, cursor ? { cursor } : {});
+            for (const { id } of page.json.runs) found.add(id);
+            cursor = page.json.cursors.next;
+        }
+        assert.equal(found.size, ids.length);
+        await server.close();
+    });
+});
 
 describe('projects', () => {
     let server;

@@ -133,6 +133,7 @@ describe('following runs', () => {
         const missed = ['b', 'c', 'd'];
         for (const name of missed) await server.store([run({ session_name, name })]);
         const second = await follow({ session: session_name }, { 'last-event-id': id });
+        if (shared) assert.equal((await second.next()).type, 'dropped', 'others may have come');
         const names = (await second.runsUntil(({ name }) => name === 'd')).map((r) => r.name);
         assert.deepEqual([...new Set(names)].filter((name) => name !== 'a').sort(), missed);
     });
@@ -306,5 +307,27 @@ ofNodes('following runs of two nodes', () => {
             [last],
         );
         tail.close();
+    });
+
+    it('who was away while the other node stored something is told so', async () => {
+        const [a, b] = d.nodes;
+        const session_name = `away ${uuid()}`;
+        const store = (node, id) =>
+            node.store([run({ id, session_name, start_time: new Date().toISOString() })]);
+        const first = await Tail.open(a, { session: session_name });
+        const [seen, there, here] = [uuid(), uuid(), uuid()];
+        await store(a, seen);
+        await first.runsUntil((r) => r.id === seen);
+        await until('the id behind it', () => first.id !== null && first.events.length === 0);
+        const { id } = first;
+        first.close();
+        await first.end();
+        await store(b, there);
+        await store(a, here);
+        const second = await Tail.open(a, { session: session_name }, { 'last-event-id': id });
+        const event = await second.next();
+        assert.equal(event.type, 'dropped', JSON.stringify(event));
+        await second.runsUntil((r) => r.id === here);
+        second.close();
     });
 });

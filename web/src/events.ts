@@ -10,14 +10,16 @@ export interface Event {
     data: string;
 }
 
-// Lines to events, whatever the pieces they come in.
-export function eventReader(tell: (event: Event) => void): (piece: string) => void {
+// Lines to events, whatever the pieces they come in.  `at` is told how far that goes: an id
+// may come by itself, without an event.
+export function eventReader(tell: (event: Event) => void, at: (id: string) => void = () => {}): (piece: string) => void {
     let rest = '';
     let now: Event = { type: 'message', id: '', data: '' };
     let id = '';
     const line = (text: string) => {
         if (text === '') {
             if (now.data) tell({ ...now, id, data: now.data.slice(0, -1) });
+            if (id) at(id);
             now = { type: 'message', id: '', data: '' };
             return;
         }
@@ -60,10 +62,9 @@ export function follow(path: string, { event, state }: Follow): () => void {
             const headers = { accept: 'text/event-stream', ...(last && { 'last-event-id': last }) };
             const response = await api.get(path, { headers, signal: abort.signal });
             state('open', '');
-            wait = SOONEST_MS;
-            const read = eventReader((one) => {
-                last = one.id || last;
-                event(one);
+            const read = eventReader(event, (id) => {
+                last = id;
+                wait = SOONEST_MS; // it said something, so it is worth asking again soon
             });
             const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
             for (;;) {

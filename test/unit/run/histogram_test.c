@@ -54,7 +54,7 @@ TEST(buckets_widen_until_all_runs_are_in_them)
     CHECK(h.from_us <= 0 && h.from_us > -h.width_us);
     CHECK(h.from_us + h.used * h.width_us > 99 * hour);
     CHECK(h.count[0] > 0 && h.count[h.used - 1] > 0 && h.errors[0] == 1);
-    CHECK(h.from_us % h.width_us == 0);
+    CHECK((h.from_us + INT64_C(62135596800000000)) % h.width_us == 0);
 }
 
 TEST(in_whatever_order_they_come_the_buckets_are_the_same)
@@ -88,4 +88,10 @@ TEST(one_bucket_is_enough)
     histogram_add(&h, INT64_C(1700000000000000) - 1, false);
     histogram_add(&h, INT64_C(1800000000000000), true);
     CHECK(h.used == 1 && h.count[0] == 3 && h.errors[0] == 1);
+
+    /* Also of runs on both sides of 1970. */
+    histogram_of_runs(&h, 1);
+    histogram_add(&h, -1, false);
+    histogram_add(&h, 1, false);
+    CHECK(h.used == 1 && h.count[0] == 2);
 }

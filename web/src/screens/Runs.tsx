@@ -24,6 +24,8 @@ import { parse } from '../search/parse.ts';
 import { keepPlace, keptPlace, useRuns } from './useRuns.ts';
 
 const BUCKETS = 60;
+const LIVE_MS = 5000; // between two counts, while runs arrive
+const NEVER_MS = 2 ** 30;
 
 const latencyUs = (run: Run): number | null => {
     const took = time(run.end_time) - time(run.start_time);
@@ -295,7 +297,9 @@ function Found({ id }: { id: string }) {
             which: { project: id, filter: problems.length ? null : filter, roots, from: span.from, to: span.to },
         };
     }, [addressed]);
-    const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [addressed]);
+    const beat = useNow(live ? LIVE_MS : NEVER_MS);
+    const counted = live ? `${addressed} ${beat}` : addressed;
+    const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [counted]);
     const seen = useRef<readonly Run[]>([]);
     return (
         <>
@@ -320,7 +324,7 @@ function Found({ id }: { id: string }) {
                 </button>
             </div>
             {bars.value && bars.value.count.some(Boolean) && <Bars data={bars.value} onSpan={setRange} />}
-            <Numbers which={which} on={addressed} />
+            <Numbers which={which} on={counted} />
             <Table key={addressed} which={which} addressed={addressed} q={q} live={live} seen={seen} />
         </>
     );

@@ -138,6 +138,7 @@ export function useRuns(key: string, which: Which | null, live: boolean, isAside
         }
         let told: Run[] = [];
         let timer = 0;
+        let followed = false;
         const flush = () => {
             timer = 0;
             const all = told;
@@ -149,7 +150,8 @@ export function useRuns(key: string, which: Which | null, live: boolean, isAside
             event: ({ type, data }) => {
                 if (type === 'dropped') {
                     const { runs, reason } = JSON.parse(data);
-                    setState((now) => ({ ...now, said: `${runs ?? 'Some'} runs are not shown: ${reason}` }));
+                    setState((now) => ({ ...now, said: `${runs ?? 'Some'} runs were not told: ${reason}` }));
+                    void load(null);
                     return;
                 }
                 if (type !== 'run') return;
@@ -158,7 +160,12 @@ export function useRuns(key: string, which: Which | null, live: boolean, isAside
                 meanwhile.current?.push(run);
                 timer ||= setTimeout(flush, FLUSH_MS) as unknown as number;
             },
-            state: (now, why) => setState((before) => ({ ...before, live: now, said: why })),
+            state: (now, why) => {
+                setState((before) => ({ ...before, live: now, said: why }));
+                // What came between the page and the stream is in neither.
+                if (now === 'open' && !followed) void load(null);
+                followed ||= now === 'open';
+            },
         });
         return () => {
             stop();

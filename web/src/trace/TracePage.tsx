@@ -22,6 +22,9 @@ import { depthOf, findOf, onlyOf, openOf, runOf, setTab, setView, setZoom, tabOf
 
 const SETTLE_MS = 80;
 
+// As trace.css has it.
+const isNarrow = (): boolean => matchMedia('(max-width: 56rem)').matches;
+
 // A value once it rests: so a key that is held down does not open every run it passes.
 function useSettled<T>(value: T): T {
     const [settled, setSettled] = useState(value);
@@ -214,11 +217,12 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
     const version = `${s.status[selected]} ${s.duration[selected]} ${s.tokens[selected]}`;
     const shown = useSettled(`${s.ids[selected]} ${version}`);
     const [shownId, ...shownVersion] = shown.split(' ');
-    const select = (run: number): void => moves.go(run);
     const open = (run: number): void => {
         moves.go(run);
         setQuery({ open: '1' }, false);
     };
+    // On a narrow screen the run is not beside the tree: who touches it wants to see it.
+    const select = (run: number): void => (isNarrow() ? open(run) : moves.go(run));
     const common = { tree, selected, now, matches, onSelect: select, onOpen: open, onWindow: (w: Window) => (window.current = w) };
     return (
         <div class="trace">
