@@ -404,11 +404,11 @@ describe('what the SDKs call', () => {
             ])
                 assert.equal((await server.get(path)).status, 404, path);
         });
-        it('what is not there says where it is written what is', async () => {
+        it('what is not there says where it is listed what is', async () => {
             for (const path of ['/api/v1/prompts', '/api/v2/insights', '/nothing']) {
                 const answer = await server.get(path);
                 assert.equal(answer.status, 404);
-                assert.match(answer.json.detail, /docs\/langsmith\.md/);
+                assert.match(answer.json.detail, /GET \/openapi\.json/);
             }
         });
     });
