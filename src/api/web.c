@@ -62,7 +62,7 @@ static void reply_no_page(struct http_request *request)
         {STR("Cache-Control"), STR("no-store")},
         {STR("Vary"), STR("Accept")},
         {STR("Content-Security-Policy"),
-         STR("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")},
+         STR("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")},
     };
     struct http_piece piece = {NULL, asset_no_page()};
     http_reply(request, 200, fields, sizeof fields / sizeof fields[0], &piece, 1);
