@@ -39,8 +39,8 @@ uint64_t asked_select(const struct str *names, size_t count);
 /* The same by the member `select`; without it all. */
 uint64_t asked_fields(struct body *body);
 
-/* The members of a query that a query string may have: filter, is_root, start_time, end_time.  `session`, which is a
- * project by its id or by its name, is in the query if it is an id; else `project` is the
- * name; at == NULL: any. */
+/* The members of a query that a query string may have: filter, is_root, start_time, end_time.
+ * `session`, which is a project by its id or by its name, is in the query if it is an id; else
+ * `project` is the name; at == NULL: any. */
 int asked_form(const struct form *form, struct arena *arena, struct run_query *query,
                struct str *project, struct err *err);

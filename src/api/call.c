@@ -279,6 +279,13 @@ void call_query(struct call *call, const struct run_query *query, call_step *nex
     serve_query(&call->query);
 }
 
+void call_query_on(struct call *call, uint32_t limit, call_step *next)
+{
+    wait_for(call, next);
+    call->query.query.limit = limit;
+    serve_query(&call->query);
+}
+
 static void counted(struct op *op)
 {
     resume(op_owner(op, struct call, stats.op), &op->err);

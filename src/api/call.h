@@ -99,6 +99,8 @@ void call_change(struct call *call, const struct change *ask, call_step *next);
 void call_find(struct call *call, const struct uuid *ids, size_t count, call_step *next);
 /* The next rows: at least one unless they are the last, or time is up. */
 void call_query(struct call *call, const struct run_query *query, call_step *next);
+/* Those behind them, at most `limit`, in what is left of the time. */
+void call_query_on(struct call *call, uint32_t limit, call_step *next);
 void call_stats(struct call *call, const struct serve_stats *ask, call_step *next);
 void call_threads(struct call *call, const struct serve_threads *ask, call_step *next);
 void call_histogram(struct call *call, const struct serve_histogram *ask, call_step *next);

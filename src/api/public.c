@@ -5,12 +5,10 @@
  *
  * A page ends before PAGE_BYTES, and says where to go on.
  */
-#include "api/api.h"
 #include "api/body.h"
 #include "api/call.h"
 #include "api/handlers.h"
 #include "base/arena.h"
-#include "base/clock.h"
 #include "run/render.h"
 #include "wire/splice.h"
 
@@ -27,7 +25,6 @@ struct visit {
     struct run_query query;
     struct index_row *rows;
     size_t count, most;
-    int64_t began_us;
     struct query_cursor next;
     bool more;
     struct splice splice;
@@ -105,12 +102,6 @@ static void end_rows(struct call *call)
     call_fetch(call, &(struct fetch){.rows = rows, .count = count, .fields = SHOWN}, show_runs);
 }
 
-static bool is_late(const struct call *call)
-{
-    const struct visit *visit = call->own;
-    return clock_mono_us() - visit->began_us > (int64_t)call->api->serve.query_ms * INT64_C(1000);
-}
-
 /* A step of the query; the page is several of them, if need be. */
 static void rows_found(struct call *call)
 {
@@ -122,13 +113,13 @@ static void rows_found(struct call *call)
     }
     if (!call_charge(call, size))
         return;
-    if (call->query.last || call->query.late || is_late(call) || visit->count == visit->most) {
+    struct err err;
+    if (visit->bare && !call->query.last && serve_query_is_late(&call->query, &err))
+        call_fail(call, 503, "%s", err.text); /* a list has no cursor to go on with */
+    else if (call->query.last || call->query.late || visit->count == visit->most)
         end_rows(call);
-        return;
-    }
-    visit->query = call->query.query;
-    visit->query.limit = (uint32_t)(visit->most - visit->count);
-    call_query(call, &visit->query, rows_found);
+    else
+        call_query_on(call, (uint32_t)(visit->most - visit->count), rows_found);
 }
 
 static void run_found(struct call *call)
@@ -154,7 +145,6 @@ static void shared_found(struct call *call)
     if (visit->list) {
         visit->most = visit->query.limit;
         visit->rows = arena_make(call->arena, struct index_row, visit->most);
-        visit->began_us = clock_mono_us();
         call_query(call, &visit->query, rows_found);
     } else if (visit->one)
         call_find(call, &visit->run, 1, run_found);

@@ -10,6 +10,7 @@
 #include "api/assets.h"
 #include "api/handlers.h"
 #include "api/web_files.h"
+#include "serve/etag.h"
 
 enum { FIELDS = 8 };
 
@@ -24,13 +25,6 @@ static const struct web_file *file_of(struct str name)
         if (str_eq(web_files[i].name, name))
             return &web_files[i];
     return NULL;
-}
-
-static bool has_it(struct http_request *request, struct str etag)
-{
-    struct str list = http_header(request, STR("if-none-match"));
-    return list.at &&
-           (str_eq(list, STR("*")) || memmem(list.at, list.len, etag.at, etag.len) != NULL);
 }
 
 static void reply_file(struct http_request *request, const struct web_file *file)
@@ -49,7 +43,7 @@ static void reply_file(struct http_request *request, const struct web_file *file
         {STR("Content-Encoding"), STR("gzip")},
     };
     struct http_piece piece = {NULL, packed ? file->gzip : file->bytes};
-    if (has_it(request, etag))
+    if (etag_is_known(http_header(request, STR("if-none-match")), etag))
         http_reply(request, 304, fields, 3, NULL, 0);
     else
         http_reply(request, 200, fields, packed ? FIELDS : FIELDS - 1, &piece, 1);

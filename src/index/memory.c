@@ -1,8 +1,8 @@
 /* memory.c - an index in plain arrays: what the others are compared with.
  *
- * Every page is a linear scan and a sort, so that one can see that it is right;
- * only a run is found by its id through a table.  It forgets everything at close; its only use besides the
- * conform tests is a server that keeps no index.
+ * Every page (memory_read.c) is a linear scan and a sort, so that one can see that it is
+ * right; only a run is found by its id through a table.  It forgets everything at close; its
+ * only use besides the conform tests is a server that keeps no index.
  *
  * What a stage changes is written down as a whole new row or entity behind those
  * before it; a look-up takes the newest.  A commit puts them in the place of the
@@ -11,9 +11,10 @@
  * Reads are done where they are asked for, under a lock that is held for a
  * whole scan: this is not for many runs.
  */
+#include "index/memory.h"
+
 #include <assert.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
@@ -22,65 +23,17 @@
 #include "index/fold.h"
 #include "index/guess.h"
 #include "index/hash.h"
-#include "index/index.h"
-#include "index/subject.h"
 #include "run/facts.h"
-#include "run/filter.h"
 #include "run/project.h"
 #include "wire/json_string.h"
 
-enum { SCRATCH = 4096 };
-
-/* What a row or an entity points to is never changed or freed before close. */
-struct row {
-    struct merged run;
-    struct uuid project;
-    bool by_default; /* nobody named the project */
-    bool named;
-    struct str name; /* folded */
-    struct str facts;
-    size_t before; /* 1 + position of the row before it in its chain; 0: none */
-};
-
-struct thing {
-    struct entity entity;
-    bool removed;
-};
-
-/* In order of arrival, and in chains by id, the newest first. */
-struct rows {
-    struct row *at;
-    size_t *chain; /* 1 + position of the first; as many as there is room for rows */
-    size_t count, cap;
-};
-
-struct things {
-    struct thing *at;
-    size_t count, cap;
-};
-
-struct memory {
-    struct index index;
-    atomic_flag lock;
-    struct rows visible, staged;
-    struct things there, news;
-    struct arena *kept; /* what rows and things point to */
-    bool guesses;       /* there was a run that did not say its trace */
-    uint64_t mark;
-};
-
-static struct memory *memory_of(struct index *index)
-{
-    return (struct memory *)(void *)index;
-}
-
-static void lock(struct memory *m)
+void memory_lock(struct memory *m)
 {
     while (atomic_flag_test_and_set_explicit(&m->lock, memory_order_acquire))
         sched_yield();
 }
 
-static void unlock(struct memory *m)
+void memory_unlock(struct memory *m)
 {
     atomic_flag_clear_explicit(&m->lock, memory_order_release);
 }
@@ -139,7 +92,7 @@ static void things_add(struct things *things, const struct thing *thing)
     things->at[things->count++] = *thing;
 }
 
-static struct row *rows_find(const struct rows *rows, struct uuid id)
+struct row *memory_rows_find(const struct rows *rows, struct uuid id)
 {
     for (size_t i = rows->count ? *chain_of(rows, id) : 0; i > 0; i = rows->at[i - 1].before)
         if (uuid_compare(rows->at[i - 1].run.id, id) == 0)
@@ -147,7 +100,7 @@ static struct row *rows_find(const struct rows *rows, struct uuid id)
     return NULL;
 }
 
-static struct thing *things_find(const struct things *things, enum entity_kind kind, struct uuid id)
+struct thing *memory_things_find(const struct things *things, enum entity_kind kind, struct uuid id)
 {
     for (size_t i = things->count; i-- > 0;)
         if (things->at[i].entity.kind == kind && uuid_compare(things->at[i].entity.id, id) == 0)
@@ -157,14 +110,14 @@ static struct thing *things_find(const struct things *things, enum entity_kind k
 
 static const struct row *find_row(const struct memory *m, struct uuid id)
 {
-    const struct row *row = rows_find(&m->staged, id);
-    return row ? row : rows_find(&m->visible, id);
+    const struct row *row = memory_rows_find(&m->staged, id);
+    return row ? row : memory_rows_find(&m->visible, id);
 }
 
 static const struct thing *find_thing(const struct memory *m, enum entity_kind kind, struct uuid id)
 {
-    const struct thing *thing = things_find(&m->news, kind, id);
-    return thing ? thing : things_find(&m->there, kind, id);
+    const struct thing *thing = memory_things_find(&m->news, kind, id);
+    return thing ? thing : memory_things_find(&m->there, kind, id);
 }
 
 /* The one that has this name now. */
@@ -536,20 +489,20 @@ static int stage_batch(struct memory *m, struct index_batch *batch, struct err *
 static void stage(struct index *index, struct index_stage *stage)
 {
     struct memory *m = memory_of(index);
-    lock(m); /* what is kept may move */
+    memory_lock(m); /* what is kept may move */
     for (size_t i = 0; i < stage->count; i++)
         if (stage_batch(m, &stage->batches[i], &stage->op.err))
             break;
-    unlock(m);
+    memory_unlock(m);
     op_finish(&stage->op);
 }
 
 static void commit(struct index *index, struct index_commit *commit)
 {
     struct memory *m = memory_of(index);
-    lock(m);
+    memory_lock(m);
     for (size_t i = 0; i < m->staged.count; i++) {
-        struct row *there = rows_find(&m->visible, m->staged.at[i].run.id);
+        struct row *there = memory_rows_find(&m->visible, m->staged.at[i].run.id);
         if (there) {
             size_t before = there->before;
             *there = m->staged.at[i];
@@ -560,7 +513,7 @@ static void commit(struct index *index, struct index_commit *commit)
     }
     for (size_t i = 0; i < m->news.count; i++) {
         const struct thing *news = &m->news.at[i];
-        struct thing *there = things_find(&m->there, news->entity.kind, news->entity.id);
+        struct thing *there = memory_things_find(&m->there, news->entity.kind, news->entity.id);
         if (there)
             *there = *news;
         else
@@ -569,7 +522,7 @@ static void commit(struct index *index, struct index_commit *commit)
     m->mark = commit->sequence;
     rows_cut(&m->staged, 0);
     m->news.count = 0;
-    unlock(m);
+    memory_unlock(m);
     op_finish(&commit->op);
 }
 
@@ -591,336 +544,10 @@ static void mark(struct index *index, struct index_mark *mark)
 static void durable(struct index *index, struct index_durable *durable)
 {
     struct memory *m = memory_of(index);
-    lock(m);
+    memory_lock(m);
     durable->sequence = m->mark;
-    unlock(m);
+    memory_unlock(m);
     op_finish(&durable->op);
-}
-
-/* --- reading ---------------------------------------------------------------------------- */
-
-static bool is_gone(const struct memory *m, enum entity_kind kind, struct uuid id)
-{
-    const struct thing *thing = things_find(&m->there, kind, id);
-    return thing && !thing->removed;
-}
-
-static bool is_hidden(const struct memory *m, const struct row *row)
-{
-    const struct thing *project = things_find(&m->there, ENTITY_PROJECT, row->project);
-    return row->run.count == 0 || !project || project->removed ||
-           is_gone(m, ENTITY_GONE_RUN, row->run.id) ||
-           is_gone(m, ENTITY_GONE_TRACE, row->run.trace);
-}
-
-static struct index_row show(const struct memory *m, const struct row *row, bool facts,
-                             struct arena *arena)
-{
-    const struct entity *project = &things_find(&m->there, ENTITY_PROJECT, row->project)->entity;
-    struct holder *holders = arena_make(arena, struct holder, row->run.count);
-    memcpy(holders, row->run.holder, row->run.count * sizeof *holders);
-    return (struct index_row){
-        .found = true,
-        .id = row->run.id,
-        .trace = row->run.trace,
-        .parent = row->run.parent,
-        .project = row->project,
-        .project_name = arena_copy(arena, project->name),
-        .start_us = row->run.start_us,
-        .end_us = row->run.end_us,
-        .type = row->run.type,
-        .status = row->run.status,
-        .version = row->run.version,
-        .project_version = project->version,
-        .holders = holders,
-        .holder_count = row->run.count,
-        .size = merge_size(row->run.holder, row->run.count),
-        .facts = facts && row->facts.len ? arena_copy(arena, row->facts) : (struct str){0},
-    };
-}
-
-static void find(struct index *index, struct index_find *find)
-{
-    struct memory *m = memory_of(index);
-    find->rows = arena_make(find->arena, struct index_row, find->count);
-    lock(m);
-    for (size_t i = 0; i < find->count; i++) {
-        const struct row *there = rows_find(&m->visible, find->ids[i]);
-        if (there && !is_hidden(m, there))
-            find->rows[i] = show(m, there, find->facts, find->arena);
-        else
-            find->rows[i] =
-                (struct index_row){.hidden = there && there->run.count > 0, .id = find->ids[i]};
-    }
-    unlock(m);
-    op_finish(&find->op);
-}
-
-/* Newest first: -1 when (start, id) of `a` comes before that of `b`. */
-static int newest_first(int64_t a_start, struct uuid a_id, int64_t b_start, struct uuid b_id)
-{
-    if (a_start != b_start)
-        return a_start > b_start ? -1 : 1;
-    return -uuid_compare(a_id, b_id);
-}
-
-static int row_order(const void *a, const void *b)
-{
-    const struct index_row *x = a, *y = b;
-    return newest_first(x->start_us, x->id, y->start_us, y->id);
-}
-
-static bool matches(const struct row *row, const struct query *query, struct str wanted)
-{
-    if (query->by_trace && uuid_compare(row->run.trace, query->trace) != 0)
-        return false;
-    if (query->by_name && !(row->named && fold_contains(row->name, wanted)))
-        return false;
-    return !query->after || newest_first(query->cursor.start_us, query->cursor.id,
-                                         row->run.start_us, row->run.id) < 0;
-}
-
-static void search(struct index *index, struct index_search *search)
-{
-    struct memory *m = memory_of(index);
-    const struct query *query = search->query;
-    assert(query->limit >= 1 && query->limit <= QUERY_LIMIT_MAX);
-    struct str wanted = {0};
-    if (query->by_name) {
-        char *folded = arena_alloc(search->arena, FOLD_GROWTH * query->name.len + 1);
-        wanted = (struct str){folded, fold(query->name, folded)};
-    }
-
-    lock(m);
-    search->rows = arena_make(search->arena, struct index_row, m->visible.count + 1);
-    search->count = 0;
-    for (size_t i = 0; i < m->visible.count; i++)
-        if (matches(&m->visible.at[i], query, wanted) && !is_hidden(m, &m->visible.at[i]))
-            search->rows[search->count++] =
-                show(m, &m->visible.at[i], search->facts, search->arena);
-    unlock(m);
-
-    qsort(search->rows, search->count, sizeof *search->rows, row_order);
-    search->more = search->count > query->limit;
-    if (search->more)
-        search->count = query->limit;
-    op_finish(&search->op);
-}
-
-static bool among(struct uuid id, const struct uuid *ids, size_t count)
-{
-    for (size_t i = 0; ids && i < count; i++)
-        if (uuid_compare(id, ids[i]) == 0)
-            return true;
-    return ids == NULL;
-}
-
-/* --- query --------------------------------------------------------------------------------- */
-
-/* What of the subject other rows and entities say. */
-static void add_others(const struct memory *m, const struct row *row, struct arena *arena,
-                       struct filter_subject *subject)
-{
-    struct filter_pair *feedback = arena_make(arena, struct filter_pair, m->there.count + 1);
-    struct str *children = arena_make(arena, struct str, m->visible.count + 1);
-    for (size_t i = 0; i < m->there.count; i++) {
-        const struct entity *e = &m->there.at[i].entity;
-        if (e->kind != ENTITY_FEEDBACK || m->there.at[i].removed ||
-            uuid_compare(e->parent, row->run.id) != 0)
-            continue;
-        feedback[subject->feedback_count].key = e->name;
-        entity_score(e, &feedback[subject->feedback_count].value);
-        subject->feedback_count++;
-    }
-    for (size_t i = 0; i < m->visible.count; i++) {
-        const struct row *child = &m->visible.at[i];
-        struct filter_subject its;
-        if (uuid_compare(child->run.parent, row->run.id) != 0 || is_hidden(m, child))
-            continue;
-        struct index_row shown = show(m, child, true, arena);
-        if (subject_of(&shown, arena, &its, NULL) == 0 && its.cells[FILTER_NAME].present)
-            children[subject->child_count++] = its.cells[FILTER_NAME].value.text;
-    }
-    subject->feedback = feedback;
-    subject->child_names = children;
-}
-
-static bool row_matches(const struct memory *m, const struct row *row, const struct filter *filter,
-                        struct arena *arena)
-{
-    struct filter_subject subject;
-    struct index_row shown = show(m, row, true, arena);
-    if (subject_of(&shown, arena, &subject, NULL))
-        return false;
-    add_others(m, row, arena, &subject);
-    return filter_match(filter, &subject);
-}
-
-/* Its top, or any run of it. */
-static bool trace_matches(const struct memory *m, struct uuid trace, const struct filter *filter,
-                          bool top, struct arena *arena)
-{
-    for (size_t i = 0; i < m->visible.count; i++) {
-        const struct row *row = &m->visible.at[i];
-        if (uuid_compare(row->run.trace, trace) == 0 &&
-            (!top || uuid_compare(row->run.id, trace) == 0) && !is_hidden(m, row) &&
-            row_matches(m, row, filter, arena))
-            return true;
-    }
-    return false;
-}
-
-/* All but the ids and the cursor. */
-static bool is_asked(const struct memory *m, const struct row *row, const struct run_query *query,
-                     struct arena *arena)
-{
-    if (is_hidden(m, row))
-        return false;
-    struct index_row shown = show(m, row, true, arena);
-    if (!query_takes(query, &shown))
-        return false;
-    struct filter_subject subject;
-    bool example = query->example_count == 0;
-    if (subject_of(&shown, arena, &subject, NULL))
-        return false;
-    for (size_t i = 0; i < query->example_count && !example; i++)
-        example = subject.cells[FILTER_REFERENCE_EXAMPLE_ID].present &&
-                  uuid_compare(subject.cells[FILTER_REFERENCE_EXAMPLE_ID].value.uuid,
-                               query->examples[i]) == 0;
-    return example && (!query->filter || row_matches(m, row, query->filter, arena)) &&
-           (!query->trace_filter ||
-            trace_matches(m, row->run.trace, query->trace_filter, true, arena)) &&
-           (!query->tree_filter ||
-            trace_matches(m, row->run.trace, query->tree_filter, false, arena));
-}
-
-static int asked_order(const void *a, const void *b, void *query)
-{
-    const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
-    return query_order(query, &(struct index_row){.id = x->run.id, .start_us = x->run.start_us},
-                       &(struct index_row){.id = y->run.id, .start_us = y->run.start_us});
-}
-
-/* All that are behind the cursor, of the ids that are asked for, in the order of the page. */
-static const struct row **in_order(const struct memory *m, struct run_query *query,
-                                   struct arena *arena, size_t *count)
-{
-    const struct row **rows = arena_make(arena, const struct row *, m->visible.count + 1);
-    *count = 0;
-    for (size_t i = 0; i < m->visible.count; i++) {
-        const struct row *row = &m->visible.at[i];
-        const struct index_row at = {.id = row->run.id, .start_us = row->run.start_us};
-        if (query_is_after(query, &at) &&
-            (query->id_count == 0 || among(at.id, query->ids, query->id_count)))
-            rows[(*count)++] = row;
-    }
-    qsort_r(rows, *count, sizeof *rows, asked_order, query);
-    return rows;
-}
-
-static void query(struct index *index, struct index_query *asked)
-{
-    struct memory *m = memory_of(index);
-    struct run_query query = *asked->query;
-    assert(query.limit >= 1 && query.limit <= QUERY_LIMIT_MAX && asked->look >= 1);
-    asked->rows = arena_make(asked->arena, struct index_row, query.limit);
-    asked->count = 0;
-    asked->more = false;
-    lock(m);
-    size_t count;
-    const struct row **rows = in_order(m, &query, asked->arena, &count);
-    for (size_t i = 0; i < count; i++) {
-        struct arena *scratch = arena_new(SCRATCH);
-        bool is = i < asked->look && is_asked(m, rows[i], &query, scratch);
-        arena_free(scratch);
-        asked->more = i == asked->look || (is && asked->count == query.limit);
-        if (asked->more)
-            break;
-        if (is)
-            asked->rows[asked->count++] = show(m, rows[i], true, asked->arena);
-        asked->next = (struct query_cursor){rows[i]->run.start_us, rows[i]->run.id};
-    }
-    unlock(m);
-    op_finish(&asked->op);
-}
-
-/* --- entities -------------------------------------------------------------------------------- */
-
-/* Is what it belongs to gone? */
-static bool is_orphan(const struct memory *m, const struct entity *entity)
-{
-    if (entity->kind == ENTITY_EXAMPLE) {
-        const struct thing *dataset = things_find(&m->there, ENTITY_DATASET, entity->parent);
-        return !dataset || dataset->removed;
-    }
-    if (entity->kind != ENTITY_FEEDBACK && entity->kind != ENTITY_SHARE &&
-        entity->kind != ENTITY_TOKEN)
-        return false;
-    const struct row *run = rows_find(&m->visible, entity->parent);
-    return run && run->run.count > 0 && is_hidden(m, run);
-}
-
-static int newest_entity(const void *a, const void *b)
-{
-    const struct entity *x = a, *y = b;
-    return newest_first(x->made_us, x->id, y->made_us, y->id);
-}
-
-static bool is_listed(const struct memory *m, const struct thing *thing,
-                      const struct index_entities *asked, struct str wanted)
-{
-    const struct entity *e = &thing->entity;
-    const struct entity_cursor *after = &asked->cursor;
-    if (thing->removed || e->kind != asked->kind || is_orphan(m, e) ||
-        !among(e->id, asked->ids, asked->id_count) ||
-        !among(e->parent, asked->parents, asked->parent_count) ||
-        (asked->name.at && !(e->name.at && str_eq(e->name, asked->name))) ||
-        (asked->after && newest_first(after->made_us, after->id, e->made_us, e->id) >= 0))
-        return false;
-    if (!wanted.at)
-        return true;
-    char *folded = arena_alloc(asked->arena, FOLD_GROWTH * e->name.len + 1);
-    return fold_contains((struct str){folded, fold(e->name, folded)}, wanted);
-}
-
-/* As many as make a page. */
-static size_t fit(const struct index_entities *asked, size_t count)
-{
-    size_t n = 0, bytes = 0;
-    for (; n < count && n < asked->limit; n++) {
-        const struct entity *e = &asked->entities[n];
-        bytes += e->name.len + (asked->bare ? 0 : e->json.len);
-        if (n > 0 && asked->bytes > 0 && bytes > asked->bytes)
-            break;
-    }
-    return n;
-}
-
-static void entities(struct index *index, struct index_entities *asked)
-{
-    struct memory *m = memory_of(index);
-    struct str wanted = {0};
-    size_t count = 0;
-    if (asked->name_contains.at) {
-        char *folded = arena_alloc(asked->arena, FOLD_GROWTH * asked->name_contains.len + 1);
-        wanted = (struct str){folded, fold(asked->name_contains, folded)};
-    }
-    lock(m);
-    asked->entities = arena_make(asked->arena, struct entity, m->there.count + 1);
-    for (size_t i = 0; i < m->there.count; i++)
-        if (is_listed(m, &m->there.at[i], asked, wanted))
-            asked->entities[count++] = m->there.at[i].entity;
-    unlock(m);
-    qsort(asked->entities, count, sizeof *asked->entities, newest_entity);
-    asked->count = fit(asked, count);
-    asked->more = asked->count < count;
-    for (size_t i = 0; i < asked->count; i++) {
-        struct entity *e = &asked->entities[i]; /* its name and object are kept until close */
-        if (asked->bare)
-            e->json = (struct str){0};
-        asked->cursor = (struct entity_cursor){e->made_us, e->id};
-    }
-    op_finish(&asked->op);
 }
 
 /* --- the index --------------------------------------------------------------------------------- */
@@ -928,9 +555,9 @@ static void entities(struct index *index, struct index_entities *asked)
 static uint64_t runs(struct index *index)
 {
     struct memory *m = memory_of(index);
-    lock(m);
+    memory_lock(m);
     uint64_t count = m->visible.count;
-    unlock(m);
+    memory_unlock(m);
     return count;
 }
 
@@ -957,10 +584,10 @@ static const struct index_ops memory_ops = {
     .rollback = rollback,
     .mark = mark,
     .durable = durable,
-    .find = find,
-    .search = search,
-    .query = query,
-    .entities = entities,
+    .find = memory_find,
+    .search = memory_search,
+    .query = memory_query,
+    .entities = memory_entities,
     .follow = index_alone_follow,
     .known = index_alone_known,
     .condemn = index_alone_condemn,

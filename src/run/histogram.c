@@ -6,8 +6,8 @@
 
 enum { FINEST_US = 1000 };
 
-/* Year 1: buckets are counted from where no run is on the other side, or two runs could be
- * in two buckets however wide those are. */
+/* Year 1, before which no time can be said: were there runs on both sides of where buckets are
+ * counted from, they would be in two, however wide those are. */
 static const int64_t ORIGIN_US = INT64_C(-62135596800000000);
 
 void histogram_of_range(struct histogram *h, int64_t min_us, int64_t max_us, unsigned most)
@@ -84,7 +84,7 @@ static void reach(struct histogram *h, int64_t start_us)
 void histogram_add(struct histogram *h, int64_t start_us, bool error)
 {
     if (h->grows)
-        reach(h, start_us > ORIGIN_US ? start_us : ORIGIN_US);
+        reach(h, start_us);
     uint64_t i = ((uint64_t)start_us - (uint64_t)h->from_us) / (uint64_t)h->width_us;
     assert(i < h->used);
     h->count[i]++;

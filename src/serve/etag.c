@@ -11,11 +11,11 @@ void etag_write(const uint64_t hash[2], char out[ETAG])
     memcpy(out, text, ETAG);
 }
 
-bool etag_is_known(struct str none_match, const char etag[ETAG])
+bool etag_is_known(struct str none_match, struct str etag)
 {
     if (!none_match.at)
         return false;
     if (str_eq(none_match, STR("*")))
         return true;
-    return memmem(none_match.at, none_match.len, etag, ETAG) != NULL;
+    return memmem(none_match.at, none_match.len, etag.at, etag.len) != NULL;
 }

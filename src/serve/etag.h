@@ -17,4 +17,4 @@ void etag_write(const uint64_t hash[2], char out[ETAG]);
 
 /* Does the value of If-None-Match name it?  A list of tags, weak or strong, or `*`;
  * at == NULL: there is none. */
-bool etag_is_known(struct str none_match, const char etag[ETAG]);
+bool etag_is_known(struct str none_match, struct str etag);

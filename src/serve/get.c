@@ -66,7 +66,7 @@ static void make_etag(struct serve_get *get, uint64_t version)
 
 static bool client_has_it(const struct serve_get *get)
 {
-    return etag_is_known(get->none_match, get->etag);
+    return etag_is_known(get->none_match, (struct str){get->etag, ETAG});
 }
 
 /* Every answer and every failure. */

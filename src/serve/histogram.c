@@ -19,13 +19,6 @@ static void ask(struct serve_histogram *histogram)
     serve_query(&histogram->rows);
 }
 
-/* When it would have begun for its time to be up in HISTOGRAM_MS. */
-static int64_t began(const struct serve *serve)
-{
-    int64_t before_ms = (int64_t)serve->query_ms - HISTOGRAM_MS;
-    return clock_mono_us() - (before_ms > 0 ? 1000 * before_ms : 0);
-}
-
 void serve_histogram(struct serve_histogram *histogram)
 {
     struct run_query *query = &histogram->query;
@@ -41,7 +34,7 @@ void serve_histogram(struct serve_histogram *histogram)
         .serve = histogram->serve,
         .query = *query,
         .left = histogram->left,
-        .began_us = began(histogram->serve),
+        .began_us = serve_query_began(histogram->serve, HISTOGRAM_MS),
     };
     ask(histogram);
 }

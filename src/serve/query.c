@@ -29,6 +29,12 @@ void serve_query(struct serve_query *query)
     ask(query);
 }
 
+int64_t serve_query_began(const struct serve *serve, unsigned ms)
+{
+    int64_t before_ms = serve->query_ms > ms ? serve->query_ms - ms : 0;
+    return clock_mono_us() - INT64_C(1000) * before_ms;
+}
+
 bool serve_query_is_late(const struct serve_query *query, struct err *err)
 {
     if (!query->late)

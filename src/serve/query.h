@@ -50,5 +50,8 @@ struct serve_query {
 
 void serve_query(struct serve_query *query);
 
+/* A began_us with which the time of a query is up in `ms`, if not before. */
+int64_t serve_query_began(const struct serve *serve, unsigned ms);
+
 /* For who has to go through all: is its time up?  Then `err` is set. */
 bool serve_query_is_late(const struct serve_query *query, struct err *err);

@@ -48,7 +48,8 @@ static void end(struct serve_skeleton *skeleton, const struct err *err)
         skeleton_hash(skeleton->skeleton, hash);
         hash[1] ^= (uint64_t)skeleton->coding;
         etag_write(hash, skeleton->etag);
-        skeleton->not_modified = etag_is_known(skeleton->none_match, skeleton->etag);
+        skeleton->not_modified =
+            etag_is_known(skeleton->none_match, (struct str){skeleton->etag, ETAG});
     }
     op_finish(&skeleton->op);
 }

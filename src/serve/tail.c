@@ -209,6 +209,7 @@ static void ask_look(struct serve_tail *tail)
         .query = tail->asked,
         .arena = tail->arena,
         .left = &tail->stopping,
+        .began_us = serve_query_began(tail->serve, TAIL_LOOK_MAX_MS),
     };
     struct run_query *query = &tail->look.query;
     query->bare = true;

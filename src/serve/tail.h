@@ -34,14 +34,15 @@ struct timer;
 struct told;
 
 enum {
-    TAIL_IDS = 200,         /* of a batch */
-    TAIL_QUIET_MS = 15000,  /* then it is said that nothing was said */
-    TAIL_GATHER_MS = 50,    /* a run often comes in two layers */
-    TAIL_RETRY_MS = 1000,   /* between tries, when the index or the store cannot be read */
-    TAIL_TRIES = 5,         /* of a batch */
-    TAIL_LOOK_MS = 500,     /* between two looks at what other nodes committed, at least */
-    TAIL_LOOK_SHARE = 4,    /* and so many times as long as the last one took */
-    TAIL_BACK_MS = 3600000, /* a look is at runs that began not longer ago */
+    TAIL_IDS = 200,          /* of a batch */
+    TAIL_QUIET_MS = 15000,   /* then it is said that nothing was said */
+    TAIL_GATHER_MS = 50,     /* a run often comes in two layers */
+    TAIL_RETRY_MS = 1000,    /* between tries, when the index or the store cannot be read */
+    TAIL_TRIES = 5,          /* of a batch */
+    TAIL_LOOK_MS = 500,      /* between two looks at what other nodes committed, at least */
+    TAIL_LOOK_MAX_MS = 2000, /* for which one takes, and its own runs wait */
+    TAIL_LOOK_SHARE = 4,     /* and so many times as long as the last one took */
+    TAIL_BACK_MS = 3600000,  /* a look is at runs that began not longer ago */
 };
 
 enum tail_what {

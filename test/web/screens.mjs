@@ -515,8 +515,8 @@ describe('everywhere', () => {
         assert.equal(await paper(), dark);
         await page.getByLabel('Theme').selectOption('system');
         assert.equal(await paper(), light);
-        await page.emulateMedia({ colorScheme: 'dark' });
-        assert.equal(await paper(), dark);
+        await page.emulateMedia({ colorScheme: 'dark' }); // which the page hears of
+        await page.waitForFunction((is) => getComputedStyle(document.body).backgroundColor === is, dark);
         await page.getByLabel('Theme').selectOption('light');
         assert.equal(await paper(), light);
         await close(page);

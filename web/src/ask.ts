@@ -37,10 +37,11 @@ export function useAsk<T>(ask: ((signal: AbortSignal) => Promise<T>) | null, on:
     return answer;
 }
 
-// A time that grows, for "3 s ago": once each `every` ms.
+// A time that grows, for "3 s ago": once each `every` ms; 0: it stands still.
 export function useNow(every = 10_000): number {
     const [now, setNow] = useState(Date.now());
     useEffect(() => {
+        if (!every) return undefined;
         const timer = setInterval(() => setNow(Date.now()), every);
         return () => clearInterval(timer);
     }, [every]);

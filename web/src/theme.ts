@@ -11,9 +11,15 @@ const read = (): Theme => {
 
 export const theme = signal<Theme>(read());
 
+const dark = matchMedia('(prefers-color-scheme: dark)');
+
+// What the style is of: the system's, where nothing is chosen, also when that changes.
+export const shownTheme = signal<'light' | 'dark'>('light');
+
 function show(): void {
-    if (theme.value === 'system') delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = theme.value;
+    const system = dark.matches ? 'dark' : 'light';
+    shownTheme.value = theme.value === 'system' ? system : theme.value;
+    document.documentElement.dataset.theme = shownTheme.value;
 }
 
 export function setTheme(next: Theme): void {
@@ -22,4 +28,7 @@ export function setTheme(next: Theme): void {
     show();
 }
 
-export const startTheme = show;
+export function startTheme(): void {
+    dark.addEventListener('change', show);
+    show();
+}

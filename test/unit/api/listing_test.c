@@ -121,17 +121,17 @@ TEST(conditions_and_orders_cost_one_walk)
 {
     struct world w;
     size_t seen = 0;
-    open_world(&w, 300000, 10);
+    open_world(&w, 100000, 10);
     list(&w, (struct listing){.takes = takes_odd, .limit = 10, .offset = 5, .own = &seen});
     CHECK(is_page(&w, 11, 2, 10) && seen == 30);
     seen = 0;
     list(&w, (struct listing){.takes = takes_none, .limit = 1, .own = &seen});
-    CHECK(w.listing.op.err.code == ERR_OK && seen == 300000 && w.many.given == 300000);
+    CHECK(w.listing.op.err.code == ERR_OK && seen == 100000 && w.many.given == 100000);
     seen = 0;
     list(&w, (struct listing){.asked.bare = true, .takes = takes_none, .limit = 1, .own = &seen});
-    CHECK(w.listing.op.err.code == ERR_OK && seen == 300000);
+    CHECK(w.listing.op.err.code == ERR_OK && seen == 100000);
     list(&w, (struct listing){.order = oldest_first, .limit = 10, .offset = 3});
-    CHECK(is_page(&w, 299996, -1, 10) && w.many.given == 300000);
+    CHECK(is_page(&w, 99996, -1, 10) && w.many.given == 100000);
     close_world(&w);
 }
 
@@ -139,16 +139,16 @@ TEST(what_is_on_the_page_is_charged_and_what_is_not_is_let_go)
 {
     struct world w;
     size_t seen = 0;
-    open_world(&w, 300, 1 << 20);
+    open_world(&w, 100, 1 << 20);
     list(&w, (struct listing){.takes = takes_none, .limit = 1, .own = &seen});
-    CHECK(w.listing.op.err.code == ERR_OK && seen == 300 && w.many.held == 0);
+    CHECK(w.listing.op.err.code == ERR_OK && seen == 100 && w.many.held == 0);
     list(&w, (struct listing){.limit = 20});
     CHECK(is_page(&w, 0, 1, 20));
     CHECK(atomic_load(&w.budget.used) > 20 << 20 && atomic_load(&w.budget.used) < 21 << 20);
     list(&w, (struct listing){.limit = 100});
     CHECK(w.listing.op.err.code == ERR_TOO_BIG && w.many.given < 70);
     close_world(&w);
-    open_world(&w, 300, 1 << 20);
+    open_world(&w, 100, 1 << 20);
     CHECK(budget_take(&w.budget, w.budget.limit - (4 << 20)));
     list(&w, (struct listing){.limit = 100});
     CHECK(w.listing.op.err.code == ERR_BUSY && w.many.given < 6);

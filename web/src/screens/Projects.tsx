@@ -96,6 +96,13 @@ function sortedBy(list: readonly Project[], sort: string): readonly Project[] {
     });
 }
 
+const Wrong = ({ text }: { text: string }) =>
+    text ? (
+        <p class="bad" role="alert">
+            {text}
+        </p>
+    ) : null;
+
 function Naming({ project, onClose, onDone }: { project: Project | null; onClose: () => void; onDone: () => void }) {
     const [error, setError] = useState('');
     const save = async (event: SubmitEvent) => {
@@ -120,11 +127,7 @@ function Naming({ project, onClose, onDone }: { project: Project | null; onClose
                 <button type="submit" class="main">
                     {project ? 'Rename' : 'Make it'}
                 </button>
-                {error && (
-                    <p class="bad" role="alert">
-                        {error}
-                    </p>
-                )}
+                <Wrong text={error} />
             </form>
         </Dialog>
     );
@@ -158,11 +161,7 @@ function Deleting({ project, onClose, onDone }: { project: Project; onClose: () 
                 <button type="submit" disabled={typed !== project.name}>
                     Delete
                 </button>
-                {error && (
-                    <p class="bad" role="alert">
-                        {error}
-                    </p>
-                )}
+                <Wrong text={error} />
             </form>
         </Dialog>
     );

@@ -5,7 +5,7 @@ import { useAsk, useNow } from '../ask.ts';
 import { Bars } from '../components/Bars.tsx';
 import { Copy, copyText } from '../components/Copy.tsx';
 import { Fault } from '../components/Fault.tsx';
-import { ProjectChoice } from '../components/ProjectChoice.tsx';
+import { OfProject } from '../components/OfProject.tsx';
 import { Status } from '../components/Status.tsx';
 import { Time } from '../components/Time.tsx';
 import { TimeRange, rangeOf, setRange } from '../components/TimeRange.tsx';
@@ -16,7 +16,7 @@ import type { Column } from '../components/VirtualTable.tsx';
 import { cost, count, duration, percent, short, time, words } from '../format.ts';
 import { bindKeys } from '../keys.ts';
 import { href, navigate, route, setQuery } from '../router.ts';
-import { histogram, instant, projectNamed, queryStats } from '../runs.ts';
+import { histogram, instant, queryStats } from '../runs.ts';
 import type { Run, Which } from '../runs.ts';
 import { SearchBar } from '../search/SearchBar.tsx';
 import type { Observed } from '../search/complete.ts';
@@ -25,7 +25,6 @@ import { keepPlace, keptPlace, useRuns } from './useRuns.ts';
 
 const BUCKETS = 60;
 const LIVE_MS = 5000; // between two counts, while runs arrive
-const NEVER_MS = 2 ** 30;
 
 const latencyUs = (run: Run): number | null => {
     const took = time(run.end_time) - time(run.start_time);
@@ -297,7 +296,7 @@ function Found({ id }: { id: string }) {
             which: { project: id, filter: problems.length ? null : filter, roots, from: span.from, to: span.to },
         };
     }, [addressed]);
-    const beat = useNow(live ? LIVE_MS : NEVER_MS);
+    const beat = useNow(live ? LIVE_MS : 0);
     const counted = live ? `${addressed} ${beat}` : addressed;
     const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [counted]);
     const seen = useRef<readonly Run[]>([]);
@@ -331,26 +330,5 @@ function Found({ id }: { id: string }) {
 }
 
 export function Runs() {
-    const { query } = route.value;
-    const name = query.get('project');
-    const { value, error, waiting } = useAsk(name ? (signal) => projectNamed(name, signal).then((found) => ({ found, name })) : null, [name]);
-    const found = value?.name === name ? value?.found : undefined;
-    return (
-        <>
-            <div class="row title">
-                <h1>Runs</h1>
-                <ProjectChoice name={name} />
-            </div>
-            <Fault text={error} />
-            {found && <Found key={found.id} id={found.id} />}
-            {name && !waiting && !error && value && value.found === null && (
-                <section class="empty">
-                    <h2>There is no project “{name}”</h2>
-                    <p>
-                        <a href="/ui/projects">All projects</a>
-                    </p>
-                </section>
-            )}
-        </>
-    );
+    return <OfProject title="Runs">{({ id }) => <Found key={id} id={id} />}</OfProject>;
 }

@@ -3,13 +3,12 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { asked, isAbort } from '../api.ts';
 import { Chart } from '../components/Chart.tsx';
 import { Fault } from '../components/Fault.tsx';
-import { ProjectChoice } from '../components/ProjectChoice.tsx';
+import { OfProject } from '../components/OfProject.tsx';
 import { TimeRange, rangeOf } from '../components/TimeRange.tsx';
-import { useAsk } from '../ask.ts';
 import { absolute, cost, count, duration, percent, short, time } from '../format.ts';
 import { bindKeys } from '../keys.ts';
 import { href, navigate, route, setQuery } from '../router.ts';
-import { histogram, projectNamed, queryStats } from '../runs.ts';
+import { histogram, queryStats } from '../runs.ts';
 import type { Histogram, Stats as Numbers, Which } from '../runs.ts';
 import { SearchBar } from '../search/SearchBar.tsx';
 import { parse } from '../search/parse.ts';
@@ -231,10 +230,6 @@ function Found({ id, name }: { id: string; name: string }) {
 }
 
 export function Stats() {
-    const { query } = route.value;
-    const name = query.get('project');
-    const { value, error } = useAsk(name ? (signal) => projectNamed(name, signal).then((found) => ({ found, name })) : null, [name]);
-    const found = value?.name === name ? value?.found : undefined;
     useEffect(
         () =>
             bindKeys({
@@ -246,22 +241,5 @@ export function Stats() {
             }),
         [],
     );
-    return (
-        <>
-            <div class="row title">
-                <h1>Stats</h1>
-                <ProjectChoice name={name} />
-            </div>
-            <Fault text={error} />
-            {found && <Found key={found.id} id={found.id} name={found.name} />}
-            {found === null && (
-                <section class="empty">
-                    <h2>There is no project “{name}”</h2>
-                    <p>
-                        <a href="/ui/projects">All projects</a>
-                    </p>
-                </section>
-            )}
-        </>
-    );
+    return <OfProject title="Stats">{({ id, name }) => <Found key={id} id={id} name={name} />}</OfProject>;
 }

@@ -1,7 +1,7 @@
 // The whole trace at a glance: a line a level, each run where it ran.  What is dragged over is
 // zoomed to; a double click shows all again.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { theme } from '../theme.ts';
+import { shownTheme } from '../theme.ts';
 import { hueOf } from './kinds.ts';
 import { endOf, ERROR } from './skeleton.ts';
 import type { Tree } from './tree.ts';
@@ -57,10 +57,10 @@ export function Minimap({ tree, whole, zoom, now }: { tree: Tree; whole: number;
         if (canvas.current) sized.observe(canvas.current);
         return () => sized.disconnect();
     }, []);
-    const chosen = theme.value;
+    const colours = shownTheme.value;
     useEffect(() => {
         if (canvas.current) paint(canvas.current, tree, whole, now);
-    }, [tree, whole, width, chosen, tree.running ? now : 0]);
+    }, [tree, whole, width, colours, tree.running ? now : 0]);
     const at = (event: PointerEvent): number => {
         const box = canvas.current!.getBoundingClientRect();
         return Math.max(0, Math.min(1, (event.clientX - box.left) / box.width)) * whole;
