@@ -211,6 +211,24 @@ describe('runs', () => {
         await close(page);
     });
 
+    it('what is written on while it is asked stays as it was written', async () => {
+        await open();
+        const field = page.getByRole('combobox', { name: 'Search runs' });
+        await field.focus();
+        await page.keyboard.type('status:error ');
+        await page.waitForURL(/q=status%3Aerror$/);
+        await shownAll(page, '✕');
+        await page.keyboard.type('name:~agent');
+        assert.equal(await field.inputValue(), 'status:error name:~agent');
+        await page.waitForURL(/q=status%3Aerror\+name%3A%7Eagent/);
+        await page.evaluate(() => {
+            history.pushState(null, '', '/ui/runs?project=support&q=tag:prod');
+            dispatchEvent(new PopStateEvent('popstate'));
+        });
+        await page.waitForFunction(() => document.querySelector('[role=combobox]').value === 'tag:prod');
+        await close(page);
+    });
+
     it('a fault in the search is underlined and said, and nothing is asked', async () => {
         await open();
         let asked = 0;

@@ -33,16 +33,24 @@ export function SearchBar({ value, observed, onSearch, onId }: {
     const input = useRef<HTMLInputElement>(null);
     const under = useRef<HTMLDivElement>(null);
     const timer = useRef(0);
+    const sent = useRef(value);
     const list = useId();
     const { problems } = parse(text);
 
-    // The address changed otherwise: by Back, or by a click on a value.
-    useEffect(() => setText(value), [value]);
+    // The address changed otherwise: by Back, or by a click on a value.  What was asked from here
+    // comes back too, trimmed, and more may be written by then.
+    useEffect(() => {
+        if (value === sent.current) return;
+        sent.current = value;
+        setText(value);
+    }, [value]);
     useEffect(() => () => clearTimeout(timer.current), []);
 
     const search = (now: string) => {
         clearTimeout(timer.current);
-        if (parse(now).problems.length === 0) onSearch(now.trim());
+        if (parse(now).problems.length > 0) return;
+        sent.current = now.trim();
+        onSearch(sent.current);
     };
     const offer = () => {
         const field = input.current!;
@@ -135,7 +143,7 @@ export function SearchBar({ value, observed, onSearch, onId }: {
                         aria-label="Clear the search"
                         onClick={() => {
                             setText('');
-                            onSearch('');
+                            search('');
                             input.current!.focus();
                         }}
                     >

@@ -1,6 +1,5 @@
 // S3: a trace, as a tree, a waterfall or a transcript, beside one of its runs.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { useSignalEffect } from '@preact/signals';
 import { copyText } from '../components/Copy.tsx';
 import { toast } from '../components/Toast.tsx';
 import type { Window } from '../components/window.ts';
@@ -48,8 +47,12 @@ function zoomBy(whole: number, by: number): void {
 }
 
 function focusOn(selector: string): void {
-    // It may not be drawn yet.
-    requestAnimationFrame(() => document.querySelector<HTMLElement>(selector)?.focus());
+    // It may not be drawn yet; and what was gone to meanwhile keeps the focus.
+    const before = document.activeElement;
+    requestAnimationFrame(() => {
+        const now = document.activeElement;
+        if (now === before || now === document.body) document.querySelector<HTMLElement>(selector)?.focus();
+    });
 }
 
 interface Bound {
@@ -136,8 +139,8 @@ function Absent({ store }: { store: TraceStore }) {
 }
 
 export function TracePage({ traceId }: { traceId: string }) {
-    const store = useMemo(() => new TraceStore(traceId, depthOf()), [traceId]);
-    const finder = useMemo(() => new Finder(store), [store]);
+    const store = useMemo(() => new TraceStore(traceId, onlyOf, depthOf()), [traceId]);
+    const finder = useMemo(() => new Finder(store, findOf), [store]);
     useEffect(
         () => () => {
             finder.close();
@@ -145,10 +148,6 @@ export function TracePage({ traceId }: { traceId: string }) {
         },
         [store, finder],
     );
-    useSignalEffect(() => {
-        store.only.value = onlyOf.value;
-        finder.text.value = findOf.value;
-    });
     const tree = store.tree.value;
     if (!tree) return <Absent store={store} />;
     return tree.order.length ? <Trace store={store} finder={finder} tree={tree} /> : <p class="soft">The trace has no runs.</p>;

@@ -1,5 +1,5 @@
 // Finding inside a trace: names and ids here, the rest by asking the server.
-import { computed, effect, signal } from '@preact/signals';
+import { computed, effect, signal, type ReadonlySignal } from '@preact/signals';
 import { api } from '../api.ts';
 import { quoted } from './quoted.ts';
 import type { Skeleton } from './skeleton.ts';
@@ -30,7 +30,6 @@ interface Page {
 }
 
 export class Finder {
-    readonly text = signal('');
     readonly asking = signal(false);
     readonly failed = signal('');
     private readonly told = signal<{ text: string; ids: ReadonlySet<string> }>({ text: '', ids: new Set() });
@@ -38,7 +37,10 @@ export class Finder {
     private stop = new AbortController();
     private readonly end: () => void;
 
-    constructor(private readonly store: TraceStore) {
+    constructor(
+        private readonly store: TraceStore,
+        readonly text: ReadonlySignal<string>,
+    ) {
         this.end = effect(() => {
             const text = this.text.value;
             this.stop.abort();

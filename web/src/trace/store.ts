@@ -3,7 +3,7 @@
 // The skeleton is asked for again when the server tells of a change in the trace (GET
 // /runs/tail), at most as often as it is cheap; where it cannot tell, now and then.  What was
 // folded stays so, run by run.
-import { batch, computed, effect, signal } from '@preact/signals';
+import { batch, computed, effect, signal, type ReadonlySignal } from '@preact/signals';
 import { api, ApiError, asked, isAbort } from '../api.ts';
 import { follow } from '../events.ts';
 import { quoted } from './quoted.ts';
@@ -23,7 +23,6 @@ export class TraceStore {
     readonly tookMs = signal(0);
     readonly bytes = signal(0);
     readonly now = signal(0); // us since the trace began
-    readonly only = signal<Only>('all');
     readonly folded = signal<ReadonlySet<number>>(new Set());
     readonly live = computed(() => (this.tree.value?.running ?? 0) > 0);
     readonly keep = computed(() => this.kept());
@@ -43,6 +42,7 @@ export class TraceStore {
 
     constructor(
         readonly traceId: string,
+        readonly only: ReadonlySignal<Only>,
         private firstDepth: number,
     ) {
         this.ends.push(
