@@ -8,7 +8,11 @@ import type { Histogram } from '../runs.ts';
 const HEIGHT = 44;
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
-export function Bars({ data, onSpan }: { data: Histogram; onSpan: (from: number, to: number) => void }) {
+export function Bars({ data, busy, onSpan }: {
+    data: Histogram;
+    busy: boolean; // it is not of what is asked for now
+    onSpan: (from: number, to: number) => void;
+}) {
     const box = useRef<HTMLDivElement>(null);
     const [width, setWidth] = useState(600);
     const [span, setSpan] = useState<[number, number] | null>(null);
@@ -56,6 +60,7 @@ export function Bars({ data, onSpan }: { data: Histogram; onSpan: (from: number,
             ref={box}
             class="bars"
             role="slider"
+            aria-busy={busy || undefined}
             aria-label="Runs over time: arrows look, with Shift choose a span, Enter shows it"
             aria-valuemin={0}
             aria-valuemax={Math.max(0, n - 1)}

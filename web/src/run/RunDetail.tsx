@@ -1,7 +1,9 @@
 // One run: what it is, how it ended, and everything that is kept of it, in tabs.
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { asked } from '../api.ts';
+import { useAgain } from '../again.ts';
+import { ApiError, asked, faultOf } from '../api.ts';
 import { Copy } from '../components/Copy.tsx';
+import { Fault } from '../components/Fault.tsx';
 import { Status } from '../components/Status.tsx';
 import { Type } from '../components/Type.tsx';
 import { toast } from '../components/Toast.tsx';
@@ -31,23 +33,35 @@ const titles: Record<Tab, string> = {
 };
 
 // What is known of the run, again when its `version` changes; what was there stays meanwhile.
-function useRun(id: string, version: string): { run: RunInfo | null; failed: string } {
-    const [state, setState] = useState<{ run: RunInfo | null; failed: string }>({ run: null, failed: '' });
-    const again = asked.value;
-    useEffect(() => {
-        const stop = new AbortController();
-        readRun(id, stop.signal).then(
-            (run) => setState({ run, failed: run ? '' : 'There is no such run: it may have been deleted.' }),
-            (error: Error) => stop.signal.aborted || setState((before) => ({ run: before.run?.id === id ? before.run : null, failed: error.message })),
-        );
-        return () => stop.abort();
-    }, [id, version, again]);
-    return state.run && state.run.id !== id ? { run: null, failed: '' } : state;
+interface Known {
+    run: RunInfo | null;
+    failed: ApiError | null;
+    waiting: boolean;
+    back: number; // how often it was there again after it could not be read
 }
 
-function usePayloads(id: string, version: string): Payloads {
+const GONE = new ApiError(404, 'There is no such run: it may have been deleted.');
+
+function useRun(id: string, version: string): Known {
+    const [state, setState] = useState<Known>({ run: null, failed: null, waiting: true, back: 0 });
+    const again = useAgain(state.failed, state.waiting);
+    useEffect(() => {
+        const stop = new AbortController();
+        setState((before) => ({ ...before, waiting: true }));
+        readRun(id, stop.signal).then(
+            (run) => stop.signal.aborted || setState(({ failed, back }) => ({ run, failed: run ? null : GONE, waiting: false, back: back + Number(!!failed) })),
+            (error: unknown) =>
+                stop.signal.aborted ||
+                setState(({ run, back }) => ({ run: run?.id === id ? run : null, failed: faultOf(error), waiting: false, back })),
+        );
+        return () => stop.abort();
+    }, [id, version, asked.value, again]);
+    return state.run && state.run.id !== id ? { ...state, run: null, failed: null } : state;
+}
+
+function usePayloads(id: string, version: string, back: number): Payloads {
     const again = asked.value;
-    const payloads = useMemo(() => new Payloads(id), [id, version, again]);
+    const payloads = useMemo(() => new Payloads(id), [id, version, again, back]);
     useEffect(() => () => payloads.close(), [payloads]);
     return payloads;
 }
@@ -240,8 +254,8 @@ export function RunDetail({ id, version, tab: wanted, onBack }: {
     tab: string; // '': as it suits the run
     onBack: () => void;
 }) {
-    const { run, failed } = useRun(id, version);
-    const payloads = usePayloads(id, version);
+    const { run, failed, back } = useRun(id, version);
+    const payloads = usePayloads(id, version, back);
     const tab = (TABS as readonly string[]).includes(wanted) ? (wanted as Tab) : firstTab(payloads);
     return (
         <section class="run" aria-label="Run" id="run" tabIndex={-1}>
@@ -261,7 +275,7 @@ export function RunDetail({ id, version, tab: wanted, onBack }: {
                     <p class="row">{tagsOf(run).slice(0, 30).map((tag) => <a key={tag} class="chip" href={searchHref(run, ['tag', tag])}>{tag}</a>)}</p>
                 )}
             </header>
-            {failed && <p class="notice fault" role="alert">{failed}</p>}
+            <Fault of={failed} />
             {run && <ErrorBanner run={run} />}
             <TabList tab={tab} onTab={(next) => setQuery({ tab: next })} />
             <div role="tabpanel" id="tab-panel" aria-labelledby={`tab-${tab}`} tabIndex={0} class={`panel panel-${tab}`}>

@@ -1,7 +1,9 @@
 // Projects.tsx - S1: the projects, each in a few numbers; made, renamed and deleted here.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { api, asked, isAbort } from '../api.ts';
-import { useNow } from '../ask.ts';
+import { useAgain } from '../again.ts';
+import { api, asked, faultOf, isAbort } from '../api.ts';
+import type { ApiError } from '../api.ts';
+import { useLate, useNow } from '../ask.ts';
 import { Dialog } from '../components/Dialog.tsx';
 import { Fault } from '../components/Fault.tsx';
 import { Spark } from '../components/Spark.tsx';
@@ -20,17 +22,21 @@ const PAGE = 100;
 const MOST = 2000; // shown; more are found by name
 
 interface List {
+    name: string; // what they were found by
     list: readonly Project[];
     counted: boolean; // their numbers are there
     more: boolean; // there are more than these
-    error: string;
+    waiting: boolean;
+    error: ApiError | null;
 }
 
 // Their names first, then their numbers, which must be counted.
 function useProjects(name: string, again: number): List {
-    const [state, setState] = useState<List | null>(null);
+    const [state, setState] = useState<List>({ name, list: [], counted: false, more: true, waiting: true, error: null });
+    const retry = useAgain(state.error, state.waiting);
     useEffect(() => {
         const abort = new AbortController();
+        setState((now) => ({ ...now, waiting: true }));
         const page = (offset: number, stats: boolean) =>
             projects(
                 {
@@ -49,27 +55,30 @@ function useProjects(name: string, again: number): List {
                 const found = await page(list.length, false);
                 list = [...list, ...found];
                 more = found.length === PAGE;
-                setState({ list, counted: false, more, error: '' });
+                setState({ name, list, counted: false, more, waiting: true, error: null });
             }
             const stats = new Map<string, Project>();
             for (let at = 0; at < list.length; at += PAGE) {
                 for (const one of await page(at, true)) stats.set(one.id, one);
                 list = list.map((one) => stats.get(one.id) ?? one);
-                setState({ list, counted: at + PAGE >= list.length, more: list.length >= MOST, error: '' });
+                setState((now) => ({ ...now, list, counted: at + PAGE >= list.length, more: list.length >= MOST }));
             }
+            setState((now) => ({ ...now, counted: true, waiting: false }));
         };
         all().catch((error: unknown) => {
             if (isAbort(error) || abort.signal.aborted) return;
             setState((now) => ({
-                list: now?.list ?? [],
+                name,
+                list: now.name === name ? now.list : [],
                 counted: false,
                 more: false,
-                error: error instanceof Error ? error.message : String(error),
+                waiting: false,
+                error: faultOf(error),
             }));
         });
         return () => abort.abort();
-    }, [name, again, asked.value]);
-    return state ?? { list: [], counted: false, more: true, error: '' };
+    }, [name, again, retry, asked.value]);
+    return state;
 }
 
 type By = (project: Project) => number | string | null;
@@ -180,7 +189,8 @@ export function Projects() {
     const [again, setAgain] = useState(0);
     const [doing, setDoing] = useState<Doing>(null);
     const [chosenId, setChosenId] = useState('');
-    const { list, counted, more, error } = useProjects(name, again);
+    const { list, counted, more, waiting, error, name: of } = useProjects(name, again);
+    const busy = useLate(waiting && of !== name);
     const rows = useMemo(() => sortedBy(list, sort), [list, sort]);
     const chosen = rows.findIndex(({ id }) => id === chosenId);
     const filter = useRef<HTMLInputElement>(null);
@@ -294,7 +304,7 @@ export function Projects() {
                     New project
                 </button>
             </div>
-            <Fault text={error} />
+            <Fault of={error} />
             {rows.length > 0 && (
                 <VirtualTable
                     label="Projects"
@@ -305,6 +315,7 @@ export function Projects() {
                     chosen={chosen}
                     onChoose={choose}
                     onOpen={(project) => navigate(runsHref(project))}
+                    busy={busy}
                 />
             )}
             {!rows.length && !more && !error && (
@@ -312,7 +323,7 @@ export function Projects() {
                     <h2>{name ? `No project has “${name}” in its name` : 'There is no project'}</h2>
                 </section>
             )}
-            <footer class="row soft" aria-busy={!counted}>
+            <footer class="row soft" aria-busy={!counted && !error}>
                 {count(rows.length)} {rows.length === 1 ? 'project' : 'projects'}
                 {more && rows.length >= MOST ? ' shown; find the others by name' : ''}
                 {!counted && rows.length > 0 && !error ? ' · counting…' : ''}

@@ -1,10 +1,10 @@
 // Runs.tsx - S2: the runs of a project, found, counted, and looked at as they come.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, api } from '../api.ts';
-import { useAsk, useNow } from '../ask.ts';
+import { useAsk, useLate, useNow } from '../ask.ts';
 import { Bars } from '../components/Bars.tsx';
 import { Copy, copyText } from '../components/Copy.tsx';
-import { Fault } from '../components/Fault.tsx';
+import { AGAIN, Fault } from '../components/Fault.tsx';
 import { OfProject } from '../components/OfProject.tsx';
 import { Status } from '../components/Status.tsx';
 import { Time } from '../components/Time.tsx';
@@ -129,9 +129,16 @@ const curlOf = (which: Which): string => {
     return `curl ${location.origin}/runs/query -H 'content-type: application/json' \\\n  -d '${JSON.stringify(body).replaceAll("'", String.raw`'\''`)}'`;
 };
 
-function Numbers({ which, on }: { which: Which; on: unknown }) {
-    const { value, error, waiting } = useAsk((signal) => queryStats(which, signal), [on]);
-    if (error) return <p class="numbers soft">The numbers could not be counted: {error}</p>;
+const Uncounted = ({ what, error }: { what: string; error: ApiError }) => (
+    <p class="numbers soft">
+        {what} could not be counted: {error.message} {error.passes && AGAIN}
+    </p>
+);
+
+function Numbers({ which, addressed, beat }: { which: Which; addressed: string; beat: number }) {
+    const { value, stale, error, waiting } = useAsk((signal) => queryStats(which, signal), [addressed], beat);
+    const busy = useLate(stale && waiting);
+    if (error && !value) return <Uncounted what="The numbers" error={error} />;
     const { run_count, error_rate, latency_p50, latency_p99, total_tokens, total_cost } = value ?? {};
     const us = (seconds: number | null | undefined) => (seconds == null ? null : Math.round(seconds * 1e6));
     const pairs: [string, string][] = [
@@ -143,7 +150,7 @@ function Numbers({ which, on }: { which: Which; on: unknown }) {
         ['Cost', cost(total_cost)],
     ];
     return (
-        <dl class="numbers" aria-busy={waiting}>
+        <dl class="numbers" aria-busy={busy}>
             {pairs.map(([title, text]) => (
                 <div key={title}>
                     <dt>{title}</dt>
@@ -202,7 +209,7 @@ function Table({ which, addressed, q, live, seen }: {
         if (run) setChosenId(run.id);
     };
     const open = (run: Run) => {
-        keepPlace({ key: addressed, state: { ...state, live: 'off' }, chosen: run.id, scroll: { ...scroll.current } });
+        if (!state.stale) keepPlace({ key: addressed, state: { ...state, live: 'off' }, chosen: run.id, scroll: { ...scroll.current } });
         navigate(traceHref(run));
     };
     const act = useRef({ choose, open, reload, rows, chosen });
@@ -228,10 +235,12 @@ function Table({ which, addressed, q, live, seen }: {
         });
     }, []);
     const all = which.from === null && which.to === null;
-    if (state.error) return <Fault text={state.error} />;
+    const busy = useLate(state.stale);
+    if (state.error && !rows.length) return <Fault of={state.error} />;
     if (!rows.length && !state.waiting && !fresh.length) return <Nothing search={q} all={all} roots={which.roots} />;
     return (
         <>
+            <Fault of={state.error} />
             <VirtualTable
                 label={which.roots ? 'Traces' : 'Runs'}
                 columns={columns}
@@ -244,6 +253,7 @@ function Table({ which, addressed, q, live, seen }: {
                 onEnd={more}
                 rowClass={(run) => run.status}
                 scroll={scroll.current}
+                busy={busy}
             />
             {fresh.length > 0 && (
                 <button
@@ -297,8 +307,8 @@ function Found({ id }: { id: string }) {
         };
     }, [addressed]);
     const beat = useNow(live ? LIVE_MS : 0);
-    const counted = live ? `${addressed} ${beat}` : addressed;
-    const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [counted]);
+    const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [addressed], beat);
+    const busy = useLate(bars.stale && bars.waiting);
     const seen = useRef<readonly Run[]>([]);
     return (
         <>
@@ -322,8 +332,9 @@ function Found({ id }: { id: string }) {
                     <span class={live ? 'dot on' : 'dot'} aria-hidden="true" /> Live
                 </button>
             </div>
-            {bars.value && bars.value.count.some(Boolean) && <Bars data={bars.value} onSpan={setRange} />}
-            <Numbers which={which} on={counted} />
+            {bars.value && bars.value.count.some(Boolean) && <Bars data={bars.value} busy={busy} onSpan={setRange} />}
+            {bars.error && !bars.value && <Uncounted what="The runs over time" error={bars.error} />}
+            <Numbers which={which} addressed={addressed} beat={beat} />
             <Table key={addressed} which={which} addressed={addressed} q={q} live={live} seen={seen} />
         </>
     );

@@ -1,6 +1,7 @@
 // S3: a trace, as a tree, a waterfall or a transcript, beside one of its runs.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { copyText } from '../components/Copy.tsx';
+import { AGAIN } from '../components/Fault.tsx';
 import { toast } from '../components/Toast.tsx';
 import type { Window } from '../components/window.ts';
 import { bytes, count } from '../format.ts';
@@ -130,7 +131,7 @@ function Absent({ store }: { store: TraceStore }) {
             ) : (
                 <>
                     <h1>The trace cannot be shown</h1>
-                    <p role="alert">{failed.message}</p>
+                    <p role="alert">{failed.message} {failed.passes && AGAIN}</p>
                     <button type="button" onClick={() => void store.look()}>Try again</button>
                 </>
             )}
@@ -226,7 +227,7 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
     return (
         <div class="trace">
             <TraceHeader tree={tree} now={now} />
-            {store.failed.value && <p class="notice fault" role="alert">{store.failed.value.message} What is shown is from before.</p>}
+            {store.failed.value && <p class="notice fault" role="alert">{store.failed.value.message} What is shown is from before. {store.failed.value.passes && AGAIN}</p>}
             {s.truncated && <p class="notice" role="status">The trace is larger than the server tells at once: the first {count(s.count)} runs are shown.</p>}
             {wanted && found < 0 && <p class="notice" role="status">The run of this address is not in the trace (yet): its first run is shown.</p>}
             <Toolbar store={store} tree={tree} view={view} shown={rows.length} depth={depthOf()}>
