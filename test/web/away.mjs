@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Server } from '../e2e/lib/server.mjs';
 import { Browser, inaccessible } from './lib/browser.mjs';
-import { fill, idOf, oneRun, send } from './lib/support.mjs';
+import { fill, oneRun, send } from './lib/support.mjs';
 
 let browser;
 let server;

@@ -69,6 +69,10 @@ export async function textOf(response: Response, signal?: AbortSignal): Promise<
 
 async function send(path: string, { method = 'GET', headers = {}, body, signal }: Ask): Promise<Response> {
     const key = apiKey();
+    if (/[^\x20-\x7e]/.test(key)) {
+        keyWanted.value = 'wrong'; // a browser sends no such header
+        throw new ApiError(401, 'The key has a character that keys have not');
+    }
     let response: Response;
     try {
         response = await fetch(path, {

@@ -2,11 +2,10 @@
 //
 // Dragging over it, or two clicks with Shift, chooses a span; so do the arrows and Enter.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { count } from '../format.ts';
+import { count, moments } from '../format.ts';
 import type { Histogram } from '../runs.ts';
 
 const HEIGHT = 44;
-const when = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
 export function Bars({ data, busy, onSpan }: {
     data: Histogram;
@@ -27,6 +26,7 @@ export function Bars({ data, busy, onSpan }: {
     const most = Math.max(1, ...data.count);
     const begin = Date.parse(data.start_time);
     const bucket = data.bucket_us / 1000;
+    const when = moments(bucket);
     const each = width / Math.max(1, n);
     const bucketAt = (event: MouseEvent) => {
         const x = event.clientX - box.current!.getBoundingClientRect().left;

@@ -13,6 +13,7 @@ import { Events } from './Events.tsx';
 import { Feedback, Thumb } from './Feedback.tsx';
 import { errorLine } from './gist.ts';
 import { attachmentsOf, curlOf, giveFeedback, readRun, searchHref, tagsOf, type RunInfo } from './info.ts';
+import type { Shown } from './cut.ts';
 import { JsonView } from './JsonView.tsx';
 import { Attachments, Messages } from './Messages.tsx';
 import { Metadata } from './Metadata.tsx';
@@ -158,9 +159,9 @@ function Field({ payload, label }: { payload: Payload; label: string }) {
     }
 }
 
-function MessagesTab({ payloads, run }: { payloads: Payloads; run: RunInfo | null }) {
+function MessagesTab({ payloads, run, type }: { payloads: Payloads; run: RunInfo | null; type: string }) {
     const [markdown, setMarkdown] = useState(true);
-    const shown = payloads.conversation.value;
+    const shown = saidIn(payloads.conversation.value, type);
     const [inputs, outputs] = [payloads.inputs.value, payloads.outputs.value];
     if (!shown) {
         const large = [inputs, outputs].find((one) => one.is === 'loading' && one.head);
@@ -187,10 +188,10 @@ function MessagesTab({ payloads, run }: { payloads: Payloads; run: RunInfo | nul
     );
 }
 
-function Panel({ tab, run, payloads, version }: { tab: Tab; run: RunInfo | null; payloads: Payloads; version: string }) {
+function Panel({ tab, run, type, payloads, version }: { tab: Tab; run: RunInfo | null; type: string; payloads: Payloads; version: string }) {
     switch (tab) {
         case 'messages':
-            return <MessagesTab payloads={payloads} run={run} />;
+            return <MessagesTab payloads={payloads} run={run} type={type} />;
         case 'input':
             return (
                 <>
@@ -210,10 +211,19 @@ function Panel({ tab, run, payloads, version }: { tab: Tab; run: RunInfo | null;
     }
 }
 
-// Without a conversation, what there is to see is the input; of a tool both are short.
-function firstTab(payloads: Payloads): Tab {
+// What these are given and give back are values, though one may be called `input`.
+const QUIET = ['tool', 'retriever', 'embedding', 'parser'];
+
+// What was said in a run; of a tool only what somebody called a message.
+function saidIn(shown: Shown | null, type: string): Shown | null {
+    if (!shown || !QUIET.includes(type)) return shown;
+    return { input: shown.input.filter(({ bare }) => !bare), output: shown.output.filter(({ bare }) => !bare) };
+}
+
+// Without a conversation, what there is to see is the input.
+function firstTab(payloads: Payloads, type: string): Tab {
     const shown = payloads.conversation.value;
-    if (!shown || shown.input.length || shown.output.length) return 'messages';
+    if (!QUIET.includes(type) && (!shown || shown.input.length || shown.output.length)) return 'messages';
     const inputs = payloads.inputs.value;
     return inputs.is === 'ready' && inputs.empty ? 'output' : 'input';
 }
@@ -248,15 +258,16 @@ function TabList({ tab, onTab }: { tab: Tab; onTab: (tab: Tab) => void }) {
     );
 }
 
-export function RunDetail({ id, version, tab: wanted, onBack }: {
+export function RunDetail({ id, type, version, tab: wanted, onBack }: {
     id: string;
+    type: string; // of the run, as far as it is known
     version: string; // changes when the run does
     tab: string; // '': as it suits the run
     onBack: () => void;
 }) {
     const { run, failed, back } = useRun(id, version);
     const payloads = usePayloads(id, version, back);
-    const tab = (TABS as readonly string[]).includes(wanted) ? (wanted as Tab) : firstTab(payloads);
+    const tab = (TABS as readonly string[]).includes(wanted) ? (wanted as Tab) : firstTab(payloads, type);
     return (
         <section class="run" aria-label="Run" id="run" tabIndex={-1}>
             <header class="run-head">
@@ -279,7 +290,7 @@ export function RunDetail({ id, version, tab: wanted, onBack }: {
             {run && <ErrorBanner run={run} />}
             <TabList tab={tab} onTab={(next) => setQuery({ tab: next })} />
             <div role="tabpanel" id="tab-panel" aria-labelledby={`tab-${tab}`} tabIndex={0} class={`panel panel-${tab}`}>
-                <Panel tab={tab} run={run} payloads={payloads} version={version} />
+                <Panel tab={tab} run={run} type={type} payloads={payloads} version={version} />
             </div>
         </section>
     );

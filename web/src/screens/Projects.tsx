@@ -87,6 +87,7 @@ const ORDERS: Record<string, By> = {
     runs: (project) => project.run_count ?? null,
     errors: (project) => project.error_rate ?? null,
     p50: (project) => project.latency_p50 ?? null,
+    p95: (project) => project.latency_p95 ?? null,
     p99: (project) => project.latency_p99 ?? null,
     tokens: (project) => project.total_tokens ?? null,
     cost: (project) => (project.total_cost == null ? null : Number(project.total_cost)),
@@ -123,7 +124,8 @@ function Naming({ project, onClose, onDone }: { project: Project | null; onClose
             toast(project ? `It is called “${name}” now` : `“${name}” is there`);
             onDone();
         } catch (fault) {
-            setError(fault instanceof Error ? fault.message : String(fault));
+            const { status, message } = faultOf(fault);
+            setError(status === 409 ? `There is a project “${name}” already: choose another name.` : message);
         }
     };
     return (
@@ -228,7 +230,8 @@ export function Projects() {
             cell: ({ error_rate }) => <span class={error_rate ? 'bad' : ''}>{percent(error_rate)}</span>,
         },
         { key: 'p50', title: 'P50', least: 74, end: true, rank: 4, ...sorting('p50'), cell: (project) => duration(us(project.latency_p50)) },
-        { key: 'p99', title: 'P99', least: 74, end: true, rank: 3, ...sorting('p99'), cell: (project) => duration(us(project.latency_p99)) },
+        { key: 'p95', title: 'P95', least: 74, end: true, rank: 3, ...sorting('p95'), cell: (project) => duration(us(project.latency_p95)) },
+        { key: 'p99', title: 'P99', least: 74, end: true, rank: 8, ...sorting('p99'), cell: (project) => duration(us(project.latency_p99)) },
         { key: 'tokens', title: 'Tokens', least: 74, end: true, rank: 6, ...sorting('tokens'), cell: (project) => short(project.total_tokens) },
         { key: 'cost', title: 'Cost', least: 74, end: true, rank: 7, ...sorting('cost'), cell: (project) => cost(project.total_cost) },
         {

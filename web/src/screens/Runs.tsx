@@ -43,6 +43,17 @@ const feedbackOf = (run: Run): string =>
         .map(([key, { avg, n }]) => `${key} ${avg == null ? `×${n ?? 0}` : Math.round(avg * 100) / 100}`)
         .join(', ');
 
+// A trace whose top is good, though not all below it is.
+function FailedBelow({ run }: { run: Run }) {
+    if (!run.error_count || run.status === 'error') return null;
+    const said = `${count(run.error_count)} failed`;
+    return (
+        <a class="bad" href={href(`/ui/traces/${run.trace_id}`, { only: 'errors' })} tabIndex={-1} title={`${said} of the runs of this trace`}>
+            ✕ {said}
+        </a>
+    );
+}
+
 // Without feedback there is no column for it.
 function columnsAt(now: number, feedback: boolean): Column<Run>[] {
     const all: Column<Run>[] = [
@@ -54,9 +65,12 @@ function columnsAt(now: number, feedback: boolean): Column<Run>[] {
             least: 96,
             share: 2,
             cell: (run) => (
-                <a href={traceHref(run)} tabIndex={-1} class="cut" title={run.name}>
-                    {run.name || '(no name)'}
-                </a>
+                <span class="within">
+                    <a href={traceHref(run)} tabIndex={-1} class="cut" title={run.name}>
+                        {run.name || '(no name)'}
+                    </a>
+                    <FailedBelow run={run} />
+                </span>
             ),
         },
         { key: 'input', title: 'Input', least: 120, share: 3, rank: 4, cell: (run) => <span class="soft">{words(run.inputs_preview)}</span> },
@@ -139,12 +153,13 @@ function Numbers({ which, addressed, beat }: { which: Which; addressed: string; 
     const { value, stale, error, waiting } = useAsk((signal) => queryStats(which, signal), [addressed], beat);
     const busy = useLate(stale && waiting);
     if (error && !value) return <Uncounted what="The numbers" error={error} />;
-    const { run_count, error_rate, latency_p50, latency_p99, total_tokens, total_cost } = value ?? {};
+    const { run_count, error_rate, latency_p50, latency_p95, latency_p99, total_tokens, total_cost } = value ?? {};
     const us = (seconds: number | null | undefined) => (seconds == null ? null : Math.round(seconds * 1e6));
     const pairs: [string, string][] = [
         [which.roots ? 'Traces' : 'Runs', count(run_count)],
         ['Errors', percent(error_rate)],
         ['P50', duration(us(latency_p50))],
+        ['P95', duration(us(latency_p95))],
         ['P99', duration(us(latency_p99))],
         ['Tokens', short(total_tokens)],
         ['Cost', cost(total_cost)],

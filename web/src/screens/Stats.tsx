@@ -69,7 +69,7 @@ const us = (seconds: number | null | undefined) => (seconds == null ? null : Mat
 function Table({ over }: { over: Over }) {
     const { bars, spans } = over;
     if (!bars) return null;
-    const heads = ['From', 'Runs', 'Errors', 'P50', 'P99', 'Tokens', 'Cost'];
+    const heads = ['From', 'Runs', 'Errors', 'P50', 'P95', 'P99', 'Tokens', 'Cost'];
     return (
         <details class="asTable">
             <summary>As a table</summary>
@@ -91,6 +91,7 @@ function Table({ over }: { over: Over }) {
                                 <td>{count(runs)}</td>
                                 <td>{count(bars.errors[i])}</td>
                                 <td>{duration(us(spans[i]?.latency_p50))}</td>
+                                <td>{duration(us(spans[i]?.latency_p95))}</td>
                                 <td>{duration(us(spans[i]?.latency_p99))}</td>
                                 <td>{count(spans[i]?.total_tokens)}</td>
                                 <td>{cost(spans[i]?.total_cost)}</td>

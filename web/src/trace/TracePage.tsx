@@ -18,7 +18,7 @@ import { TraceHeader } from './TraceHeader.tsx';
 import { stepsOf, Transcript } from './Transcript.tsx';
 import { findRun, rowOf, type Tree } from './tree.ts';
 import { TreeGrid } from './TreeGrid.tsx';
-import { depthOf, findOf, onlyOf, openOf, runOf, setTab, setView, setZoom, tabOf, viewOf, zoomOf, type Zoom } from './view.ts';
+import { depthOf, findOf, onlyOf, openOf, openParam, runOf, setTab, setView, setZoom, tabOf, viewOf, zoomOf, type Zoom } from './view.ts';
 
 const SETTLE_MS = 80;
 
@@ -108,7 +108,7 @@ function keysOf({ store, moves, field, selectedId, whole, page }: Bound) {
         }),
         Escape: does('Back to the tree', () => {
             if (document.activeElement === field.current && findOf.value) setQuery({ find: null });
-            else if (openOf.value) setQuery({ open: null });
+            else if (openOf.value) setQuery({ open: isNarrow() ? '0' : null });
             else store.only.value !== 'all' && setQuery({ only: null });
             focusOn('#runs');
         }),
@@ -223,6 +223,15 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
     };
     // On a narrow screen the run is not beside the tree: who touches it wants to see it.
     const select = (run: number): void => (isNarrow() ? open(run) : moves.go(run));
+    // Who comes to a run comes to see it, and may go back to the tree.
+    useEffect(() => {
+        if (wanted && isNarrow() && openParam() === '') setQuery({ open: '1' });
+    }, []);
+    const back = (): void => {
+        setQuery({ open: isNarrow() ? '0' : null });
+        focusOn('#runs');
+    };
+    const shownRun = findRun(s, shownId);
     const common = { tree, selected, now, matches, onSelect: select, onOpen: open, onWindow: (w: Window) => (window.current = w) };
     return (
         <div class="trace">
@@ -272,12 +281,10 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
                     >
                         <RunDetail
                             id={shownId}
+                            type={shownRun < 0 ? '' : s.types[s.type[shownRun]]}
                             version={shownVersion.join(' ')}
                             tab={tabOf.value}
-                            onBack={() => {
-                                setQuery({ open: null });
-                                focusOn('#runs');
-                            }}
+                            onBack={back}
                         />
                     </div>
                 }
