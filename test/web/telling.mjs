@@ -108,7 +108,7 @@ describe('a tool', () => {
         await send(server, runs);
         const page = await browser.page(server, { path: `/ui/traces/${traceId}?run=${ids.multiply}` });
         await page.locator('#tab-input[aria-selected=true]').waitFor();
-        await page.locator('#tab-panel').getByText('6 * 7').waitFor();
+        for (const part of ['6 * 7', '42']) await page.locator('#tab-panel').getByText(part).waitFor();
         assert.equal(await page.locator('.message').count(), 0);
         await page.getByRole('tab', { name: 'Messages' }).click();
         await page.getByText('There are no messages in this run').waitFor();

@@ -327,7 +327,7 @@ export function Projects() {
                 </section>
             )}
             <footer class="row soft" aria-busy={!counted && !error}>
-                {count(rows.length)} {rows.length === 1 ? 'project' : 'projects'}
+                {(rows.length > 0 || !error) && `${count(rows.length)} ${rows.length === 1 ? 'project' : 'projects'}`}
                 {more && rows.length >= MOST ? ' shown; find the others by name' : ''}
                 {!counted && rows.length > 0 && !error ? ' · counting…' : ''}
             </footer>

@@ -4,7 +4,7 @@ import { ApiError, api } from '../api.ts';
 import { useAsk, useLate, useNow } from '../ask.ts';
 import { Bars } from '../components/Bars.tsx';
 import { Copy, copyText } from '../components/Copy.tsx';
-import { AGAIN, Fault } from '../components/Fault.tsx';
+import { Fault } from '../components/Fault.tsx';
 import { OfProject } from '../components/OfProject.tsx';
 import { Status } from '../components/Status.tsx';
 import { Time } from '../components/Time.tsx';
@@ -144,9 +144,7 @@ const curlOf = (which: Which): string => {
 };
 
 const Uncounted = ({ what, error }: { what: string; error: ApiError }) => (
-    <p class="numbers soft">
-        {what} could not be counted: {error.message} {error.passes && AGAIN}
-    </p>
+    <p class="numbers soft">{error.passes ? `${what} are not counted yet.` : `${what} could not be counted: ${error.message}`}</p>
 );
 
 function Numbers({ which, addressed, beat }: { which: Which; addressed: string; beat: number }) {

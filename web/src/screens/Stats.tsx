@@ -234,7 +234,7 @@ function Found({ id, name }: { id: string; name: string }) {
             {runs > 0 && <Table over={over} />}
             <footer class="row soft" aria-busy={over.waiting}>
                 {over.bars && !over.bars.complete && 'Not all of it could be counted in time. '}
-                {over.waiting && total > 0 ? `Counting… ${over.done} of ${total}` : `${count(runs)} runs`}
+                {over.waiting && total > 0 ? `Counting… ${over.done} of ${total}` : `${count(runs)} ${runs === 1 ? 'run' : 'runs'}`}
             </footer>
         </>
     );
