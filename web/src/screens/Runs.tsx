@@ -46,10 +46,11 @@ const feedbackOf = (run: Run): string =>
 // A trace whose top is good, though not all below it is.
 function FailedBelow({ run }: { run: Run }) {
     if (!run.error_count || run.status === 'error') return null;
-    const said = `${count(run.error_count)} failed`;
+    const failed = count(run.error_count);
     return (
-        <a class="bad" href={href(`/ui/traces/${run.trace_id}`, { only: 'errors' })} tabIndex={-1} title={`${said} of the runs of this trace`}>
-            ✕ {said}
+        <a class="bad" href={href(`/ui/traces/${run.trace_id}`, { only: 'errors' })} tabIndex={-1} title={`${failed} of the runs of this trace failed`}>
+            ✕ {failed}
+            <span class="word"> failed</span>
         </a>
     );
 }
