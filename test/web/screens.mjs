@@ -262,6 +262,8 @@ describe('runs', () => {
         await page.keyboard.press('/');
         await page.keyboard.type('na');
         await page.getByRole('option', { name: /^name:/ }).waitFor();
+        await page.waitForURL(/q=na$/);
+        await page.getByRole('heading', { name: 'Nothing matches' }).waitFor(); // as a word
         await page.keyboard.press('ArrowDown');
         await page.keyboard.press('Enter');
         await page.getByRole('option', { name: 'triage' }).waitFor();
@@ -474,6 +476,7 @@ describe('projects', () => {
         await page.getByLabel('Name', { exact: true }).fill('short-lived');
         await page.keyboard.press('Enter');
         await page.getByRole('alert').waitFor();
+        assert.equal(await page.getByLabel('Name', { exact: true }).inputValue(), 'short-lived', 'what was written stays');
         await page.keyboard.press('Escape');
         await page.getByRole('dialog').waitFor({ state: 'detached' });
         await page.getByRole('button', { name: 'Rename short-lived' }).click();
