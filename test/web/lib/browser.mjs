@@ -10,7 +10,8 @@
 //
 // No test may fail because something is slow: what a page shows comes when it comes, and is waited
 // for (`eventually`).  To see that it is: CPU_RATE=6 lets each page have a sixth of the processor,
-// and ANSWER_MS=300 holds each answer of the API back, by up to so many milliseconds.
+// ANSWER_MS=300 holds each answer of the API back, by up to so many milliseconds, and STEP_MS=700 is
+// a pause between any two steps of a test, in which the page goes on.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -29,6 +30,7 @@ const WAIT_MS = 30_000;
 const AGAIN_MS = 50;
 const cpuRate = Number(process.env.CPU_RATE ?? 1);
 const answerMs = Number(process.env.ANSWER_MS ?? 0);
+const stepMs = Number(process.env.STEP_MS ?? 0);
 
 // On purpose, for who looks for tests that do not wait.
 async function slowDown(page) {
@@ -49,6 +51,7 @@ export class Browser {
         browser.program = await chromium.launch({
             executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
             args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--font-render-hinting=none'],
+            slowMo: stepMs,
         });
         browser.said = [];
         return browser;
