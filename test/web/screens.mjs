@@ -344,12 +344,12 @@ describe('runs', () => {
 
     it('what cannot be asked is said, and asked again', async () => {
         page = await browser.page(server, { path: '/ui/start' });
-        await page.route('**/runs/query', (route) => route.fulfill({ status: 503, contentType: 'application/json', body: '{"detail":"The index is away"}' }));
+        await page.route('**/runs/query', (route) => route.fulfill({ status: 500, contentType: 'application/json', body: '{"detail":"The index is broken"}' }));
         await page.evaluate(() => {
             history.pushState(null, '', '/ui/runs?project=support');
             dispatchEvent(new PopStateEvent('popstate'));
         });
-        await page.getByText('The index is away').waitFor();
+        await page.getByText('The index is broken').waitFor();
         assert.deepEqual(await inaccessible(page), []);
         await page.unroute('**/runs/query');
         await page.getByRole('button', { name: 'Try again' }).click();
