@@ -114,10 +114,11 @@ const Wrong = ({ text }: { text: string }) =>
     ) : null;
 
 function Naming({ project, onClose, onDone }: { project: Project | null; onClose: () => void; onDone: () => void }) {
+    const [typed, setTyped] = useState(project?.name ?? '');
     const [error, setError] = useState('');
     const save = async (event: SubmitEvent) => {
         event.preventDefault();
-        const name = String(new FormData(event.currentTarget as HTMLFormElement).get('name')).trim();
+        const name = typed.trim();
         try {
             if (project) await api.json('PATCH', `/sessions/${project.id}`, { name });
             else await api.json('POST', '/sessions', { name });
@@ -133,7 +134,7 @@ function Naming({ project, onClose, onDone }: { project: Project | null; onClose
             <form onSubmit={(event) => void save(event)}>
                 <label>
                     Name{' '}
-                    <input name="name" required maxLength={200} value={project?.name ?? ''} autofocus autocomplete="off" />
+                    <input required maxLength={200} value={typed} onInput={(event) => setTyped(event.currentTarget.value)} autofocus autocomplete="off" />
                 </label>{' '}
                 <button type="submit" class="main">
                     {project ? 'Rename' : 'Make it'}

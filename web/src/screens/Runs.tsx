@@ -324,12 +324,18 @@ function Found({ id }: { id: string }) {
     const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [addressed], beat);
     const busy = useLate(bars.stale && bars.waiting);
     const seen = useRef<readonly Run[]>([]);
+    // Half a key is a word, too, of which there may be no run: what was there before is offered.
+    const known = useRef<readonly Run[]>([]);
+    const observed = () => {
+        if (seen.current.length) known.current = seen.current;
+        return observedIn(known.current);
+    };
     return (
         <>
             <div class="bar">
                 <SearchBar
                     value={q}
-                    observed={() => observedIn(seen.current)}
+                    observed={observed}
                     onSearch={(text) => text !== q && setQuery({ q: text })}
                     onId={(run) => void goTo(run)}
                 />
