@@ -392,6 +392,7 @@ describe('POST /runs/query', () => {
             assert.equal(all.run_count, 1500);
             assert.equal(all.latency_p50, 2);
             assert.equal(all.latency_p99, 4);
+            assert.equal(all.latency_p95, 4);
             assert.equal(all.error_rate, 0.25);
             assert.equal(all.streaming_rate, 0);
             assert.equal(all.total_tokens, 500 * 15);

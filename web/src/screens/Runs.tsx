@@ -1,10 +1,10 @@
 // Runs.tsx - S2: the runs of a project, found, counted, and looked at as they come.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, api } from '../api.ts';
-import { useAsk, useNow } from '../ask.ts';
+import { useAsk, useLate, useNow } from '../ask.ts';
 import { Bars } from '../components/Bars.tsx';
 import { Copy, copyText } from '../components/Copy.tsx';
-import { Fault } from '../components/Fault.tsx';
+import { AGAIN, Fault } from '../components/Fault.tsx';
 import { OfProject } from '../components/OfProject.tsx';
 import { Status } from '../components/Status.tsx';
 import { Time } from '../components/Time.tsx';
@@ -43,6 +43,17 @@ const feedbackOf = (run: Run): string =>
         .map(([key, { avg, n }]) => `${key} ${avg == null ? `×${n ?? 0}` : Math.round(avg * 100) / 100}`)
         .join(', ');
 
+// A trace whose top is good, though not all below it is.
+function FailedBelow({ run }: { run: Run }) {
+    if (!run.error_count || run.status === 'error') return null;
+    const said = `${count(run.error_count)} failed`;
+    return (
+        <a class="bad" href={href(`/ui/traces/${run.trace_id}`, { only: 'errors' })} tabIndex={-1} title={`${said} of the runs of this trace`}>
+            ✕ {said}
+        </a>
+    );
+}
+
 // Without feedback there is no column for it.
 function columnsAt(now: number, feedback: boolean): Column<Run>[] {
     const all: Column<Run>[] = [
@@ -54,9 +65,12 @@ function columnsAt(now: number, feedback: boolean): Column<Run>[] {
             least: 96,
             share: 2,
             cell: (run) => (
-                <a href={traceHref(run)} tabIndex={-1} class="cut" title={run.name}>
-                    {run.name || '(no name)'}
-                </a>
+                <span class="within">
+                    <a href={traceHref(run)} tabIndex={-1} class="cut" title={run.name}>
+                        {run.name || '(no name)'}
+                    </a>
+                    <FailedBelow run={run} />
+                </span>
             ),
         },
         { key: 'input', title: 'Input', least: 120, share: 3, rank: 4, cell: (run) => <span class="soft">{words(run.inputs_preview)}</span> },
@@ -129,21 +143,29 @@ const curlOf = (which: Which): string => {
     return `curl ${location.origin}/runs/query -H 'content-type: application/json' \\\n  -d '${JSON.stringify(body).replaceAll("'", String.raw`'\''`)}'`;
 };
 
-function Numbers({ which, on }: { which: Which; on: unknown }) {
-    const { value, error, waiting } = useAsk((signal) => queryStats(which, signal), [on]);
-    if (error) return <p class="numbers soft">The numbers could not be counted: {error}</p>;
-    const { run_count, error_rate, latency_p50, latency_p99, total_tokens, total_cost } = value ?? {};
+const Uncounted = ({ what, error }: { what: string; error: ApiError }) => (
+    <p class="numbers soft">
+        {what} could not be counted: {error.message} {error.passes && AGAIN}
+    </p>
+);
+
+function Numbers({ which, addressed, beat }: { which: Which; addressed: string; beat: number }) {
+    const { value, stale, error, waiting } = useAsk((signal) => queryStats(which, signal), [addressed], beat);
+    const busy = useLate(stale && waiting);
+    if (error && !value) return <Uncounted what="The numbers" error={error} />;
+    const { run_count, error_rate, latency_p50, latency_p95, latency_p99, total_tokens, total_cost } = value ?? {};
     const us = (seconds: number | null | undefined) => (seconds == null ? null : Math.round(seconds * 1e6));
     const pairs: [string, string][] = [
         [which.roots ? 'Traces' : 'Runs', count(run_count)],
         ['Errors', percent(error_rate)],
         ['P50', duration(us(latency_p50))],
+        ['P95', duration(us(latency_p95))],
         ['P99', duration(us(latency_p99))],
         ['Tokens', short(total_tokens)],
         ['Cost', cost(total_cost)],
     ];
     return (
-        <dl class="numbers" aria-busy={waiting}>
+        <dl class="numbers" aria-busy={busy}>
             {pairs.map(([title, text]) => (
                 <div key={title}>
                     <dt>{title}</dt>
@@ -202,7 +224,7 @@ function Table({ which, addressed, q, live, seen }: {
         if (run) setChosenId(run.id);
     };
     const open = (run: Run) => {
-        keepPlace({ key: addressed, state: { ...state, live: 'off' }, chosen: run.id, scroll: { ...scroll.current } });
+        if (!state.stale) keepPlace({ key: addressed, state: { ...state, live: 'off' }, chosen: run.id, scroll: { ...scroll.current } });
         navigate(traceHref(run));
     };
     const act = useRef({ choose, open, reload, rows, chosen });
@@ -228,10 +250,12 @@ function Table({ which, addressed, q, live, seen }: {
         });
     }, []);
     const all = which.from === null && which.to === null;
-    if (state.error) return <Fault text={state.error} />;
+    const busy = useLate(state.stale);
+    if (state.error && !rows.length) return <Fault of={state.error} />;
     if (!rows.length && !state.waiting && !fresh.length) return <Nothing search={q} all={all} roots={which.roots} />;
     return (
         <>
+            <Fault of={state.error} />
             <VirtualTable
                 label={which.roots ? 'Traces' : 'Runs'}
                 columns={columns}
@@ -244,6 +268,7 @@ function Table({ which, addressed, q, live, seen }: {
                 onEnd={more}
                 rowClass={(run) => run.status}
                 scroll={scroll.current}
+                busy={busy}
             />
             {fresh.length > 0 && (
                 <button
@@ -297,15 +322,21 @@ function Found({ id }: { id: string }) {
         };
     }, [addressed]);
     const beat = useNow(live ? LIVE_MS : 0);
-    const counted = live ? `${addressed} ${beat}` : addressed;
-    const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [counted]);
+    const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [addressed], beat);
+    const busy = useLate(bars.stale && bars.waiting);
     const seen = useRef<readonly Run[]>([]);
+    // Half a key is a word, too, of which there may be no run: what was there before is offered.
+    const known = useRef<readonly Run[]>([]);
+    const observed = () => {
+        if (seen.current.length) known.current = seen.current;
+        return observedIn(known.current);
+    };
     return (
         <>
             <div class="bar">
                 <SearchBar
                     value={q}
-                    observed={() => observedIn(seen.current)}
+                    observed={observed}
                     onSearch={(text) => text !== q && setQuery({ q: text })}
                     onId={(run) => void goTo(run)}
                 />
@@ -322,8 +353,9 @@ function Found({ id }: { id: string }) {
                     <span class={live ? 'dot on' : 'dot'} aria-hidden="true" /> Live
                 </button>
             </div>
-            {bars.value && bars.value.count.some(Boolean) && <Bars data={bars.value} onSpan={setRange} />}
-            <Numbers which={which} on={counted} />
+            {bars.value && bars.value.count.some(Boolean) && <Bars data={bars.value} busy={busy} onSpan={setRange} />}
+            {bars.error && !bars.value && <Uncounted what="The runs over time" error={bars.error} />}
+            <Numbers which={which} addressed={addressed} beat={beat} />
             <Table key={addressed} which={which} addressed={addressed} q={q} live={live} seen={seen} />
         </>
     );
