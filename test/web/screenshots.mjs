@@ -32,6 +32,7 @@ const screens = {
     runs_nothing: [server, '/ui/runs?project=support&q=name%3Anobody', '.empty'],
     runs_live: [server, '/ui/runs?project=support&live=1', 'footer [role=status]'],
     stats: [server, '/ui/stats?project=support&since=24h', '.chart'],
+    palette: [server, '/ui/runs?project=support', rows, ['Control+k', 'g', 'o']],
     keys: [server, '/ui/runs?project=support', rows, ['?']],
     trace: [server, `/ui/traces/${traceId}`, tree],
     trace_tree: [server, `/ui/traces/${traceId}?view=tree&run=${ids.oslo}`, tree],

@@ -3,6 +3,7 @@ import { useEffect } from 'preact/hooks';
 import { useSignal } from '@preact/signals';
 import { KeyForm } from './components/KeyForm.tsx';
 import { KeyHelp } from './components/KeyHelp.tsx';
+import { Palette } from './components/Palette.tsx';
 import { Toasts } from './components/Toast.tsx';
 import { bindKeys } from './keys.ts';
 import { href, navigate, route } from './router.ts';
@@ -79,7 +80,8 @@ function Link({ to, screen, children }: { to: string; screen: Route['screen']; c
 }
 
 export function Frame() {
-    const help = useSignal(false);
+    const shown = useSignal<'' | 'help' | 'palette'>('');
+    const show = (what: '' | 'help' | 'palette') => (shown.value = what);
     const { screen, query } = route.value;
     const project = query.get('project');
     const runs = href('/ui/runs', { project });
@@ -98,7 +100,9 @@ export function Frame() {
                         does: 'Go to the stats',
                         run: () => navigate(href('/ui/stats', { project: route.value.query.get('project') })),
                     },
-                    '?': { does: 'Show the keys', run: () => (help.value = true) },
+                    'g h': { does: 'Go to how runs are sent', run: () => navigate('/ui/start') },
+                    'Mod+k': { does: 'Find what to do', run: () => show('palette') },
+                    '?': { does: 'Show the keys', run: () => show('help') },
                 },
             }),
         [],
@@ -139,7 +143,10 @@ export function Frame() {
                         API
                     </a>
                     <ThemeChoice />
-                    <button type="button" class="quiet" aria-label="Keys" title="Keys (?)" onClick={() => (help.value = true)}>
+                    <button type="button" class="quiet" aria-label="Find what to do" title="Find what to do (Ctrl K)" onClick={() => show('palette')}>
+                        ⌘
+                    </button>
+                    <button type="button" class="quiet" aria-label="Keys" title="Keys (?)" onClick={() => show('help')}>
                         ?
                     </button>
                 </div>
@@ -148,7 +155,16 @@ export function Frame() {
                 <KeyForm />
                 <Screen />
             </main>
-            {help.value && <KeyHelp onClose={() => (help.value = false)} />}
+            {shown.value === 'help' && <KeyHelp onClose={() => show('')} onPalette={() => show('palette')} />}
+            {shown.value === 'palette' && (
+                <Palette
+                    onClose={(chosen) => {
+                        show('');
+                        // Once the focus is back where it was: what is done may want it.
+                        if (chosen) setTimeout(chosen);
+                    }}
+                />
+            )}
             <Toasts />
         </>
     );

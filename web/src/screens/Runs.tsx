@@ -1,6 +1,5 @@
 // Runs.tsx - S2: the runs of a project, found, counted, and looked at as they come.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { ApiError, api } from '../api.ts';
 import { useAsk, useNow } from '../ask.ts';
 import { Bars } from '../components/Bars.tsx';
 import { Copy, copyText } from '../components/Copy.tsx';
@@ -9,7 +8,6 @@ import { OfProject } from '../components/OfProject.tsx';
 import { Status } from '../components/Status.tsx';
 import { Time } from '../components/Time.tsx';
 import { TimeRange, rangeOf, setRange } from '../components/TimeRange.tsx';
-import { toast } from '../components/Toast.tsx';
 import { Type } from '../components/Type.tsx';
 import { VirtualTable } from '../components/VirtualTable.tsx';
 import type { Column } from '../components/VirtualTable.tsx';
@@ -18,6 +16,7 @@ import { bindKeys } from '../keys.ts';
 import { href, navigate, route, setQuery } from '../router.ts';
 import { histogram, instant, queryStats } from '../runs.ts';
 import type { Run, Which } from '../runs.ts';
+import { goTo } from '../goTo.ts';
 import { SearchBar } from '../search/SearchBar.tsx';
 import type { Observed } from '../search/complete.ts';
 import { parse } from '../search/parse.ts';
@@ -104,18 +103,6 @@ function observedIn(rows: readonly Run[]): Observed {
         metadata: [],
         feedback: distinct(some.flatMap((run) => Object.keys(run.feedback_stats ?? {}))),
     };
-}
-
-// An id was written: the run with it, or the trace.
-async function goTo(id: string): Promise<void> {
-    try {
-        const run = await api.json<Run>('GET', `/runs/${id}?fields=trace_id`);
-        navigate(href(`/ui/traces/${run.trace_id}`, { run: id === run.trace_id ? null : id }));
-    } catch (error) {
-        if (!(error instanceof ApiError)) throw error;
-        if (error.status !== 404) toast(error.message, { bad: true });
-        else navigate(`/ui/traces/${id}`);
-    }
 }
 
 const curlOf = (which: Which): string => {
