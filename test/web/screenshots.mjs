@@ -26,6 +26,7 @@ const screens = {
     start: [server, '/ui/start', '.first'],
     projects: [server, '/ui/projects', rows],
     runs: [server, '/ui/runs?project=support', rows, ['j', 'j']],
+    runs_marked: [server, '/ui/runs?project=support', rows, ['j', 'x', 'j', 'j', 'x', 'j']],
     runs_all: [server, '/ui/runs?project=support&view=runs&q=status%3Aerror', rows],
     runs_fault: [server, '/ui/runs?project=support&q=lantency%3A%3E2s', '.why'],
     runs_offer: [server, '/ui/runs?project=support', rows, ['/', 's', 't']],

@@ -20,6 +20,8 @@ import { goTo } from '../goTo.ts';
 import { SearchBar } from '../search/SearchBar.tsx';
 import type { Observed } from '../search/complete.ts';
 import { parse } from '../search/parse.ts';
+import { MarksLine, markColumn, useMarks } from './Marks.tsx';
+import type { Marks } from './Marks.tsx';
 import { keepPlace, keptPlace, useRuns } from './useRuns.ts';
 
 const BUCKETS = 60;
@@ -43,14 +45,15 @@ const feedbackOf = (run: Run): string =>
         .join(', ');
 
 // Without feedback there is no column for it.
-function columnsAt(now: number, feedback: boolean): Column<Run>[] {
+function columnsAt(now: number, feedback: boolean, marks: Marks): Column<Run>[] {
     const all: Column<Run>[] = [
-        { key: 'status', title: 'Status', quiet: true, least: 18, cell: (run) => <Status status={run.status} /> },
+        markColumn(marks),
+        { key: 'status', title: 'Status', quiet: true, least: 16, cell: (run) => <Status status={run.status} /> },
         { key: 'type', title: 'Type', quiet: true, least: 16, rank: 2, cell: (run) => <Type type={run.run_type} /> },
         {
             key: 'name',
             title: 'Name',
-            least: 96,
+            least: 92,
             share: 2,
             cell: (run) => (
                 <a href={traceHref(run)} tabIndex={-1} class="cut" title={run.name}>
@@ -74,7 +77,7 @@ function columnsAt(now: number, feedback: boolean): Column<Run>[] {
         {
             key: 'latency',
             title: 'Latency',
-            least: 76,
+            least: 72,
             end: true,
             cell: (run) => {
                 const us = latencyUs(run);
@@ -88,7 +91,7 @@ function columnsAt(now: number, feedback: boolean): Column<Run>[] {
                 );
             },
         },
-        { key: 'start', title: 'Started', least: 86, end: true, rank: 1, cell: (run) => <Time at={run.start_time} now={now} /> },
+        { key: 'start', title: 'Started', least: 80, end: true, rank: 1, cell: (run) => <Time at={run.start_time} now={now} /> },
     ];
     return all.filter(({ key }) => key !== 'feedback' || feedback);
 }
@@ -183,17 +186,20 @@ function Table({ which, addressed, q, live, seen }: {
     seen.current = rows;
     const chosen = chosenId ? rows.findIndex(({ id }) => id === chosenId) : -1;
     const feedback = useMemo(() => rows.some((run) => Object.keys(run.feedback_stats ?? {}).length > 0), [rows]);
-    const columns = useMemo(() => columnsAt(now, feedback), [now, feedback]);
+    const marks = useMarks(rows, place?.marked);
+    const columns = useMemo(() => columnsAt(now, feedback, marks), [now, feedback, marks.marked]);
     const choose = (index: number) => {
         const run = rows[Math.max(0, Math.min(rows.length - 1, index))];
         if (run) setChosenId(run.id);
     };
-    const open = (run: Run) => {
-        keepPlace({ key: addressed, state: { ...state, live: 'off' }, chosen: run.id, scroll: { ...scroll.current } });
-        navigate(traceHref(run));
+    const leave = (to: string, chosen: string) => {
+        const scrolled = { ...scroll.current };
+        keepPlace({ key: addressed, state: { ...state, live: 'off' }, chosen, scroll: scrolled, marked: marks.marked });
+        navigate(to);
     };
-    const act = useRef({ choose, open, reload, rows, chosen });
-    act.current = { choose, open, reload, rows, chosen };
+    const open = (run: Run) => leave(traceHref(run), run.id);
+    const act = useRef({ choose, open, reload, rows, chosen, marks });
+    act.current = { choose, open, reload, rows, chosen, marks };
     useEffect(() => {
         const at = () => act.current.rows[act.current.chosen];
         return bindKeys({
@@ -204,6 +210,7 @@ function Table({ which, addressed, q, live, seen }: {
                 ArrowDown: { does: 'Next', run: () => act.current.choose(act.current.chosen + 1) },
                 k: { does: 'Previous', run: () => act.current.choose(act.current.chosen - 1) },
                 ArrowUp: { does: 'Previous', run: () => act.current.choose(act.current.chosen - 1) },
+                x: { does: 'Mark, or not', run: () => at() && act.current.marks.mark(at()!, false) },
                 Enter: { does: 'Open', run: () => at() && act.current.open(at()!) },
                 Escape: { does: 'Choose none', run: () => setChosenId('') },
                 l: { does: 'Live, or not', run: () => setQuery({ live: route.value.query.get('live') ? null : '1' }) },
@@ -232,6 +239,7 @@ function Table({ which, addressed, q, live, seen }: {
                 rowClass={(run) => run.status}
                 scroll={scroll.current}
             />
+            <MarksLine {...marks} />
             {fresh.length > 0 && (
                 <button
                     type="button"
