@@ -17,8 +17,9 @@ import { Runs } from './screens/Runs.tsx';
 import { Stats } from './screens/Stats.tsx';
 import { Later } from './components/Later.tsx';
 
-// The largest screen: it comes when it is wanted, or when there is nothing else to do.
+// The largest screens: they come when they are wanted, or when there is nothing else to do.
 const tracePage = () => import('./trace/TracePage.tsx').then((module) => module.TracePage);
+const comparePage = () => import('./compare/ComparePage.tsx').then((module) => module.ComparePage);
 
 const titles: Record<Route['screen'], string> = {
     home: 'Rundlet',
@@ -26,6 +27,7 @@ const titles: Record<Route['screen'], string> = {
     projects: 'Projects',
     runs: 'Runs',
     trace: 'Trace',
+    compare: 'Compare',
     stats: 'Stats',
     unknown: 'Not found',
 };
@@ -43,6 +45,8 @@ function Screen() {
             return <Runs />;
         case 'trace':
             return <Later key={params.traceId} load={tracePage} props={{ traceId: params.traceId! }} />;
+        case 'compare':
+            return <Later key="compare" load={comparePage} props={{}} />;
         case 'stats':
             return <Stats />;
         case 'unknown':

@@ -1,6 +1,6 @@
 // ask.ts - something of the API on the screen: asked when what it depends on changes, given up
 // when nobody waits for it any more.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { asked, isAbort } from './api.ts';
 
 export interface Answer<T> {
@@ -46,4 +46,20 @@ export function useNow(every = 10_000): number {
         return () => clearInterval(timer);
     }, [every]);
     return now;
+}
+
+const SETTLE_MS = 80;
+
+// A value once it rests: so a key that is held down does not open every run it passes.
+export function useSettled<T>(value: T): T {
+    const [settled, setSettled] = useState(value);
+    const changedAt = useRef(0);
+    useEffect(() => {
+        const now = performance.now();
+        const wait = now - changedAt.current > 4 * SETTLE_MS ? 0 : SETTLE_MS;
+        changedAt.current = now;
+        const timer = setTimeout(() => setSettled(value), wait);
+        return () => clearTimeout(timer);
+    }, [value]);
+    return settled;
 }

@@ -7,6 +7,7 @@ import { useRef, useState } from 'preact/hooks';
 import type { Column } from '../components/VirtualTable.tsx';
 import { Copy } from '../components/Copy.tsx';
 import { count } from '../format.ts';
+import { href } from '../router.ts';
 import type { Run } from '../runs.ts';
 
 export type Marked = ReadonlyMap<string, Run>;
@@ -67,13 +68,27 @@ export const markColumn = ({ marked, mark }: Marks): Column<Run> => ({
     ),
 });
 
-export function MarksLine({ marked, clear }: Marks) {
+const LEAST = 2;
+const MOST = 4;
+
+// null: not so many can be compared.
+export function compareHref(marked: Marked): string | null {
+    const [a, b, c, d, over] = marked.keys();
+    return marked.size < LEAST || over ? null : href('/ui/compare', { a, b, c, d });
+}
+
+export const NOT_SO_MANY = `Mark ${LEAST} to ${MOST} to compare them`;
+
+export function MarksLine({ marked, clear, onCompare }: Marks & { onCompare: () => void }) {
     const ids = [...marked.keys()];
     return (
         <div class="row marks">
             <span role="status">{ids.length > 0 && `${count(ids.length)} marked`}</span>
             {ids.length > 0 && (
                 <>
+                    <button type="button" disabled={!compareHref(marked)} title={compareHref(marked) ? undefined : NOT_SO_MANY} onClick={onCompare}>
+                        Compare <kbd>d</kbd>
+                    </button>
                     <Copy text={ids.join('\n')} label="Copy ids" what={ids.length === 1 ? 'The id is copied' : `${count(ids.length)} ids are copied`} class="" />
                     <button type="button" onClick={clear}>
                         Unmark

@@ -8,6 +8,7 @@ import { OfProject } from '../components/OfProject.tsx';
 import { Status } from '../components/Status.tsx';
 import { Time } from '../components/Time.tsx';
 import { TimeRange, rangeOf, setRange } from '../components/TimeRange.tsx';
+import { toast } from '../components/Toast.tsx';
 import { Type } from '../components/Type.tsx';
 import { VirtualTable } from '../components/VirtualTable.tsx';
 import type { Column } from '../components/VirtualTable.tsx';
@@ -20,7 +21,7 @@ import { goTo } from '../goTo.ts';
 import { SearchBar } from '../search/SearchBar.tsx';
 import type { Observed } from '../search/complete.ts';
 import { parse } from '../search/parse.ts';
-import { MarksLine, markColumn, useMarks } from './Marks.tsx';
+import { MarksLine, NOT_SO_MANY, compareHref, markColumn, useMarks } from './Marks.tsx';
 import type { Marks } from './Marks.tsx';
 import { keepPlace, keptPlace, useRuns } from './useRuns.ts';
 
@@ -198,8 +199,13 @@ function Table({ which, addressed, q, live, seen }: {
         navigate(to);
     };
     const open = (run: Run) => leave(traceHref(run), run.id);
-    const act = useRef({ choose, open, reload, rows, chosen, marks });
-    act.current = { choose, open, reload, rows, chosen, marks };
+    const compare = () => {
+        const to = compareHref(marks.marked);
+        if (to) leave(to, chosenId);
+        else toast(NOT_SO_MANY);
+    };
+    const act = useRef({ choose, open, reload, rows, chosen, marks, compare });
+    act.current = { choose, open, reload, rows, chosen, marks, compare };
     useEffect(() => {
         const at = () => act.current.rows[act.current.chosen];
         return bindKeys({
@@ -211,6 +217,7 @@ function Table({ which, addressed, q, live, seen }: {
                 k: { does: 'Previous', run: () => act.current.choose(act.current.chosen - 1) },
                 ArrowUp: { does: 'Previous', run: () => act.current.choose(act.current.chosen - 1) },
                 x: { does: 'Mark, or not', run: () => at() && act.current.marks.mark(at()!, false) },
+                d: { does: 'Compare what is marked', run: () => act.current.compare() },
                 Enter: { does: 'Open', run: () => at() && act.current.open(at()!) },
                 Escape: { does: 'Choose none', run: () => setChosenId('') },
                 l: { does: 'Live, or not', run: () => setQuery({ live: route.value.query.get('live') ? null : '1' }) },
@@ -239,7 +246,7 @@ function Table({ which, addressed, q, live, seen }: {
                 rowClass={(run) => run.status}
                 scroll={scroll.current}
             />
-            <MarksLine {...marks} />
+            <MarksLine {...marks} onCompare={compare} />
             {fresh.length > 0 && (
                 <button
                     type="button"
