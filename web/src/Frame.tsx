@@ -1,5 +1,5 @@
 // Frame.tsx - what is around every screen: where one can go, the theme, help, the key.
-import { useEffect } from 'preact/hooks';
+import { useEffect, useLayoutEffect } from 'preact/hooks';
 import { useSignal } from '@preact/signals';
 import { KeyForm } from './components/KeyForm.tsx';
 import { KeyHelp } from './components/KeyHelp.tsx';
@@ -90,7 +90,7 @@ export function Frame() {
     const project = query.get('project');
     const runs = href('/ui/runs', { project });
     const stats = href('/ui/stats', { project });
-    useEffect(
+    useLayoutEffect(
         () =>
             bindKeys({
                 title: 'Everywhere',

@@ -1,5 +1,5 @@
 // S5: runs beside each other: in numbers, as one tree of both, and what two of it were given and said.
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { asked } from '../api.ts';
 import { useAsk, useSettled } from '../ask.ts';
 import { copyText } from '../components/Copy.tsx';
@@ -176,7 +176,7 @@ function Two({ left, right, differ }: { left: One; right: One; differ: Differ })
     };
     const moves = useRef<Moves>(null!);
     moves.current = { aligned, rows, chosen, folded, go, toggle, page: window.current?.page ?? 10 };
-    useEffect(() => {
+    useLayoutEffect(() => {
         focusOn('#pairs');
         return bindKeys({ title: 'In a comparison', keys: keysOf(() => moves.current) });
     }, []);

@@ -1,10 +1,17 @@
 // focus.ts - the focus, given to something that may not be drawn yet.
 
-// What was gone to meanwhile keeps it.
+const WAIT_MS = 2000;
+
+// Once it is there; what was gone to meanwhile keeps the focus.
 export function focusOn(selector: string): void {
     const before = document.activeElement;
-    requestAnimationFrame(() => {
+    const until = performance.now() + WAIT_MS;
+    const look = () => {
         const now = document.activeElement;
-        if (now === before || now === document.body) document.querySelector<HTMLElement>(selector)?.focus();
-    });
+        if (now !== before && now !== document.body) return;
+        const element = document.querySelector<HTMLElement>(selector);
+        if (element) element.focus();
+        else if (performance.now() < until) requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
 }

@@ -1,5 +1,5 @@
 // Projects.tsx - S1: the projects, each in a few numbers; made, renamed and deleted here.
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useAgain } from '../again.ts';
 import { api, asked, faultOf, isAbort } from '../api.ts';
 import type { ApiError } from '../api.ts';
@@ -269,7 +269,7 @@ export function Projects() {
     };
     const act = useRef({ rows, chosen, choose });
     act.current = { rows, chosen, choose };
-    useEffect(() => {
+    useLayoutEffect(() => {
         const at = () => act.current.rows[act.current.chosen];
         return bindKeys({
             title: 'Projects',

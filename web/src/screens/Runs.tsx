@@ -1,5 +1,5 @@
 // Runs.tsx - S2: the runs of a project, found, counted, and looked at as they come.
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { ApiError } from '../api.ts';
 import { useAsk, useLate, useNow } from '../ask.ts';
 import { Bars } from '../components/Bars.tsx';
@@ -228,7 +228,7 @@ function Table({ which, addressed, q, live, seen }: {
     };
     const act = useRef({ choose, open, reload, rows, chosen, marks, compare });
     act.current = { choose, open, reload, rows, chosen, marks, compare };
-    useEffect(() => {
+    useLayoutEffect(() => {
         const at = () => act.current.rows[act.current.chosen];
         return bindKeys({
             title: 'Runs',

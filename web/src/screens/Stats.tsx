@@ -1,5 +1,5 @@
 // Stats.tsx - S8: a project over time, in numbers that are counted span by span.
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useState } from 'preact/hooks';
 import { useAgain } from '../again.ts';
 import { asked, faultOf, isAbort } from '../api.ts';
 import type { ApiError } from '../api.ts';
@@ -241,7 +241,7 @@ function Found({ id, name }: { id: string; name: string }) {
 }
 
 export function Stats() {
-    useEffect(
+    useLayoutEffect(
         () =>
             bindKeys({
                 title: 'Stats',

@@ -1,5 +1,5 @@
 // S3: a trace, as a tree, a waterfall or a transcript, beside one of its runs.
-import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { useSettled } from '../ask.ts';
 import { copyText } from '../components/Copy.tsx';
 import { AGAIN } from '../components/Fault.tsx';
@@ -72,7 +72,7 @@ function keysOf({ store, moves, field, selectedId, whole, page }: Bound) {
         r: does('Raw bytes of the run', () => setTab('raw')),
         f: does('Feedback', () => {
             setTab('feedback');
-            setTimeout(() => focusOn('#thumb-up'), 50);
+            focusOn('#thumb-up');
         }),
         y: does('Copy the id of the run', () => void copyText(selectedId(), 'Id copied')),
         Y: does('Copy the link', () => void copyText(location.href, 'Link copied')),
@@ -166,7 +166,7 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
         };
         return new Moves(store, now, (run) => (toShow.current = run));
     }, [store, finder]);
-    useEffect(() => {
+    useLayoutEffect(() => {
         focusOn('#runs');
         return bindKeys({
             title: 'In a trace',
