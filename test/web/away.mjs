@@ -138,6 +138,7 @@ describe('an answer that is not there yet', () => {
         await page.keyboard.press('Enter');
         for (const part of ['.table', '.bars', '.numbers']) await page.locator(`${part}[aria-busy=true]`).waitFor();
         assert.ok((await rows(page).count()) > 0);
+        assert.deepEqual(await inaccessible(page), [], 'it can be read still');
         answer();
         await says(page, 'Not this one');
         for (const part of ['.table', '.bars', 'dl.numbers']) await page.locator(part).waitFor({ state: 'detached' });
