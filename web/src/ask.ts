@@ -80,3 +80,19 @@ export function useNow(every = 10_000): number {
     }, [every]);
     return now;
 }
+
+const SETTLE_MS = 80;
+
+// A value once it rests: so a key that is held down does not open every run it passes.
+export function useSettled<T>(value: T): T {
+    const [settled, setSettled] = useState(value);
+    const changedAt = useRef(0);
+    useEffect(() => {
+        const now = performance.now();
+        const wait = now - changedAt.current > 4 * SETTLE_MS ? 0 : SETTLE_MS;
+        changedAt.current = now;
+        const timer = setTimeout(() => setSettled(value), wait);
+        return () => clearTimeout(timer);
+    }, [value]);
+    return settled;
+}

@@ -39,7 +39,7 @@ export interface TableProps<T> {
 }
 
 function fitting<T>(columns: readonly Column<T>[], width: number): readonly Column<T>[] {
-    const GAP = 12;
+    const GAP = 10;
     let kept = [...columns];
     const need = () => kept.reduce((sum, column) => sum + column.least + GAP, GAP);
     while (need() > width) {
@@ -159,7 +159,7 @@ export function VirtualTable<T>(props: TableProps<T>) {
                             style={{ gridTemplateColumns: template, transform: `translateY(${index * ROW}px)` }}
                             onClick={(event) => {
                                 onChoose(index);
-                                if (!(event.target as Element).closest('a, button')) onOpen(row, index);
+                                if (!(event.target as Element).closest('a, button, label')) onOpen(row, index);
                             }}
                         >
                             {shown.map(({ key, end, cell }) => (

@@ -159,6 +159,15 @@ function Field({ payload, label }: { payload: Payload; label: string }) {
     }
 }
 
+// What these are given and give back are values, though one may be called `input`.
+const QUIET = ['tool', 'retriever', 'embedding', 'parser'];
+
+// What was said in a run; of a tool only what somebody called a message.
+function saidIn(shown: Shown | null, type: string): Shown | null {
+    if (!shown || !QUIET.includes(type)) return shown;
+    return { input: shown.input.filter(({ bare }) => !bare), output: shown.output.filter(({ bare }) => !bare) };
+}
+
 function MessagesTab({ payloads, run, type }: { payloads: Payloads; run: RunInfo | null; type: string }) {
     const [markdown, setMarkdown] = useState(true);
     const shown = saidIn(payloads.conversation.value, type);
@@ -193,6 +202,21 @@ function Panel({ tab, run, type, payloads, version }: { tab: Tab; run: RunInfo |
         case 'messages':
             return <MessagesTab payloads={payloads} run={run} type={type} />;
         case 'input':
+            // Those of a tool are short: what it was given stands above what it came to.
+            if (QUIET.includes(type))
+                return (
+                    <>
+                        <section class="both">
+                            <h3>Input</h3>
+                            <Field key="inputs" payload={payloads.inputs.value} label="Inputs" />
+                        </section>
+                        <section class="both">
+                            <h3>Output</h3>
+                            <Field key="outputs" payload={payloads.outputs.value} label="Outputs" />
+                        </section>
+                        {run && <Attachments list={attachmentsOf(run)} />}
+                    </>
+                );
             return (
                 <>
                     <Field key="inputs" payload={payloads.inputs.value} label="Inputs" />
@@ -209,15 +233,6 @@ function Panel({ tab, run, type, payloads, version }: { tab: Tab; run: RunInfo |
             if (tab === 'events') return <Events run={run} />;
             return <Feedback run={run} />;
     }
-}
-
-// What these are given and give back are values, though one may be called `input`.
-const QUIET = ['tool', 'retriever', 'embedding', 'parser'];
-
-// What was said in a run; of a tool only what somebody called a message.
-function saidIn(shown: Shown | null, type: string): Shown | null {
-    if (!shown || !QUIET.includes(type)) return shown;
-    return { input: shown.input.filter(({ bare }) => !bare), output: shown.output.filter(({ bare }) => !bare) };
 }
 
 // Without a conversation, what there is to see is the input.

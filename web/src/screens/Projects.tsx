@@ -1,5 +1,5 @@
 // Projects.tsx - S1: the projects, each in a few numbers; made, renamed and deleted here.
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useAgain } from '../again.ts';
 import { api, asked, faultOf, isAbort } from '../api.ts';
 import type { ApiError } from '../api.ts';
@@ -269,7 +269,7 @@ export function Projects() {
     };
     const act = useRef({ rows, chosen, choose });
     act.current = { rows, chosen, choose };
-    useEffect(() => {
+    useLayoutEffect(() => {
         const at = () => act.current.rows[act.current.chosen];
         return bindKeys({
             title: 'Projects',
@@ -328,7 +328,7 @@ export function Projects() {
                 </section>
             )}
             <footer class="row soft" aria-busy={!counted && !error}>
-                {count(rows.length)} {rows.length === 1 ? 'project' : 'projects'}
+                {(rows.length > 0 || !error) && `${count(rows.length)} ${rows.length === 1 ? 'project' : 'projects'}`}
                 {more && rows.length >= MOST ? ' shown; find the others by name' : ''}
                 {!counted && rows.length > 0 && !error ? ' · counting…' : ''}
             </footer>

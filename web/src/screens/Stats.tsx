@@ -1,5 +1,5 @@
 // Stats.tsx - S8: a project over time, in numbers that are counted span by span.
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useState } from 'preact/hooks';
 import { useAgain } from '../again.ts';
 import { asked, faultOf, isAbort } from '../api.ts';
 import type { ApiError } from '../api.ts';
@@ -234,14 +234,14 @@ function Found({ id, name }: { id: string; name: string }) {
             {runs > 0 && <Table over={over} />}
             <footer class="row soft" aria-busy={over.waiting}>
                 {over.bars && !over.bars.complete && 'Not all of it could be counted in time. '}
-                {over.waiting && total > 0 ? `Counting… ${over.done} of ${total}` : `${count(runs)} runs`}
+                {over.waiting && total > 0 ? `Counting… ${over.done} of ${total}` : `${count(runs)} ${runs === 1 ? 'run' : 'runs'}`}
             </footer>
         </>
     );
 }
 
 export function Stats() {
-    useEffect(
+    useLayoutEffect(
         () =>
             bindKeys({
                 title: 'Stats',

@@ -33,6 +33,7 @@ export interface Place {
     state: Rows;
     chosen: string; // id
     scroll: { top: number };
+    marked: ReadonlyMap<string, Run>;
 }
 
 const EMPTY: Rows = {

@@ -1,7 +1,9 @@
 // S3: a trace, as a tree, a waterfall or a transcript, beside one of its runs.
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
+import { useSettled } from '../ask.ts';
 import { copyText } from '../components/Copy.tsx';
 import { AGAIN } from '../components/Fault.tsx';
+import { focusOn } from '../components/focus.ts';
 import { toast } from '../components/Toast.tsx';
 import type { Window } from '../components/window.ts';
 import { bytes, count } from '../format.ts';
@@ -20,24 +22,8 @@ import { findRun, rowOf, type Tree } from './tree.ts';
 import { TreeGrid } from './TreeGrid.tsx';
 import { depthOf, findOf, onlyOf, openOf, openParam, runOf, setTab, setView, setZoom, tabOf, viewOf, zoomOf, type Zoom } from './view.ts';
 
-const SETTLE_MS = 80;
-
 // As trace.css has it.
 const isNarrow = (): boolean => matchMedia('(max-width: 56rem)').matches;
-
-// A value once it rests: so a key that is held down does not open every run it passes.
-function useSettled<T>(value: T): T {
-    const [settled, setSettled] = useState(value);
-    const changedAt = useRef(0);
-    useEffect(() => {
-        const now = performance.now();
-        const wait = now - changedAt.current > 4 * SETTLE_MS ? 0 : SETTLE_MS;
-        changedAt.current = now;
-        const timer = setTimeout(() => setSettled(value), wait);
-        return () => clearTimeout(timer);
-    }, [value]);
-    return settled;
-}
 
 function zoomBy(whole: number, by: number): void {
     const { from, to } = zoomOf.value ?? { from: 0, to: whole };
@@ -45,15 +31,6 @@ function zoomBy(whole: number, by: number): void {
     const half = Math.max(5, ((to - from) / 2) * by);
     const next = { from: Math.max(0, middle - half), to: Math.min(whole, middle + half) };
     setZoom(next.to - next.from >= whole ? null : next);
-}
-
-function focusOn(selector: string): void {
-    // It may not be drawn yet; and what was gone to meanwhile keeps the focus.
-    const before = document.activeElement;
-    requestAnimationFrame(() => {
-        const now = document.activeElement;
-        if (now === before || now === document.body) document.querySelector<HTMLElement>(selector)?.focus();
-    });
 }
 
 interface Bound {
@@ -95,7 +72,7 @@ function keysOf({ store, moves, field, selectedId, whole, page }: Bound) {
         r: does('Raw bytes of the run', () => setTab('raw')),
         f: does('Feedback', () => {
             setTab('feedback');
-            setTimeout(() => focusOn('#thumb-up'), 50);
+            focusOn('#thumb-up');
         }),
         y: does('Copy the id of the run', () => void copyText(selectedId(), 'Id copied')),
         Y: does('Copy the link', () => void copyText(location.href, 'Link copied')),
@@ -189,7 +166,7 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
         };
         return new Moves(store, now, (run) => (toShow.current = run));
     }, [store, finder]);
-    useEffect(() => {
+    useLayoutEffect(() => {
         focusOn('#runs');
         return bindKeys({
             title: 'In a trace',
