@@ -5,9 +5,9 @@
  * (?-i).  \w, \d, \s and \b know all of Unicode, a `.` is anything but a newline, ^ and $
  * are the two ends of the text.
  *
- * Cost     Matching is trying, so what is tried is counted, by item of the pattern, and has
- *          an end: a search has REGEX_WORK for all its texts, mostly some 10 ms, with a
- *          pattern made for it a few tenths of a second, and REGEX_ROOM for memory
+ * Cost     Matching is trying, so what is tried is counted, by item of the pattern and by the
+ *          way in the text, and has an end: a search has REGEX_WORK for all its texts, mostly
+ *          some 10 ms, with a pattern made for it up to a second; and REGEX_ROOM for memory
  * Memory   a pattern lives in the arena, with at most REGEX_SIZE
  * Threads  a pattern is only read: any number at once.  A search is one thread's
  * Errors   ERR_INVALID what is wrong with the pattern, and where

@@ -85,6 +85,7 @@ TEST(what_is_wrong_is_said_with_its_place)
     CHECK(is_wrong(STR("a*+b?[z-a]"), "wrong at its character 9: range out of order"));
     CHECK(is_wrong(STR("a\\"), "at its character 3"));
     CHECK(is_wrong(STR("\\C"), "disabled")); /* half a letter is none */
+    CHECK(is_wrong(STR("a(*sr:b)"), "script runs") && is_wrong(STR("(*asr:b)"), "script runs"));
     CHECK(is_wrong(STR("\xff"), "UTF-8"));
     CHECK(is_wrong(STR("(?<=a+)b"), "lookbehind"));
     CHECK(is_wrong(STR("(*LIMIT_MATCH=99999999999)a"), "wrong"));
@@ -132,6 +133,28 @@ TEST(a_pattern_that_tries_for_ever_is_given_up)
         given_up += find(text_of(patterns[i]), (struct str){text, sizeof text}) == REGEX_TOO_MUCH;
     CHECK(given_up >= 10);
     CHECK(find(STR("(*LIMIT_MATCH=1)a+b|a+!"), (struct str){text, sizeof text}) == REGEX_TOO_MUCH);
+}
+
+/* What people write, on the longest text that there is. */
+TEST(an_ordinary_pattern_is_not_given_up)
+{
+    static const char *const patterns[] = {
+        "error.*timeout",
+        "[a-z]+\\d\\d\\d",
+        "\\w{8}\\d{4}",
+        "\\w \\w\\w \\d",
+        ".(x|y|z)Q",
+        "^.*file \"[^\"]+\", line \\d{4}",
+        "\\b(un)?known\\b.*(module|file)$",
+        "\\w+@\\w+\\.com",
+        "(?s)line.*status \\w+ q",
+    };
+    static const char line[] = "Error at line 12 of the file in module x, status y;\n";
+    static char text[4096];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = line[i % (sizeof line - 1)];
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        CHECK(find(text_of(patterns[i]), (struct str){text, sizeof text}) != REGEX_TOO_MUCH);
 }
 
 TEST(the_work_is_that_of_all_texts_of_a_search)
