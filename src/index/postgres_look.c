@@ -30,6 +30,7 @@ enum {
     " and ($11::int8[] is null or r.terms && $11)"                                                 \
     " and ($12::uuid[] is null or r.project = any($12))"                                           \
     " and ($13::bytea is null or r.name = " NAMED ")"
+#define HAS_TERMS "r.terms <> '{}'" /* as the index says */
 #define KEYS "select r.part, r.id, r.start_us, (" TEST ") as fits from rundlet_runs r"
 
 #define NEWER_FIRST "order by r.start_us desc, r.id desc limit $4"
@@ -73,8 +74,8 @@ const struct pg_statement pg_query_statements[STATEMENTS] = {
     BOTH(PG_BY_PROJECT, "of_project", EACH, PROJECTS, "r.project = a.u"),
     BOTH(PG_BY_START, "by_start", WALK, ""),
     BOTH(PG_BY_NAME, "of_name", WALK, "r.name = " NAMED " and "),
-    BOTH(PG_BY_TERMS, "with_terms", GATHER, "r.terms @> $10"),
-    BOTH(PG_BY_ANY, "with_any", GATHER, "r.terms && $11"),
+    BOTH(PG_BY_TERMS, "with_terms", GATHER, "r.terms @> $10 and " HAS_TERMS),
+    BOTH(PG_BY_ANY, "with_any", GATHER, "r.terms && $11 and " HAS_TERMS),
     [FEEDBACK] = {"feedback_of", "select w.n, e.name, e.json"
                                  " from unnest($1::uuid[]) with ordinality as w (id, n)"
                                  " join rundlet_entities e on e.parent = w.id and e.kind = 1"
