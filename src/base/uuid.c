@@ -17,16 +17,12 @@
 
 enum { V7_TIME_BITS = 48 };
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+/* What a digit is, and one more; 0: it is none.  Which of them comes cannot be foreseen, so
+ * comparing would cost a wrong guess for every other digit. */
+static const uint8_t digit[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
 
 static bool starts_with_urn(struct str text)
 {
@@ -61,10 +57,10 @@ bool uuid_parse(struct str text, struct uuid *result)
     for (size_t i = 0; i < sizeof id.byte; i++) {
         if (dashed && (i == 4 || i == 6 || i == 8 || i == 10) && *p++ != '-')
             return false;
-        int high = hex(p[0]), low = hex(p[1]);
-        if (high < 0 || low < 0)
+        unsigned high = digit[(unsigned char)p[0]], low = digit[(unsigned char)p[1]];
+        if (high == 0 || low == 0)
             return false;
-        id.byte[i] = (uint8_t)(high << 4 | low);
+        id.byte[i] = (uint8_t)((high - 1) << 4 | (low - 1));
         p += 2;
     }
     *result = id;

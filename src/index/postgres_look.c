@@ -351,14 +351,13 @@ static bool is_example(const struct run_query *query, const struct filter_subjec
     return query->example_count == 0;
 }
 
-bool pg_look_fits(const struct pg_look *look, size_t row)
+int pg_look_fits(const struct pg_look *look, size_t row, bool *is, struct err *err)
 {
     const struct run_query *query = &look->narrow.query;
     struct filter_subject subject;
-    if (!query->filter && query->example_count == 0)
-        return true;
-    if (subject_of(&look->rows[row], look->arena, &subject, NULL))
-        return false;
+    *is = !query->filter && query->example_count == 0;
+    if (*is || subject_of(&look->rows[row], look->arena, &subject, NULL))
+        return 0;
     if (look->feedback) {
         subject.feedback = look->feedback[row];
         subject.feedback_count = look->feedback_count[row];
@@ -367,7 +366,8 @@ bool pg_look_fits(const struct pg_look *look, size_t row)
         subject.child_names = look->children[row];
         subject.child_count = look->child_count[row];
     }
-    return is_example(query, &subject) && (!query->filter || filter_match(query->filter, &subject));
+    *is = is_example(query, &subject);
+    return *is && query->filter ? filter_match(query->filter, &subject, is, err) : 0;
 }
 
 void pg_look_on(struct pg_look *look)

@@ -59,8 +59,8 @@ void pg_look_send_others(const struct pg_look *look, struct pg_conn *conn);
 void pg_look_take_others(struct pg_look *look, unsigned nth, const struct libpq *pq,
                          const PGresult *result);
 
-/* Does the row fit, but for the filters of its trace? */
-bool pg_look_fits(const struct pg_look *look, size_t row);
+/* Does the row fit, but for the filters of its trace?  Errors: those of filter_match(). */
+int pg_look_fits(const struct pg_look *look, size_t row, bool *is, struct err *err);
 
 /* The next one is larger, if this one found little; or by terms, if what is sought is rare. */
 void pg_look_on(struct pg_look *look);

@@ -11,7 +11,7 @@
 
 enum {
     APPLICATION = 0x52756e64, /* "Rund": this file is ours */
-    SCHEMA = 4,               /* raise it with every change of the tables or of a key */
+    SCHEMA = 5,               /* raise it with every change of the tables or of a key */
     READER_CACHE = 2 << 20,
     READER_MMAP = 256 << 20 /* read only: nothing is ever written through it */
 };
@@ -75,6 +75,7 @@ int db_fail(sqlite3 *db, const char *doing, struct err *err)
     case SQLITE_LOCKED:
         return err_set(err, ERR_UNAVAILABLE, "index: %s: another process holds it", doing);
     case SQLITE_IOERR:
+        sys = sys ? sys : errno; /* that of a COMMIT is not kept by SQLite */
         if (sys == ENOSPC || sys == EDQUOT || sys == EFBIG)
             return err_set(err, ERR_FULL, "index: %s: no room is left on the disk", doing);
         break;
@@ -173,9 +174,14 @@ static int use_wal(sqlite3 *db, struct err *err)
 static int make_tables(sqlite3 *db, struct err *err)
 {
     char sql[120];
+    /* A file that was emptied has the pages of its schema until it is rewritten, which the
+     * write-ahead log of before would forbid. */
+    snprintf(sql, sizeof sql, "PRAGMA journal_mode=DELETE; PRAGMA page_size=%d; VACUUM", DB_PAGE);
+    int r = db_exec(db, sql, err);
+    if (!r)
+        r = use_wal(db, err);
     snprintf(sql, sizeof sql, "PRAGMA application_id=%d; PRAGMA user_version=%d", APPLICATION,
              SCHEMA);
-    int r = use_wal(db, err);
     if (!r)
         r = db_exec(db, "BEGIN IMMEDIATE", err);
     if (!r)

@@ -18,6 +18,10 @@
 
 enum db_use { DB_WRITE, DB_READ, DB_CHECKPOINT };
 
+/* Bytes of a page.  Rows are appended and keys come in blocks, so most pages are filled: fewer
+ * and larger ones cost fewer calls.  But each commit writes three of them, however few its rows. */
+enum { DB_PAGE = 8 << 10 };
+
 /* Open the file; as DB_WRITE it is made, and a database of another schema is
  * emptied.  `cache_size` in bytes.  *result is NULL on failure. */
 int db_open(const char *path, enum db_use use, size_t cache_size, sqlite3 **result,

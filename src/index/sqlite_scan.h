@@ -15,11 +15,12 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "index/sqlite_db.h"
 #include "index/sqlite_keys.h"
 
 enum {
-    PART_BLOCK = 4048, /* most bytes of a block: its row fills a page of 4096 */
-    PART_SHIFT = 24    /* block number = part << PART_SHIFT | position in the part */
+    PART_BLOCK = DB_PAGE - 48, /* most bytes of a block: its row fills a page */
+    PART_SHIFT = 24            /* block number = part << PART_SHIFT | position in the part */
 };
 
 enum part_state { PART_BUILDING, PART_LIVE, PART_DEAD };

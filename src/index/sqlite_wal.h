@@ -15,11 +15,12 @@
 #include <sqlite3.h>
 
 #include "base/err.h"
+#include "index/sqlite_db.h"
 
 enum {
-    WAL_BEGIN = 4096, /* pages of 4 KiB: 16 MiB */
-    WAL_REST = 512,   /* so little is left that the writer finishes it */
-    WAL_HELP = 32768, /* 128 MiB */
+    WAL_BEGIN = (16 << 20) / DB_PAGE,
+    WAL_REST = (2 << 20) / DB_PAGE, /* so little is left that the writer finishes it */
+    WAL_HELP = (128 << 20) / DB_PAGE
 };
 
 struct index_durable;

@@ -161,20 +161,37 @@ static bool drop_earlier(struct facts_writer *w, size_t last)
 
 struct pairs {
     size_t count, shortened;
+    uint64_t keys; /* a bit for each key that is there, which others may share */
 };
 
-/* The value that was just appended, as filters see it. */
-static void shorten(struct facts_writer *w, struct pairs *pairs, size_t value)
+/* The text of a value that need not be decoded, and fits; else at == NULL. */
+static struct str plain_text(struct str value)
+{
+    if (!is_string(value) || value.len - 2 > FACTS_SOURCE || memchr(value.at, '\\', value.len))
+        return (struct str){0};
+    return (struct str){value.at + 1, value.len - 2};
+}
+
+/* A value, as filters see it. */
+static void add_seen(struct facts_writer *w, struct facts_out *out, struct pairs *pairs,
+                     struct str value)
 {
     char room[FILTER_SEEN_MAX];
-    struct str whole = {w->text->at + value, w->text->len - value};
+    size_t at = w->text->len;
+    struct str plain = plain_text(value), whole = plain;
+    if (!plain.at) {
+        facts_add_value(out, value);
+        whole = (struct str){w->text->at + at, w->text->len - at};
+    }
     struct str seen = filter_seen(whole, room);
-    if (seen.at == whole.at)
+    if (seen.at != whole.at) {
+        w->cut = true; /* who shows it needs what was sent */
+        pairs->shortened++;
+    } else if (!plain.at) {
         return;
-    memcpy(w->text->at + value, seen.at, seen.len);
-    w->text->len = value + seen.len;
-    w->cut = true; /* who shows it needs what was sent */
-    pairs->shortened++;
+    }
+    w->text->len = at;
+    text_add(w->text, seen);
 }
 
 static bool put_pair(struct facts_writer *w, struct pairs *pairs, struct str key, struct str value)
@@ -186,21 +203,27 @@ static bool put_pair(struct facts_writer *w, struct pairs *pairs, struct str key
     struct facts_out out = body_of(w, FACTS_SOURCE);
     facts_add_string(&out, key);
     size_t at = w->text->len;
-    if (!null) {
-        out.left = FACTS_SOURCE;
-        facts_add_value(&out, value);
-        shorten(w, pairs, at);
-    }
+    out.left = FACTS_SOURCE;
+    if (!null)
+        add_seen(w, &out, pairs, value);
     put_u16(w->text->at + pair, at - pair - PAIR_HEAD);
     put_u16(w->text->at + pair + 2, null ? PAIR_NULL : w->text->len - at);
     return out.whole && section_size(w) <= FACTS_SOURCE && pairs->shortened <= FACTS_SHORTENED;
+}
+
+static uint64_t key_bit(struct str key)
+{
+    unsigned char last = key.len ? (unsigned char)key.at[key.len - 1] : 0;
+    return UINT64_C(1) << ((7 * key.len + last) & 63);
 }
 
 static void add_pair(struct facts_writer *w, struct pairs *pairs, struct str key, struct str value)
 {
     size_t pair = w->text->len, shortened = pairs->shortened;
     if (pairs->count < FACTS_PAIRS && put_pair(w, pairs, key, value)) {
-        pairs->count += !drop_earlier(w, pair);
+        uint64_t bit = key_bit(pair_key(w->text->at + pair));
+        pairs->count += !(pairs->keys & bit) || !drop_earlier(w, pair);
+        pairs->keys |= bit;
     } else {
         w->text->len = pair;
         w->cut = true;

@@ -82,7 +82,7 @@ static size_t add_quoted(struct facts_out *out, struct str json, bool decode)
     const char *limit = json.at + window;
     const char *quote = json_string_end(json.at + 1, limit);
     size_t size = (size_t)(quote - json.at) + (quote < limit);
-    if (decode) {
+    if (decode && memchr(json.at, '\\', size)) {
         add(out, STR("\""));
         facts_add_string(out, (struct str){json.at + 1, (size_t)(quote - json.at) - 1});
         add(out, STR("\""));

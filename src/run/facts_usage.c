@@ -247,11 +247,15 @@ static void find_in_output(struct facts_found *found, struct str name, struct js
             json_walk_value(walk);
 }
 
-/* In all the names of usage, and hardly ever elsewhere. */
+/* Is "sage" in it, as in all the names of usage, and hardly ever elsewhere?  There are few g:
+ * going from one to the next is several times as fast as memmem(). */
 static bool may_have_usage(struct str json)
 {
-    static const struct str part = {"sage", 4};
-    return memmem(json.at, json.len, part.at, part.len) != NULL;
+    const char *end = json.at + json.len;
+    for (const char *g = json.at; (g = memchr(g, 'g', (size_t)(end - g))); g++)
+        if (g - json.at >= 2 && end - g >= 2 && memcmp(g - 2, "sage", 4) == 0)
+            return true;
+    return false;
 }
 
 struct facts_found facts_usage_find(struct str outputs)

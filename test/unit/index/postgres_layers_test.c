@@ -443,7 +443,8 @@ static int by_order(const void *a, const void *b)
     return x->up ? order : -order;
 }
 
-/* All pages are those that are expected, in their order. */
+/* All pages are those that are expected, in their order.  On a busy machine one may end by its
+ * time, before anything was found; then it says where to go on. */
 static void see(struct node *n, struct run_query query, const char *filter, const char *tree,
                 is_fn *is)
 {
@@ -464,7 +465,8 @@ static void see(struct node *n, struct run_query query, const char *filter, cons
         for (size_t i = 0; i < asked.count; i++, at++)
             CHECK(at < count && uuid_compare(asked.rows[i].id, make_id(wanted[at].i)) == 0);
         more = asked.more;
-        CHECK(!more || asked.count > 0);
+        CHECK(!more || asked.count > 0 || !query.after ||
+              memcmp(&query.cursor, &asked.next, sizeof query.cursor) != 0);
         query.after = true;
         query.cursor = asked.next;
     }

@@ -240,7 +240,7 @@ export function ComparePage() {
     return (
         <div class="compare">
             <h1>Compare</h1>
-            <Fault text={error} />
+            <Fault of={error} />
             {all.length < ids.length && !error && <p class="soft late">Reading the traces…</p>}
             {all.length === ids.length && (
                 <>

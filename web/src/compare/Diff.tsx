@@ -120,7 +120,7 @@ function Part({ title, ask, on, only }: {
     return (
         <section class="diff" aria-label={title} aria-busy={waiting}>
             <h3>{title}</h3>
-            {error && !waiting && <p class="bad" role="alert">{error}</p>}
+            {error && !waiting && <p class="bad" role="alert">{error.message}</p>}
             {now && <Answer key={on.join()} answer={now} cut={now.cut === true} only={only} />}
         </section>
     );

@@ -35,6 +35,7 @@ export interface TableProps<T> {
     onEnd?: () => void; // the last rows are near
     rowClass?: (row: T) => string;
     scroll?: { top: number }; // where it is; read at the start, written while it moves
+    busy?: boolean; // the rows are not what is asked for now
 }
 
 function fitting<T>(columns: readonly Column<T>[], width: number): readonly Column<T>[] {
@@ -118,6 +119,7 @@ export function VirtualTable<T>(props: TableProps<T>) {
             style={{ flexBasis: `${(rows.length + 1) * ROW + 3}px` }}
             role="grid"
             aria-label={label}
+            aria-busy={props.busy || undefined}
             aria-rowcount={total < 0 ? -1 : total + 1}
             aria-colcount={shown.length}
             aria-activedescendant={chosen >= first && chosen < last ? `${table}-${chosen}` : undefined}

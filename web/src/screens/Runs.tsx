@@ -1,6 +1,7 @@
 // Runs.tsx - S2: the runs of a project, found, counted, and looked at as they come.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { useAsk, useNow } from '../ask.ts';
+import type { ApiError } from '../api.ts';
+import { useAsk, useLate, useNow } from '../ask.ts';
 import { Bars } from '../components/Bars.tsx';
 import { Copy, copyText } from '../components/Copy.tsx';
 import { Fault } from '../components/Fault.tsx';
@@ -45,6 +46,18 @@ const feedbackOf = (run: Run): string =>
         .map(([key, { avg, n }]) => `${key} ${avg == null ? `×${n ?? 0}` : Math.round(avg * 100) / 100}`)
         .join(', ');
 
+// A trace whose top is good, though not all below it is.
+function FailedBelow({ run }: { run: Run }) {
+    if (!run.error_count || run.status === 'error') return null;
+    const failed = count(run.error_count);
+    return (
+        <a class="bad" href={href(`/ui/traces/${run.trace_id}`, { only: 'errors' })} tabIndex={-1} title={`${failed} of the runs of this trace failed`}>
+            ✕ {failed}
+            <span class="word"> failed</span>
+        </a>
+    );
+}
+
 // Without feedback there is no column for it.
 function columnsAt(now: number, feedback: boolean, marks: Marks): Column<Run>[] {
     const all: Column<Run>[] = [
@@ -57,9 +70,12 @@ function columnsAt(now: number, feedback: boolean, marks: Marks): Column<Run>[] 
             least: 92,
             share: 2,
             cell: (run) => (
-                <a href={traceHref(run)} tabIndex={-1} class="cut" title={run.name}>
-                    {run.name || '(no name)'}
-                </a>
+                <span class="within">
+                    <a href={traceHref(run)} tabIndex={-1} class="cut" title={run.name}>
+                        {run.name || '(no name)'}
+                    </a>
+                    <FailedBelow run={run} />
+                </span>
             ),
         },
         { key: 'input', title: 'Input', least: 120, share: 3, rank: 4, cell: (run) => <span class="soft">{words(run.inputs_preview)}</span> },
@@ -120,21 +136,27 @@ const curlOf = (which: Which): string => {
     return `curl ${location.origin}/runs/query -H 'content-type: application/json' \\\n  -d '${JSON.stringify(body).replaceAll("'", String.raw`'\''`)}'`;
 };
 
-function Numbers({ which, on }: { which: Which; on: unknown }) {
-    const { value, error, waiting } = useAsk((signal) => queryStats(which, signal), [on]);
-    if (error) return <p class="numbers soft">The numbers could not be counted: {error}</p>;
-    const { run_count, error_rate, latency_p50, latency_p99, total_tokens, total_cost } = value ?? {};
+const Uncounted = ({ what, error }: { what: string; error: ApiError }) => (
+    <p class="numbers soft">{error.passes ? `${what} are not counted yet.` : `${what} could not be counted: ${error.message}`}</p>
+);
+
+function Numbers({ which, addressed, beat }: { which: Which; addressed: string; beat: number }) {
+    const { value, stale, error, waiting } = useAsk((signal) => queryStats(which, signal), [addressed], beat);
+    const busy = useLate(stale && waiting);
+    if (error && !value) return <Uncounted what="The numbers" error={error} />;
+    const { run_count, error_rate, latency_p50, latency_p95, latency_p99, total_tokens, total_cost } = value ?? {};
     const us = (seconds: number | null | undefined) => (seconds == null ? null : Math.round(seconds * 1e6));
     const pairs: [string, string][] = [
         [which.roots ? 'Traces' : 'Runs', count(run_count)],
         ['Errors', percent(error_rate)],
         ['P50', duration(us(latency_p50))],
+        ['P95', duration(us(latency_p95))],
         ['P99', duration(us(latency_p99))],
         ['Tokens', short(total_tokens)],
         ['Cost', cost(total_cost)],
     ];
     return (
-        <dl class="numbers" aria-busy={waiting}>
+        <dl class="numbers" aria-busy={busy}>
             {pairs.map(([title, text]) => (
                 <div key={title}>
                     <dt>{title}</dt>
@@ -195,7 +217,7 @@ function Table({ which, addressed, q, live, seen }: {
     };
     const leave = (to: string, chosen: string) => {
         const scrolled = { ...scroll.current };
-        keepPlace({ key: addressed, state: { ...state, live: 'off' }, chosen, scroll: scrolled, marked: marks.marked });
+        if (!state.stale) keepPlace({ key: addressed, state: { ...state, live: 'off' }, chosen, scroll: scrolled, marked: marks.marked });
         navigate(to);
     };
     const open = (run: Run) => leave(traceHref(run), run.id);
@@ -229,10 +251,12 @@ function Table({ which, addressed, q, live, seen }: {
         });
     }, []);
     const all = which.from === null && which.to === null;
-    if (state.error) return <Fault text={state.error} />;
+    const busy = useLate(state.stale);
+    if (state.error && !rows.length) return <Fault of={state.error} />;
     if (!rows.length && !state.waiting && !fresh.length) return <Nothing search={q} all={all} roots={which.roots} />;
     return (
         <>
+            <Fault of={state.error} />
             <VirtualTable
                 label={which.roots ? 'Traces' : 'Runs'}
                 columns={columns}
@@ -245,6 +269,7 @@ function Table({ which, addressed, q, live, seen }: {
                 onEnd={more}
                 rowClass={(run) => run.status}
                 scroll={scroll.current}
+                busy={busy}
             />
             <MarksLine {...marks} onCompare={compare} />
             {fresh.length > 0 && (
@@ -299,15 +324,21 @@ function Found({ id }: { id: string }) {
         };
     }, [addressed]);
     const beat = useNow(live ? LIVE_MS : 0);
-    const counted = live ? `${addressed} ${beat}` : addressed;
-    const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [counted]);
+    const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [addressed], beat);
+    const busy = useLate(bars.stale && bars.waiting);
     const seen = useRef<readonly Run[]>([]);
+    // Half a key is a word, too, of which there may be no run: what was there before is offered.
+    const known = useRef<readonly Run[]>([]);
+    const observed = () => {
+        if (seen.current.length) known.current = seen.current;
+        return observedIn(known.current);
+    };
     return (
         <>
             <div class="bar">
                 <SearchBar
                     value={q}
-                    observed={() => observedIn(seen.current)}
+                    observed={observed}
                     onSearch={(text) => text !== q && setQuery({ q: text })}
                     onId={(run) => void goTo(run)}
                 />
@@ -324,8 +355,9 @@ function Found({ id }: { id: string }) {
                     <span class={live ? 'dot on' : 'dot'} aria-hidden="true" /> Live
                 </button>
             </div>
-            {bars.value && bars.value.count.some(Boolean) && <Bars data={bars.value} onSpan={setRange} />}
-            <Numbers which={which} on={counted} />
+            {bars.value && bars.value.count.some(Boolean) && <Bars data={bars.value} busy={busy} onSpan={setRange} />}
+            {bars.error && !bars.value && <Uncounted what="The runs over time" error={bars.error} />}
+            <Numbers which={which} addressed={addressed} beat={beat} />
             <Table key={addressed} which={which} addressed={addressed} q={q} live={live} seen={seen} />
         </>
     );

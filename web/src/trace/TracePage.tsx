@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { useSettled } from '../ask.ts';
 import { copyText } from '../components/Copy.tsx';
+import { AGAIN } from '../components/Fault.tsx';
 import { focusOn } from '../components/focus.ts';
 import { toast } from '../components/Toast.tsx';
 import type { Window } from '../components/window.ts';
@@ -19,7 +20,7 @@ import { TraceHeader } from './TraceHeader.tsx';
 import { stepsOf, Transcript } from './Transcript.tsx';
 import { findRun, rowOf, type Tree } from './tree.ts';
 import { TreeGrid } from './TreeGrid.tsx';
-import { depthOf, findOf, onlyOf, openOf, runOf, setTab, setView, setZoom, tabOf, viewOf, zoomOf, type Zoom } from './view.ts';
+import { depthOf, findOf, onlyOf, openOf, openParam, runOf, setTab, setView, setZoom, tabOf, viewOf, zoomOf, type Zoom } from './view.ts';
 
 // As trace.css has it.
 const isNarrow = (): boolean => matchMedia('(max-width: 56rem)').matches;
@@ -84,7 +85,7 @@ function keysOf({ store, moves, field, selectedId, whole, page }: Bound) {
         }),
         Escape: does('Back to the tree', () => {
             if (document.activeElement === field.current && findOf.value) setQuery({ find: null });
-            else if (openOf.value) setQuery({ open: null });
+            else if (openOf.value) setQuery({ open: isNarrow() ? '0' : null });
             else store.only.value !== 'all' && setQuery({ only: null });
             focusOn('#runs');
         }),
@@ -107,7 +108,7 @@ function Absent({ store }: { store: TraceStore }) {
             ) : (
                 <>
                     <h1>The trace cannot be shown</h1>
-                    <p role="alert">{failed.message}</p>
+                    <p role="alert">{failed.message} {failed.passes && AGAIN}</p>
                     <button type="button" onClick={() => void store.look()}>Try again</button>
                 </>
             )}
@@ -199,11 +200,20 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
     };
     // On a narrow screen the run is not beside the tree: who touches it wants to see it.
     const select = (run: number): void => (isNarrow() ? open(run) : moves.go(run));
+    // Who comes to a run comes to see it, and may go back to the tree.
+    useEffect(() => {
+        if (wanted && isNarrow() && openParam() === '') setQuery({ open: '1' });
+    }, []);
+    const back = (): void => {
+        setQuery({ open: isNarrow() ? '0' : null });
+        focusOn('#runs');
+    };
+    const shownRun = findRun(s, shownId);
     const common = { tree, selected, now, matches, onSelect: select, onOpen: open, onWindow: (w: Window) => (window.current = w) };
     return (
         <div class="trace">
             <TraceHeader tree={tree} now={now} />
-            {store.failed.value && <p class="notice fault" role="alert">{store.failed.value.message} What is shown is from before.</p>}
+            {store.failed.value && <p class="notice fault" role="alert">{store.failed.value.message} What is shown is from before. {store.failed.value.passes && AGAIN}</p>}
             {s.truncated && <p class="notice" role="status">The trace is larger than the server tells at once: the first {count(s.count)} runs are shown.</p>}
             {wanted && found < 0 && <p class="notice" role="status">The run of this address is not in the trace (yet): its first run is shown.</p>}
             <Toolbar store={store} tree={tree} view={view} shown={rows.length} depth={depthOf()}>
@@ -248,12 +258,10 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
                     >
                         <RunDetail
                             id={shownId}
+                            type={shownRun < 0 ? '' : s.types[s.type[shownRun]]}
                             version={shownVersion.join(' ')}
                             tab={tabOf.value}
-                            onBack={() => {
-                                setQuery({ open: null });
-                                focusOn('#runs');
-                            }}
+                            onBack={back}
                         />
                     </div>
                 }
