@@ -7,7 +7,7 @@ import { Browser, assertFits, at, inaccessible } from './lib/browser.mjs';
 import { module } from './lib/modules.mjs';
 import { fill, oneRun, send } from './lib/support.mjs';
 
-const { markedWith } = await module('screens/Marks.tsx');
+const { markedWith } = await module('screens/marked.ts');
 
 describe('a mark', () => {
     const rows = [...'abcdef'].map((id) => ({ id }));

@@ -176,6 +176,17 @@ describe('the palette', () => {
         await close(page);
     });
 
+    it('says when projects cannot be asked for; the rest is there', async () => {
+        const page = await open('/ui/start');
+        await page.route('**/sessions?*', (route) => route.fulfill({ status: 503, contentType: 'application/json', body: '{"detail":"The index is away"}' }));
+        await page.keyboard.press('Control+k');
+        await dialog(page).getByRole('status').getByText('The index is away').waitFor();
+        await page.keyboard.type('go stats');
+        await page.keyboard.press('Enter');
+        await page.waitForURL(/\/ui\/stats/);
+        await close(page);
+    });
+
     for (const theme of ['light', 'dark'])
         for (const width of [1280, 360])
             it(`${theme}, ${width} px: fits, axe finds nothing, names of strangers are text`, async () => {

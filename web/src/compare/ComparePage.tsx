@@ -241,7 +241,7 @@ export function ComparePage() {
         <div class="compare">
             <h1>Compare</h1>
             <Fault of={error} />
-            {!value && !error && <p class="soft late">Reading the traces…</p>}
+            {all.length < ids.length && !error && <p class="soft late">Reading the traces…</p>}
             {all.length === ids.length && (
                 <>
                     <Numbers all={all} onTake={exchange} />

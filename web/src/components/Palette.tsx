@@ -132,7 +132,7 @@ export function Palette({ onClose }: { onClose: (chosen?: () => void) => void })
                     ))}
                 </ul>
                 <p class="soft" role="status">
-                    {found.error || (!entries.length && !found.waiting ? 'Nothing is called so' : '')}
+                    {found.error?.message || (!entries.length && !found.waiting ? 'Nothing is called so' : '')}
                     {named.length === MOST_PROJECTS && `The ${MOST_PROJECTS} newest of these projects are here: write more of a name for others`}
                 </p>
             </div>

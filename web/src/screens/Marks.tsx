@@ -9,27 +9,14 @@ import { Copy } from '../components/Copy.tsx';
 import { count } from '../format.ts';
 import { href } from '../router.ts';
 import type { Run } from '../runs.ts';
-
-export type Marked = ReadonlyMap<string, Run>;
+import { markedWith } from './marked.ts';
+import type { Marked } from './marked.ts';
 
 export interface Marks {
     marked: Marked;
     // With `range` all from the one before to it.
     mark: (run: Run, range: boolean) => void;
     clear: () => void;
-}
-
-// `run` becomes marked or not; with `from`, all rows from there to it become as it.
-export function markedWith(marked: Marked, rows: readonly Run[], run: Run, from: string): Marked {
-    const next = new Map(marked);
-    const on = !marked.has(run.id);
-    const at = rows.findIndex(({ id }) => id === run.id);
-    const first = from ? rows.findIndex(({ id }) => id === from) : -1;
-    const all = first < 0 || at < 0 ? [run] : rows.slice(Math.min(at, first), Math.max(at, first) + 1);
-    for (const one of all)
-        if (on) next.set(one.id, one);
-        else next.delete(one.id);
-    return next;
 }
 
 export function useMarks(rows: readonly Run[], before: Marked = new Map()): Marks {

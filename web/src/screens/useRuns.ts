@@ -10,6 +10,7 @@ import type { ApiError } from '../api.ts';
 import { follow } from '../events.ts';
 import { queryRuns, tailOf, traceTotals } from '../runs.ts';
 import type { Run, Totals, Which } from '../runs.ts';
+import type { Marked } from './marked.ts';
 
 const PAGE = 100;
 const MOST_LIVE = 5000; // rows; older ones are let go while live
@@ -33,7 +34,7 @@ export interface Place {
     state: Rows;
     chosen: string; // id
     scroll: { top: number };
-    marked: ReadonlyMap<string, Run>;
+    marked: Marked;
 }
 
 const EMPTY: Rows = {
