@@ -133,13 +133,17 @@ int db_ask(sqlite3 *db, const char *sql, int64_t *answer, struct err *err)
     return r;
 }
 
-/* WAL with synchronous=NORMAL may lose the last commits in a power cut, never
+/* Without secure_delete, which some builds of SQLite have as a default, a page whose keys were
+ * merged is free as it is; with it, it is written twice more to be all zero.
+ *
+ * WAL with synchronous=NORMAL may lose the last commits in a power cut, never
  * the file: the log brings them back.  Checkpoints are ours (sqlite_wal.h). */
 static int set_up(sqlite3 *db, enum db_use use, size_t cache_size, struct err *err)
 {
     (void)sqlite3_extended_result_codes(db, 1); /* fails only without a connection */
     (void)sqlite3_wal_autocheckpoint(db, 0);    /* likewise */
-    int r = db_exec(db, "PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY", err);
+    int r = db_exec(
+        db, "PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=OFF", err);
     if (r)
         return r;
     char sql[80];

@@ -177,7 +177,7 @@ int row_attributes(const struct row *row, struct str facts, uint64_t seed, struc
     if (facts.len == 0)
         return 0;
     struct facts read;
-    int r = facts_read(facts, scratch, &read, err);
+    int r = facts_read_labels(facts, scratch, &read, err);
     if (!r)
         add_facts(row, &read, seed, result);
     return r;

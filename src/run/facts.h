@@ -113,6 +113,8 @@ bool facts_attach(struct str old, const struct run *attachment, struct place pla
 
 /* Read them.  Views of `bytes`, and of the arena.  Empty: no facts.  ERR_CORRUPT. */
 int facts_read(struct str bytes, struct arena *arena, struct facts *result, struct err *err);
+/* All but the usage, of which reading takes longest. */
+int facts_read_labels(struct str bytes, struct arena *arena, struct facts *result, struct err *err);
 
 /* What a filter asks of a run that is said by its facts: fills cells, tags, metadata of
  * the subject (not what the row itself says: id, name, times, ids of others).  Inputs and

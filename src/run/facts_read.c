@@ -9,6 +9,7 @@ struct reading {
     struct facts *facts;
     struct arena *arena;
     struct facts_attachment *attachments; /* room for as many as there are */
+    bool no_usage;                        /* it is passed over */
     enum facts_rank rank;                 /* of the usage, so far */
     struct str usage;
 };
@@ -171,7 +172,7 @@ static bool read_section(struct reading *r, const struct section *section)
         r->facts->thread = section->body;
         return true;
     case SECTION_USAGE:
-        return read_usage(r, section->body);
+        return r->no_usage || read_usage(r, section->body);
     case SECTION_TIME:
         return read_time(r->facts, section->body);
     case SECTION_UUID:
@@ -194,29 +195,42 @@ static size_t count_attachments(struct str rest)
     return count;
 }
 
-int facts_read(struct str bytes, struct arena *arena, struct facts *result, struct err *err)
+static int read_all(struct str bytes, struct reading *r, struct err *err)
 {
     struct str rest;
     struct section section;
-    struct facts facts = {0};
-    struct reading r = {.facts = &facts, .arena = arena, .rank = RANK_NONE};
     if (!sections(bytes, &rest))
         return err_set(err, ERR_CORRUPT, "facts of version %u", (unsigned char)bytes.at[0]);
     size_t count = count_attachments(rest);
     if (count > FACTS_ATTACHMENTS)
         return err_set(err, ERR_CORRUPT, "facts with %zu attachments", count);
-    r.attachments = arena_make(arena, struct facts_attachment, count);
-    facts.attachments = r.attachments;
+    r->attachments = arena_make(r->arena, struct facts_attachment, count);
+    r->facts->attachments = r->attachments;
     while (section_next(&rest, &section))
-        if (!read_section(&r, &section))
+        if (!read_section(r, &section))
             return err_set(err, ERR_CORRUPT, "facts: kind %u of field %u is damaged", section.kind,
                            section.field);
-    if (rest.len)
-        return err_set(err, ERR_CORRUPT, "facts: the end is missing");
-    if (r.usage.at)
-        facts_usage_read(r.usage, arena, &facts.usage);
+    return rest.len ? err_set(err, ERR_CORRUPT, "facts: the end is missing") : 0;
+}
+
+int facts_read(struct str bytes, struct arena *arena, struct facts *result, struct err *err)
+{
+    struct facts facts = {0};
+    struct reading reading = {.facts = &facts, .arena = arena, .rank = RANK_NONE};
+    int r = read_all(bytes, &reading, err);
+    if (r)
+        return r;
+    if (reading.usage.at)
+        facts_usage_read(reading.usage, arena, &facts.usage);
     *result = facts;
     return 0;
+}
+
+int facts_read_labels(struct str bytes, struct arena *arena, struct facts *result, struct err *err)
+{
+    *result = (struct facts){0};
+    struct reading reading = {.facts = result, .arena = arena, .no_usage = true};
+    return read_all(bytes, &reading, err);
 }
 
 /* --- for a filter ----------------------------------------------------------- */

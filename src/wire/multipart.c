@@ -83,27 +83,24 @@ static void skip_blanks(struct str *text)
         drop(text, 1);
 }
 
-/* A few characters: strchr() takes longer to begin than this. */
-static bool stands_in(const char *set, char c)
+/* Take `len` bytes off the front of `text`; the result is without the blanks around them. */
+static struct str take_trimmed(struct str *text, size_t len)
 {
-    for (; *set; set++)
-        if (*set == c)
-            return true;
-    return false;
-}
-
-/* Take what stands before the first of `stops` off the front of `text`, or all
- * of it; the result is without the blanks around it. */
-static struct str take_until(struct str *text, const char *stops)
-{
-    skip_blanks(text);
-    struct str word = {text->at, 0};
-    while (word.len < text->len && !stands_in(stops, text->at[word.len]))
-        word.len++;
-    drop(text, word.len);
+    struct str word = {text->at, len};
+    drop(text, len);
+    skip_blanks(&word);
     while (word.len > 0 && is_blank(word.at[word.len - 1]))
         word.len--;
     return word;
+}
+
+/* Likewise what stands before the first of one or the other, or all of it. */
+static struct str take_until(struct str *text, char one, char other)
+{
+    size_t len = 0;
+    while (len < text->len && text->at[len] != one && text->at[len] != other)
+        len++;
+    return take_trimmed(text, len);
 }
 
 /* `; name=value` of a header. */
@@ -144,7 +141,7 @@ static const char *take_parameter(struct str *rest, struct parameter *result)
     while (rest->len > 0) {
         assert(rest->at[0] == ';');
         drop(rest, 1);
-        struct str name = take_until(rest, "=;");
+        struct str name = take_until(rest, '=', ';');
         if (rest->len == 0 || rest->at[0] == ';')
             continue;
         drop(rest, 1);
@@ -154,7 +151,7 @@ static const char *take_parameter(struct str *rest, struct parameter *result)
         result->quoted = rest->len > 0 && rest->at[0] == '"';
         if (result->quoted)
             return take_quoted(rest, &result->value);
-        result->value = take_until(rest, ";\"");
+        result->value = take_until(rest, ';', '"');
         return rest->len > 0 && rest->at[0] == '"' ? "a quote in the middle of a value" : NULL;
     }
     return NULL;
@@ -176,7 +173,7 @@ int multipart_boundary(struct str content_type, struct str *result, struct err *
 {
     struct str rest = content_type;
     struct str boundary = {NULL, 0};
-    if (rest.len == 0 || !is_word(take_until(&rest, ";"), "multipart/form-data"))
+    if (rest.len == 0 || !is_word(take_until(&rest, ';', ';'), "multipart/form-data"))
         return err_set(err, ERR_INVALID, "the Content-Type is not multipart/form-data");
     for (;;) {
         struct parameter parameter;
@@ -360,14 +357,14 @@ static bool take_header(struct multipart *parser, struct str *rest, struct heade
                     "a part has a header line that begins with a blank");
         return false;
     }
-    result->name = take_until(&line, ":");
+    result->name = take_until(&line, ':', ':');
     if (line.len == 0 || result->name.len == 0) {
         (void)fault(parser, offset_of(parser, result->name.at),
                     "a part has a header line without a name and a colon");
         return false;
     }
     drop(&line, 1);
-    result->value = take_until(&line, "");
+    result->value = take_trimmed(&line, line.len);
     return true;
 }
 
@@ -435,7 +432,7 @@ static bool read_disposition(struct multipart *parser, struct str value)
         (void)fault(parser, at, "a part has two Content-Disposition headers");
         return false;
     }
-    if (!is_word(take_until(&value, ";"), "form-data")) {
+    if (!is_word(take_until(&value, ';', ';'), "form-data")) {
         (void)fault(parser, at, "the Content-Disposition of a part is not form-data");
         return false;
     }
@@ -495,7 +492,7 @@ static bool read_type(struct multipart *parser, struct str value)
                     shown(parser->name, name));
         return false;
     }
-    parser->type = take_until(&value, ";");
+    parser->type = take_until(&value, ';', ';');
     if (parser->type.len > MULTIPART_TYPE_MAX) {
         (void)fault(parser, at,
                     "the Content-Type of part \"%s\" is %zu bytes long, the limit is %d",
