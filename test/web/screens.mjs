@@ -350,6 +350,7 @@ describe('runs', () => {
             dispatchEvent(new PopStateEvent('popstate'));
         });
         await page.getByText('The index is broken').waitFor();
+        await page.waitForFunction(() => !document.querySelector('[aria-busy=true]')); // what is asked for is dimmed
         assert.deepEqual(await inaccessible(page), []);
         await page.unroute('**/runs/query');
         await page.getByRole('button', { name: 'Try again' }).click();
