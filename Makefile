@@ -62,7 +62,7 @@ archive_or = $(shell echo 'int main(void) { return 0; }' | $(CC) -x c - -o /dev/
              2>/dev/null && echo -l:$(1) || echo $(2))
 UV      := $(call archive_or,libuv_a.a,-luv)
 HIREDIS := $(call archive_or,libhiredis.a,-lhiredis)
-LIBS    := $(UV) $(HIREDIS) -lsqlite3 -lzstd -lz -lxxhash -lutf8proc -lm -ldl
+LIBS    := $(UV) $(HIREDIS) -lsqlite3 -lzstd -lz -lxxhash -lutf8proc -lpcre2-8 -lm -ldl
 # What measures a database by itself; --as-needed leaves it out elsewhere.
 BENCH_LIBS := -lpq
 LINK     = $(CC) -pthread $(LINK-$(PROFILE)) -Wl,--as-needed $(LDFLAGS)

@@ -2,11 +2,13 @@
  *
  *     TEST_POSTGRES=postgres://... postgres_bench [rows [group]]     200000 in groups of 1000
  *
- * Rows go in as the commit loop brings them: stage one batch, commit.  The floor is
- * the same rows in the same tables of another database, by nothing but one INSERT ..
- * SELECT FROM unnest() of ready-made binary arrays; and into a table without any index.
- * The three take turns, group by group, so that they share what else the machine does;
- * rates are of the median group.  Only that is timed, not the making of a group.
+ * Rows go in as the commit loop brings them: stage one batch, commit.  The floor is one
+ * INSERT .. SELECT FROM unnest() of ready-made binary arrays into a table with what any index
+ * of runs has (production_bench has the same): an id, a trace, a time, and an index on each;
+ * and into the same table without any index.  The three take turns, group by group, so that
+ * they share what else the machine does; rates are of the median group.  Only that is timed,
+ * not the making of a group.  What the server did for it, its CPU time and the bytes of its
+ * log, is hardly changed by what else the machine does.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,27 +69,60 @@ static struct made_record *next_group(struct source *s, size_t count, struct uui
     return made;
 }
 
+/* --- what the server did ------------------------------------------------------------- */
+
+struct work {
+    double us, cpu_us, log_bytes;
+};
+
+/* CPU time of all sessions, and bytes of the log. */
+#define CPU_NS                                                                                     \
+    "select sum(split_part(pg_read_file('/proc/' || pid || '/schedstat'), ' ', 1)::int8)::int8"    \
+    " from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+#define LOG_BYTES "select (pg_current_wal_insert_lsn() - '0/0')::int8"
+
+struct watch {
+    struct pg_server *server;
+    struct pg_session *session; /* a superuser's */
+};
+
+static void take_number(void *context, const struct libpq *pq, PGresult *result)
+{
+    if (pq->PQntuples(result) == 1)
+        *(double *)context = (double)pg_long(pq, result, 0, 0);
+}
+
+static struct work look_at(const struct watch *watch)
+{
+    struct work now = {.us = (double)clock_mono_us()};
+    struct err err = {0};
+    or_die(pg_session_ask(watch->session, CPU_NS, NULL, take_number, &now.cpu_us, WAIT_MS, &err) ||
+               pg_session_ask(watch->session, LOG_BYTES, NULL, take_number, &now.log_bytes, WAIT_MS,
+                              &err),
+           err.text);
+    now.cpu_us /= 1000;
+    return now;
+}
+
 /* --- the floor ---------------------------------------------------------------------- */
 
 static void fill(struct pg_args *args, const struct record *record, struct place first)
 {
-    static const enum pg_type types[] = {PG_INT,  PG_UUID, PG_UUID, PG_LONG, PG_LONG, PG_LONG,
-                                         PG_LONG, PG_INT,  PG_INT,  PG_LONG, PG_LONG};
-    for (int column = 0; column < 11; column++) {
+    static const enum pg_type types[] = {PG_UUID, PG_UUID, PG_LONG, PG_LONG, PG_LONG,
+                                         PG_LONG, PG_LONG, PG_LONG, PG_INT,  PG_INT};
+    for (int column = 0; column < 10; column++) {
         pg_begin_array(args, types[column], record->count);
         for (uint32_t i = 0; i < record->count; i++) {
             struct run run;
             or_die(record_run(record, i, &run, NULL), "a record");
-            if (column == 0)
-                pg_put_int(args, part_of(run.id));
-            else if (column < 3)
+            if (column < 2)
                 pg_put_bytes(args,
-                             (struct str){(const char *)(column == 1 ? &run.id : &run.trace), 16});
+                             (struct str){(const char *)(column == 0 ? &run.id : &run.trace), 16});
             else if (types[column] == PG_INT)
                 pg_put_int(args, (int32_t)(first.ordinal + i));
             else
-                pg_put_long(args, column == 3   ? (uint64_t)run.start_us
-                                  : column == 4 ? run.hash[0] % 50
+                pg_put_long(args, column == 2   ? (uint64_t)run.start_us
+                                  : column == 3 ? run.hash[0] % 50
                                                 : run.hash[column & 1]);
         }
         pg_end_array(args);
@@ -98,13 +133,22 @@ struct bare {
     struct postgres_bed bed;
     struct pg_server *server;
     struct pg_session *session;
-    const char *sql;
 };
 
-static void bare_open(struct bare *bare, const char *sql, const char *prepare)
+#define TABLE                                                                                      \
+    "create table bare(id uuid, trace uuid, start_us bigint, name bigint, version bigint,"         \
+    " container bigint, hash_low bigint, hash_high bigint, ordinal integer, size integer);"
+#define INDEXES                                                                                    \
+    "alter table bare add primary key (id); create index on bare (trace, start_us, id);"           \
+    "create index on bare (start_us, id)"
+#define INSERT                                                                                     \
+    "insert into bare select * from unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int8[],"        \
+    " $5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int4[], $10::int4[])"
+
+static void bare_open(struct bare *bare, const char *prepare)
 {
     struct err err = {0};
-    *bare = (struct bare){.sql = sql};
+    *bare = (struct bare){0};
     postgres_bed_new(&bare->bed);
     or_die(pg_server_open(bare->bed.url, &bare->server, &err) ||
                pg_session_open(bare->server, WAIT_MS, &bare->session, &err) ||
@@ -112,16 +156,10 @@ static void bare_open(struct bare *bare, const char *sql, const char *prepare)
            err.text);
 }
 
-static double bare_us(struct bare *bare, const struct record *record, struct place first)
+static void bare_insert(struct bare *bare, const struct pg_args *args)
 {
-    struct pg_args args = {0};
     struct err err = {0};
-    fill(&args, record, first);
-    int64_t began_us = clock_mono_us();
-    or_die(pg_session_ask(bare->session, bare->sql, &args, NULL, NULL, WAIT_MS, &err), err.text);
-    int64_t us = clock_mono_us() - began_us;
-    pg_args_free(&args);
-    return (double)us;
+    or_die(pg_session_ask(bare->session, INSERT, args, NULL, NULL, WAIT_MS, &err), err.text);
 }
 
 static void bare_close(struct bare *bare)
@@ -130,12 +168,6 @@ static void bare_close(struct bare *bare)
     pg_server_close(bare->server);
     postgres_bed_drop(&bare->bed);
 }
-
-#define COLUMNS                                                                                    \
-    "(part, id, trace, start_us, name, version, container, ordinal, size, hash_low, hash_high)"
-#define FROM_ARRAYS                                                                                \
-    " select * from unnest($1::int4[], $2::uuid[], $3::uuid[], $4::int8[], $5::int8[],"            \
-    " $6::int8[], $7::int8[], $8::int4[], $9::int4[], $10::int8[], $11::int8[])"
 
 /* --- reading -------------------------------------------------------------------------- */
 
@@ -198,30 +230,66 @@ static void read_back(struct calls *calls, const struct uuid *ids, size_t count)
 
 /* --- one workload ----------------------------------------------------------------------- */
 
+enum side { INDEX, BARE, PLAIN, SIDES };
+
 static double median(double *values, size_t count)
 {
     qsort(values, count, sizeof *values, order);
     return values[count / 2];
 }
 
-static void bench(bool v4, uint64_t rows, size_t group)
+/* Of all groups: what the clock and the server say of a row. */
+struct tally {
+    double *us, *cpu_us, *log_bytes;
+};
+
+static struct tally tally_of(size_t groups)
 {
+    struct tally tally = {calloc(groups, sizeof(double)), calloc(groups, sizeof(double)),
+                          calloc(groups, sizeof(double))};
+    or_die(!tally.us || !tally.cpu_us || !tally.log_bytes, "no memory");
+    return tally;
+}
+
+static void tally_add(struct tally *tally, size_t n, struct work before, struct work after,
+                      size_t rows)
+{
+    tally->us[n] = (after.us - before.us) / (double)rows;
+    tally->cpu_us[n] = (after.cpu_us - before.cpu_us) / (double)rows;
+    tally->log_bytes[n] = (after.log_bytes - before.log_bytes) / (double)rows;
+}
+
+/* Of CPU time the lowest tenth: what others push out of the processor's caches is in the rest. */
+static void tally_print(const char *what, struct tally *tally, size_t groups)
+{
+    double us = median(tally->us, groups);
+    qsort(tally->cpu_us, groups, sizeof *tally->cpu_us, order);
+    printf("    %-32s %8.0f rows/s %8.2f us %8.2f us of the server %8.0f bytes of its log\n", what,
+           1e6 / us, us, tally->cpu_us[groups / 10], median(tally->log_bytes, groups));
+}
+
+static void tally_free(struct tally *tally)
+{
+    free(tally->us);
+    free(tally->cpu_us);
+    free(tally->log_bytes);
+}
+
+struct bench {
     struct postgres_bed bed;
-    struct index *index = NULL;
+    struct index *index;
     struct calls calls;
+    struct bare bare, plain;
+    struct watch watch;
+};
+
+static void bench_open(struct bench *b)
+{
     struct err err = {0};
-    struct source source = source_of(v4);
-    struct bare same, plain;
-    size_t groups = (size_t)(rows / group);
-    struct uuid *ids = calloc(groups, sizeof *ids);
-    double *us[3];
-    for (int i = 0; i < 3; i++)
-        or_die(!(us[i] = calloc(groups, sizeof **us)), "no memory");
-    or_die(!ids, "no memory");
-    postgres_bed_new(&bed);
+    postgres_bed_new(&b->bed);
     or_die(index_postgres_open(
                &(struct index_postgres_config){
-                   .url = bed.url,
+                   .url = b->bed.url,
                    .readers = 2,
                    .queue = 100,
                    .deadline_ms = WAIT_MS,
@@ -229,43 +297,73 @@ static void bench(bool v4, uint64_t rows, size_t group)
                    .deployment = "a bench",
                    .shared = true,
                },
-               &index, &err),
+               &b->index, &err),
            err.text);
-    calls_open(&calls, index);
-    bare_open(&same, "insert into rundlet_runs " COLUMNS FROM_ARRAYS,
-              "select rundlet_cover(array[(now() at time zone 'UTC')::date - date '1970-01-01'])");
-    bare_open(&plain, "insert into bare " COLUMNS FROM_ARRAYS,
-              "create table bare (like rundlet_runs)");
+    calls_open(&b->calls, b->index);
+    bare_open(&b->bare, TABLE INDEXES);
+    bare_open(&b->plain, TABLE);
+    or_die(pg_server_open(b->bed.url, &b->watch.server, &err) ||
+               pg_session_open(b->watch.server, WAIT_MS, &b->watch.session, &err),
+           err.text);
+}
+
+static void bench_close(struct bench *b)
+{
+    pg_session_close(b->watch.session);
+    pg_server_close(b->watch.server);
+    bare_close(&b->bare);
+    bare_close(&b->plain);
+    b->index->ops->close(b->index);
+    calls_close(&b->calls);
+    postgres_bed_drop(&b->bed);
+}
+
+static void one_group(struct bench *b, const struct record *record, size_t n, struct tally *tallies)
+{
+    struct index_batch batch = {.record = record, .first = {n + 1, 0}, .sequence = n + 1};
+    struct pg_args args = {0};
+    fill(&args, record, batch.first);
+    for (enum side side = INDEX; side < SIDES; side++) {
+        struct work before = look_at(&b->watch);
+        before.us = (double)clock_mono_us();
+        if (side == INDEX)
+            or_die(calls_stage(&b->calls, &batch, 1) || calls_commit(&b->calls, n + 1),
+                   b->calls.err.text);
+        else
+            bare_insert(side == BARE ? &b->bare : &b->plain, &args);
+        struct work after = look_at(&b->watch);
+        tally_add(&tallies[side], n, before, after, record->count);
+    }
+    or_die(batch.added != record->count, "a group was not new");
+    pg_args_free(&args);
+}
+
+static void bench(bool v4, uint64_t rows, size_t group)
+{
+    static const char *const names[] = {"the index", "a bare insert, three indexes",
+                                        "a bare insert, none"};
+    struct bench b = {0};
+    struct source source = source_of(v4);
+    size_t groups = (size_t)(rows / group);
+    struct uuid *ids = calloc(groups, sizeof *ids);
+    struct tally tallies[SIDES];
+    or_die(!ids, "no memory");
+    for (enum side side = INDEX; side < SIDES; side++)
+        tallies[side] = tally_of(groups);
+    bench_open(&b);
     for (size_t i = 0; i < groups; i++) {
         struct made_record *made = next_group(&source, group, &ids[i]);
-        struct index_batch batch = {
-            .record = &made->record, .first = {i + 1, 0}, .sequence = i + 1};
-        int64_t began_us = clock_mono_us();
-        or_die(calls_stage(&calls, &batch, 1) || calls_commit(&calls, i + 1), calls.err.text);
-        us[0][i] = (double)(clock_mono_us() - began_us);
-        or_die(batch.added != group, "a group was not new");
-        us[1][i] = bare_us(&same, &made->record, batch.first);
-        us[2][i] = bare_us(&plain, &made->record, batch.first);
+        one_group(&b, &made->record, i, tallies);
         made_free(made);
     }
-    double mid[3];
-    for (int i = 0; i < 3; i++)
-        mid[i] = median(us[i], groups);
-    printf("%s ids: %.0f rows/s, a group in %.1f ms (p99 %.1f)\n", v4 ? "v4" : "v7",
-           (double)group / mid[0] * 1e6, mid[0] / 1000, us[0][groups * 99 / 100] / 1000);
-    printf("    the bare insert into the same tables: %.0f rows/s, ratio %.2f\n",
-           (double)group / mid[1] * 1e6, mid[1] / mid[0]);
-    printf("    into a table without indexes: %.0f rows/s, ratio %.2f\n",
-           (double)group / mid[2] * 1e6, mid[2] / mid[0]);
-    bare_close(&same);
-    bare_close(&plain);
-    postgres_bed_run(&bed, "analyze");
-    read_back(&calls, ids, groups);
-    index->ops->close(index);
-    calls_close(&calls);
-    postgres_bed_drop(&bed);
-    for (int i = 0; i < 3; i++)
-        free(us[i]);
+    printf("%s ids, a row:\n", v4 ? "v4" : "v7");
+    for (enum side side = INDEX; side < SIDES; side++) {
+        tally_print(names[side], &tallies[side], groups);
+        tally_free(&tallies[side]);
+    }
+    postgres_bed_run(&b.bed, "analyze");
+    read_back(&b.calls, ids, groups);
+    bench_close(&b);
     free(ids);
 }
 

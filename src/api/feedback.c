@@ -2,10 +2,11 @@
  *
  *   post    its run's row, for what it does not say ⇢ stored, whatever had its id before
  *   list    by run, key, kind of source, project; the last needs the rows of runs whose
- *           feedback came among their parts
+ *           feedback came among their parts: some feedback ⇢ their rows, until the page is full
  */
 #include <stdlib.h>
 
+#include "api/api.h"
 #include "api/body.h"
 #include "api/call_entity.h"
 #include "api/feedback_object.h"
@@ -13,7 +14,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 
-enum { LIST_LIMIT = 100, KEY_MAX = 1024, BY_PROJECT_MAX = 10000 };
+enum { LIST_LIMIT = 100, KEY_MAX = 1024, BY_PROJECT_STEP = 1000 };
 
 static void no_such(struct call *call)
 {
@@ -165,7 +166,10 @@ struct conditions {
     bool by_key, by_source, by_project;
     const struct uuid *projects;
     size_t project_count;
-    uint32_t limit, offset; /* with projects: of those that are theirs */
+    uint32_t limit, offset; /* with projects: of those that are theirs, which are: */
+    struct entity *theirs;
+    size_t count, passed;
+    int64_t began_us;
 };
 
 static bool is_asked(const struct form *form, struct str name, struct str value)
@@ -220,24 +224,45 @@ static void show_list(struct call *call, const struct entity *feedback, size_t c
     call_reply(call, 200, &text);
 }
 
+static void listed_by_project(struct call *call);
+
+static void go_on(struct call *call)
+{
+    struct conditions *wanted = call->listing.own;
+    unsigned most_ms = call->api->serve.query_ms;
+    if (clock_mono_us() - wanted->began_us > most_ms * INT64_C(1000)) {
+        call_fail(call, 503, "Not found in %u s; ask for the feedback of runs", most_ms / 1000);
+        return;
+    }
+    const struct listing *before = &call->listing;
+    const struct entity *last = &before->entities[before->count - 1];
+    struct listing ask = {
+        .asked = before->asked, .takes = before->takes, .own = wanted, .limit = BY_PROJECT_STEP};
+    ask.asked.after = true;
+    ask.asked.cursor = (struct entity_cursor){.made_us = last->made_us, .id = last->id};
+    call_list(call, &ask, listed_by_project);
+}
+
 /* Now that the rows say which projects their runs are in. */
 static void rows_found(struct call *call)
 {
-    const struct conditions *wanted = call->listing.own;
-    struct entity *list = call->listing.entities;
-    size_t count = 0, passed = 0, row = 0;
-    for (size_t i = 0; i < call->listing.count && count < wanted->limit; i++) {
-        struct json_object object = shape_object(&list[i], call->arena);
+    struct conditions *wanted = call->listing.own;
+    const struct listing *listing = &call->listing;
+    for (size_t i = 0, row = 0; i < listing->count && wanted->count < wanted->limit; i++) {
+        struct json_object object = shape_object(&listing->entities[i], call->arena);
         struct uuid project;
         bool known = json_object_id(&object, STR("session_id"), &project);
         const struct index_row *its = known ? NULL : &call->find.rows[row++];
         if (!known &&
             !(its->found && is_among(its->project, wanted->projects, wanted->project_count)))
             continue;
-        if (passed++ >= wanted->offset)
-            list[count++] = list[i];
+        if (wanted->passed++ >= wanted->offset)
+            wanted->theirs[wanted->count++] = listing->entities[i];
     }
-    show_list(call, list, count);
+    if (wanted->count == wanted->limit || listing->count < listing->limit)
+        show_list(call, wanted->theirs, wanted->count);
+    else
+        go_on(call);
 }
 
 /* Of feedback that does not say its project the run is asked. */
@@ -288,8 +313,10 @@ static void list(struct call *call)
     wanted->limit = ask.limit;
     wanted->offset = ask.offset;
     if (wanted->by_project) {
-        ask.limit = BY_PROJECT_MAX;
+        ask.limit = BY_PROJECT_STEP;
         ask.offset = 0;
+        wanted->theirs = arena_make(call->arena, struct entity, wanted->limit);
+        wanted->began_us = clock_mono_us();
     }
     call_list(call, &ask, wanted->by_project ? listed_by_project : listed);
 }

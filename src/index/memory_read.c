@@ -3,12 +3,16 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "index/fold.h"
 #include "index/memory.h"
 #include "index/subject.h"
 #include "run/filter.h"
 
-enum { SCRATCH = 4096 };
+enum {
+    SCRATCH = 4096,
+    SHARE_US = 100000 /* for which a query has the loop to itself */
+};
 
 /* --- runs ------------------------------------------------------------------------------- */
 
@@ -159,26 +163,28 @@ static void add_others(const struct memory *m, const struct row *row, struct are
     subject->child_names = children;
 }
 
+/* These set `err` when it cannot be said. */
 static bool row_matches(const struct memory *m, const struct row *row, const struct filter *filter,
-                        struct arena *arena)
+                        struct arena *arena, struct err *err)
 {
     struct filter_subject subject;
     struct index_row shown = show(m, row, true, arena);
     if (subject_of(&shown, arena, &subject, NULL))
         return false;
     add_others(m, row, arena, &subject);
-    return filter_match(filter, &subject);
+    bool is = false;
+    return filter_match(filter, &subject, &is, err) == 0 && is;
 }
 
 /* Its top, or any run of it. */
 static bool trace_matches(const struct memory *m, struct uuid trace, const struct filter *filter,
-                          bool top, struct arena *arena)
+                          bool top, struct arena *arena, struct err *err)
 {
-    for (size_t i = 0; i < m->visible.count; i++) {
+    for (size_t i = 0; i < m->visible.count && !err->code; i++) {
         const struct row *row = &m->visible.at[i];
         if (uuid_compare(row->run.trace, trace) == 0 &&
             (!top || uuid_compare(row->run.id, trace) == 0) && !is_hidden(m, row) &&
-            row_matches(m, row, filter, arena))
+            row_matches(m, row, filter, arena, err))
             return true;
     }
     return false;
@@ -186,7 +192,7 @@ static bool trace_matches(const struct memory *m, struct uuid trace, const struc
 
 /* All but the ids and the cursor. */
 static bool is_asked(const struct memory *m, const struct row *row, const struct run_query *query,
-                     struct arena *arena)
+                     struct arena *arena, struct err *err)
 {
     if (is_hidden(m, row))
         return false;
@@ -201,11 +207,11 @@ static bool is_asked(const struct memory *m, const struct row *row, const struct
         example = subject.cells[FILTER_REFERENCE_EXAMPLE_ID].present &&
                   uuid_compare(subject.cells[FILTER_REFERENCE_EXAMPLE_ID].value.uuid,
                                query->examples[i]) == 0;
-    return example && (!query->filter || row_matches(m, row, query->filter, arena)) &&
+    return example && (!query->filter || row_matches(m, row, query->filter, arena, err)) &&
            (!query->trace_filter ||
-            trace_matches(m, row->run.trace, query->trace_filter, true, arena)) &&
+            trace_matches(m, row->run.trace, query->trace_filter, true, arena, err)) &&
            (!query->tree_filter ||
-            trace_matches(m, row->run.trace, query->tree_filter, false, arena));
+            trace_matches(m, row->run.trace, query->tree_filter, false, arena, err));
 }
 
 static int asked_order(const void *a, const void *b, void *query)
@@ -240,15 +246,17 @@ void memory_query(struct index *index, struct index_query *asked)
     asked->rows = arena_make(asked->arena, struct index_row, query.limit);
     asked->count = 0;
     asked->more = false;
+    int64_t began_us = clock_mono_us();
     memory_lock(m);
     size_t count;
     const struct row **rows = in_order(m, &query, asked->arena, &count);
     for (size_t i = 0; i < count; i++) {
         struct arena *scratch = arena_new(SCRATCH);
-        bool is = i < asked->look && is_asked(m, rows[i], &query, scratch);
+        bool had = i >= asked->look || (i > 0 && clock_mono_us() - began_us >= SHARE_US);
+        bool is = !had && is_asked(m, rows[i], &query, scratch, &asked->op.err);
         arena_free(scratch);
-        asked->more = i == asked->look || (is && asked->count == query.limit);
-        if (asked->more)
+        asked->more = had || (is && asked->count == query.limit);
+        if (asked->more || asked->op.err.code)
             break;
         if (is)
             asked->rows[asked->count++] = show(m, rows[i], true, asked->arena);

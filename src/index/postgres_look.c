@@ -17,7 +17,8 @@ enum {
 
 /* --- statements --------------------------------------------------------------------- */
 
-/* $1, $2 the cursor, $3 how far the start goes, $4 rows of a look; $13, $14 parts and ids. */
+/* $1, $2 the cursor, $3 how far the start goes, $4 rows of a look; $14, $15 parts and ids. */
+#define NAMED "(select n.id from rundlet_names n where n.hash = sha256($13::bytea))"
 #define TEST                                                                                       \
     "($5::uuid is null or r.trace = $5)"                                                           \
     " and ($6::uuid is null"                                                                       \
@@ -27,7 +28,9 @@ enum {
     " and ($9::int4 is null or (r.status = 2)::int4 = $9)"                                         \
     " and ($10::int8[] is null or r.terms @> $10)"                                                 \
     " and ($11::int8[] is null or r.terms && $11)"                                                 \
-    " and ($12::uuid[] is null or r.project = any($12))"
+    " and ($12::uuid[] is null or r.project = any($12))"                                           \
+    " and ($13::bytea is null or r.name = " NAMED ")"
+#define HAS_TERMS "r.terms <> '{}'" /* as the index says */
 #define KEYS "select r.part, r.id, r.start_us, (" TEST ") as fits from rundlet_runs r"
 
 #define NEWER_FIRST "order by r.start_us desc, r.id desc limit $4"
@@ -53,7 +56,7 @@ enum {
                                ") r where w.fits) r on true"
 
 #define PROJECTS "select distinct u from unnest($12::uuid[]) u"
-#define IDS "select distinct part, id from unnest($13::int4[], $14::uuid[]) as u (part, id)"
+#define IDS "select distinct part, id from unnest($14::int4[], $15::uuid[]) as u (part, id)"
 
 /* Each in both orders. */
 #define BOTH(shape, name, kind, ...)                                                               \
@@ -70,8 +73,9 @@ const struct pg_statement pg_query_statements[STATEMENTS] = {
     BOTH(PG_BY_ROOT, "roots", EACH, PROJECTS, "r.project = a.u and r.parent is null"),
     BOTH(PG_BY_PROJECT, "of_project", EACH, PROJECTS, "r.project = a.u"),
     BOTH(PG_BY_START, "by_start", WALK, ""),
-    BOTH(PG_BY_TERMS, "with_terms", GATHER, "r.terms @> $10"),
-    BOTH(PG_BY_ANY, "with_any", GATHER, "r.terms && $11"),
+    BOTH(PG_BY_NAME, "of_name", WALK, "r.name = " NAMED " and "),
+    BOTH(PG_BY_TERMS, "with_terms", GATHER, "r.terms @> $10 and " HAS_TERMS),
+    BOTH(PG_BY_ANY, "with_any", GATHER, "r.terms && $11 and " HAS_TERMS),
     [FEEDBACK] = {"feedback_of", "select w.n, e.name, e.json"
                                  " from unnest($1::uuid[]) with ordinality as w (id, n)"
                                  " join rundlet_entities e on e.parent = w.id and e.kind = 1"
@@ -186,6 +190,7 @@ static void add_tests(struct pg_args *args, const struct pg_narrow *n)
     add_numbers(args, n->all, n->all_count);
     add_numbers(args, n->any, n->any_count);
     add_ids(args, q->projects, q->project_count);
+    pg_add_text(args, n->name);
 }
 
 void pg_look_send(const struct pg_look *look, struct pg_conn *conn)
@@ -351,14 +356,13 @@ static bool is_example(const struct run_query *query, const struct filter_subjec
     return query->example_count == 0;
 }
 
-bool pg_look_fits(const struct pg_look *look, size_t row)
+int pg_look_fits(const struct pg_look *look, size_t row, bool *is, struct err *err)
 {
     const struct run_query *query = &look->narrow.query;
     struct filter_subject subject;
-    if (!query->filter && query->example_count == 0)
-        return true;
-    if (subject_of(&look->rows[row], look->arena, &subject, NULL))
-        return false;
+    *is = !query->filter && query->example_count == 0;
+    if (*is || subject_of(&look->rows[row], look->arena, &subject, NULL))
+        return 0;
     if (look->feedback) {
         subject.feedback = look->feedback[row];
         subject.feedback_count = look->feedback_count[row];
@@ -367,7 +371,8 @@ bool pg_look_fits(const struct pg_look *look, size_t row)
         subject.child_names = look->children[row];
         subject.child_count = look->child_count[row];
     }
-    return is_example(query, &subject) && (!query->filter || filter_match(query->filter, &subject));
+    *is = is_example(query, &subject);
+    return *is && query->filter ? filter_match(query->filter, &subject, is, err) : 0;
 }
 
 void pg_look_on(struct pg_look *look)
@@ -375,9 +380,12 @@ void pg_look_on(struct pg_look *look)
     const struct pg_narrow *n = &look->narrow;
     if (look->count < LOOK_FULL)
         look->size = least(4 * look->size, look->most);
-    if (is_walk(look->shape) && look->looked >= WALK_MAX &&
-        (n->all_count > 0 || n->any_count > 0)) {
+    if (!is_walk(look->shape) || look->looked < WALK_MAX)
+        return;
+    if (n->all_count > 0 || n->any_count > 0) {
         look->shape = n->all_count > 0 ? PG_BY_TERMS : PG_BY_ANY;
         look->size = look->most; /* all of them are gathered for each look, whatever its size */
+    } else if (n->name.at) {
+        look->shape = PG_BY_NAME;
     }
 }

@@ -3,8 +3,8 @@
  * A look is the next so many rows of the narrowest index, and those of them that SQL knows to
  * fit (postgres_terms.h narrows).  What the filter says of those is asked of C.
  *
- * What has to be found by its terms is first sought among the newest; if it is rare there, all
- * runs with the terms are gathered.
+ * What has to be found by its terms or its name is first sought among the newest; if it is rare
+ * there, all runs with the terms are gathered, or those of the name walked along.
  *
  * Memory   rows are the look's, until the next
  */
@@ -20,6 +20,7 @@ enum pg_shape {
     PG_BY_ROOT,
     PG_BY_PROJECT,
     PG_BY_START,
+    PG_BY_NAME,
     PG_BY_TERMS,
     PG_BY_ANY,
     PG_SHAPES
@@ -59,8 +60,8 @@ void pg_look_send_others(const struct pg_look *look, struct pg_conn *conn);
 void pg_look_take_others(struct pg_look *look, unsigned nth, const struct libpq *pq,
                          const PGresult *result);
 
-/* Does the row fit, but for the filters of its trace? */
-bool pg_look_fits(const struct pg_look *look, size_t row);
+/* Does the row fit, but for the filters of its trace?  Errors: those of filter_match(). */
+int pg_look_fits(const struct pg_look *look, size_t row, bool *is, struct err *err);
 
 /* The next one is larger, if this one found little; or by terms, if what is sought is rare. */
 void pg_look_on(struct pg_look *look);

@@ -15,7 +15,10 @@
 #include "run/facts.h"
 #include "run/filter.h"
 
-enum { KEPT_PLACES = MERGE_HOLDERS + FACTS_ATTACHMENTS };
+enum {
+    KEPT_PLACES = MERGE_HOLDERS + FACTS_ATTACHMENTS,
+    PIECE = 500 /* rows of a statement */
+};
 
 /* --- which ---------------------------------------------------------------------------- */
 
@@ -228,20 +231,25 @@ static void add_rows(struct pg_args *args, struct pg_slot *const *slots, size_t 
     }
 }
 
+/* In pieces: the server writes one while we make the next. */
+static void send_changed(struct pg_slot *const *slots, size_t count, bool are_new,
+                         struct pg_conn *conn)
+{
+    for (size_t piece; count > 0; slots += piece, count -= piece) {
+        struct pg_args args = {0};
+        piece = count < PIECE ? count : PIECE;
+        add_rows(&args, slots, piece);
+        if (!are_new)
+            pg_add_long(&args, piece);
+        pg_send(conn, &pg_writer_statements[are_new ? PG_ADD_ROWS : PG_SET_ROWS], &args);
+        pg_args_free(&args);
+    }
+}
+
 static void send_rows(const struct pg_changes *c, struct pg_conn *conn)
 {
-    struct pg_args args = {0};
-    if (c->added_count > 0) {
-        add_rows(&args, c->added, c->added_count);
-        pg_send(conn, &pg_writer_statements[PG_ADD_ROWS], &args);
-        pg_args_free(&args);
-    }
-    if (c->changed_count > 0) {
-        add_rows(&args, c->changed, c->changed_count);
-        pg_add_long(&args, c->changed_count);
-        pg_send(conn, &pg_writer_statements[PG_SET_ROWS], &args);
-        pg_args_free(&args);
-    }
+    send_changed(c->added, c->added_count, true, conn);
+    send_changed(c->changed, c->changed_count, false, conn);
 }
 
 /* --- entities ---------------------------------------------------------------------------- */

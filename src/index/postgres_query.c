@@ -19,8 +19,9 @@
 #include "index/postgres_look.h"
 
 enum {
-    VERDICTS = 256,   /* about traces, that are remembered */
-    SHARE_US = 250000 /* of a step, with what it waits for */
+    VERDICTS = 256,    /* about traces, that are remembered */
+    SHARE_US = 250000, /* of a step, with what it waits for */
+    TURN_US = 200000   /* in which rows are judged, while others of the loop wait */
 };
 
 /* --- what is under way ------------------------------------------------------------------ */
@@ -127,12 +128,15 @@ static void keep(struct index_query *asked, const struct index_row *row)
     kept->facts = copy(asked->arena, row->facts);
 }
 
-/* Of the main look; false: something was asked for. */
+/* Of the main look; false: something was asked for, or it failed. */
 static bool judge_row(struct asking *a, const struct index_row *row, bool *is)
 {
     const struct run_query *query = a->asked->query;
     const struct filter *filters[] = {query->trace_filter, query->tree_filter};
-    *is = pg_look_fits(&a->main, a->at);
+    if (pg_look_fits(&a->main, a->at, is, &a->err)) {
+        finish(a);
+        return false;
+    }
     for (int which = 0; which < TRACE_FILTERS && *is; which++)
         if (filters[which] && !trace_is_known(a, which, row->trace, is))
             return false;
@@ -142,6 +146,11 @@ static bool judge_row(struct asking *a, const struct index_row *row, bool *is)
 static bool had_its_time(const struct asking *a)
 {
     return clock_mono_us() - a->q.began_us >= SHARE_US;
+}
+
+static bool had_its_turn(int64_t began_us)
+{
+    return clock_mono_us() - began_us >= TURN_US;
 }
 
 /* Where traces are asked for, each row of a look takes its time. */
@@ -156,10 +165,11 @@ static void stand(struct asking *a, struct query_cursor at)
     a->stood = true;
 }
 
-/* The rows of a look, from `at` on; false: something was asked for, or the page has ended. */
+/* The rows of a look, from `at` on; false: something was asked for, or it has ended. */
 static bool judge_rows(struct asking *a)
 {
     struct index_query *asked = a->asked;
+    int64_t began_us = clock_mono_us();
     for (; a->at < a->main.count; a->at++) {
         const struct index_row *row = &a->main.rows[a->at];
         bool is;
@@ -173,7 +183,7 @@ static bool judge_rows(struct asking *a)
         if (is)
             keep(asked, row);
         stand(a, (struct query_cursor){row->start_us, row->id});
-        if (asks_traces(a) && had_its_time(a)) {
+        if (had_its_turn(began_us) || (asks_traces(a) && had_its_time(a))) {
             end_page(a, a->stands);
             finish(a);
             return false;
@@ -200,11 +210,29 @@ static void judge_main(struct asking *a)
     }
 }
 
+/* Is there one that fits among the rows of an inner look?  It has one turn for all of them. */
+static int judge_trace(struct asking *a, bool *is)
+{
+    int64_t began_us = clock_mono_us();
+    *is = false;
+    for (size_t i = 0; i < a->inner.count && !*is; i++) {
+        int r = pg_look_fits(&a->inner, i, is, &a->err);
+        if (r)
+            return r;
+        if (!*is && had_its_turn(began_us))
+            return err_set(&a->err, ERR_TIMEOUT,
+                           "A filter of a trace took too long for one of them");
+    }
+    return 0;
+}
+
 static void judge_inner(struct asking *a)
 {
-    bool is = false;
-    for (size_t i = 0; i < a->inner.count && !is; i++)
-        is = pg_look_fits(&a->inner, i);
+    bool is;
+    if (judge_trace(a, &is)) {
+        finish(a);
+        return;
+    }
     if (!is && !a->inner.over) {
         pg_look_on(&a->inner);
         ask_look(a);

@@ -75,7 +75,7 @@ int pg_take_row(const struct libpq *pq, const PGresult *result, int row, struct 
 
 enum {
     PG_FIND_STATEMENTS = 10,
-    PG_QUERY_STATEMENTS = 18,
+    PG_QUERY_STATEMENTS = 20,
     PG_ENTITY_STATEMENTS = 4,
     PG_CONTAINER_STATEMENTS = 7
 };

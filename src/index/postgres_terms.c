@@ -2,12 +2,12 @@
 #include "index/postgres_terms.h"
 
 #include "base/arena.h"
+#include "index/fold.h"
 #include "run/filter.h"
 
 /* What a term is of.  The numbers are stored: append only. */
 enum term {
-    TERM_NAME = 1,
-    TERM_TAG,
+    TERM_TAG = 2,
     TERM_PAIR = 4, /* key and value of metadata, but for long ones (filter_seen_whole) */
     TERM_THREAD,
     TERM_EXAMPLE
@@ -50,17 +50,11 @@ static uint64_t example_term(struct uuid id)
 
 size_t pg_terms_of(const struct filter_subject *facts, struct arena *arena, uint64_t **result)
 {
-    static const struct {
-        enum filter_attribute attribute;
-        enum term term;
-    } texts[] = {{FILTER_NAME, TERM_NAME}, {FILTER_THREAD_ID, TERM_THREAD}};
-    size_t count = 0, most = 3 + facts->metadata_count + facts->tag_count;
+    size_t count = 0, most = 2 + facts->metadata_count + facts->tag_count;
     uint64_t *terms = *result = arena_make(arena, uint64_t, most);
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        const struct filter_cell *cell = &facts->cells[texts[i].attribute];
-        if (cell->present)
-            terms[count++] = text_term(texts[i].term, cell->value.text);
-    }
+    const struct filter_cell *thread = &facts->cells[FILTER_THREAD_ID];
+    if (thread->present)
+        terms[count++] = text_term(TERM_THREAD, thread->value.text);
     const struct filter_cell *example = &facts->cells[FILTER_REFERENCE_EXAMPLE_ID];
     if (example->present)
         terms[count++] = example_term(example->value.uuid);
@@ -147,16 +141,25 @@ static void narrow_words(struct run_query *q, const struct filter *test)
     }
 }
 
-static void narrow_term(struct pg_narrow *n, const struct filter *test)
+/* Names that are equal are so when folded, too. */
+static void narrow_name(struct pg_narrow *n, struct str name, struct arena *arena)
+{
+    if (n->name.at || name.len == 0)
+        return;
+    char *folded = arena_alloc(arena, FOLD_GROWTH * name.len);
+    n->name = (struct str){folded, fold(name, folded)};
+}
+
+static void narrow_term(struct pg_narrow *n, const struct filter *test, struct arena *arena)
 {
     if (!is_equal(test))
         return;
-    if (test->attribute == FILTER_REFERENCE_EXAMPLE_ID)
+    if (test->attribute == FILTER_NAME)
+        narrow_name(n, test->values[0].text, arena);
+    else if (test->attribute == FILTER_REFERENCE_EXAMPLE_ID)
         ask_for(n, example_term(test->values[0].uuid));
     else
-        ask_for(n, text_term(test->attribute == FILTER_NAME   ? TERM_NAME
-                             : test->attribute == FILTER_TAGS ? TERM_TAG
-                                                              : TERM_THREAD,
+        ask_for(n, text_term(test->attribute == FILTER_TAGS ? TERM_TAG : TERM_THREAD,
                              test->values[0].text));
 }
 
@@ -173,7 +176,7 @@ static void narrow_test(struct pg_narrow *n, const struct filter *test, struct a
     else if (attribute & words)
         narrow_words(&n->query, test);
     else if (attribute & terms)
-        narrow_term(n, test);
+        narrow_term(n, test, arena);
     else
         narrow_ids(&n->query, test, arena);
 }

@@ -4,7 +4,8 @@
  * A run that matches a condition has its term; one that has the term may not match, since
  * hashes may be the same.  So terms only narrow, and filter_match() decides.
  *
- * The hashes are stored: they may never change.
+ * The hashes are stored: they may never change.  The name is no term: runs are found by it
+ * through an index of its own, in order.
  *
  * Threads  pure
  */
@@ -32,6 +33,7 @@ struct pg_narrow {
     size_t all_count;
     const uint64_t *any; /* ... and one of these; NULL: that is not asked */
     size_t any_count;
+    struct str name; /* its folded name; at == NULL: any */
 };
 
 void pg_narrow(const struct run_query *query, struct arena *arena, struct pg_narrow *narrow);

@@ -34,12 +34,18 @@ enum { QUEUE = 4 /* calls of a writer: it has one at a time */ };
 #define GET_ROW                                                                                    \
     "r.id, r.trace, r.parent, r.project, r.start_us, r.end_us, r.name, r.version, r.post_low,"     \
     " r.post_high, r.type, r.status, r.flags, r.holders, r.facts, r.change"
+/* Taken apart in a select list, row by row: from a function they would all be written down first,
+ * column by column. */
 #define ROWS                                                                                       \
-    "unnest($1::int4[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::int8[], $7::int8[],"   \
-    " $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int4[], $13::int4[], $14::int4[],"    \
-    " $15::bytea[], $16::bytea[], $17::text[], $18::text[], $19::int8[])"                          \
-    " as u (part, id, trace, parent, project, start_us, end_us, name, version, post_low,"          \
-    " post_high, type, status, flags, holders, facts, containers, terms, change)"
+    "(select unnest($1::int4[]) as part, unnest($2::uuid[]) as id, unnest($3::uuid[]) as trace,"   \
+    " unnest($4::uuid[]) as parent, unnest($5::uuid[]) as project,"                                \
+    " unnest($6::int8[]) as start_us, unnest($7::int8[]) as end_us, unnest($8::int8[]) as name,"   \
+    " unnest($9::int8[]) as version, unnest($10::int8[]) as post_low,"                             \
+    " unnest($11::int8[]) as post_high, unnest($12::int4[]) as type,"                              \
+    " unnest($13::int4[]) as status, unnest($14::int4[]) as flags,"                                \
+    " unnest($15::bytea[]) as holders, unnest($16::bytea[]) as facts,"                             \
+    " unnest($17::text[]) as containers, unnest($18::text[]) as terms,"                            \
+    " unnest($19::int8[]) as change) as u"
 
 #define GET_ITEM                                                                                   \
     "e.kind, e.id, e.parent, e.made_us, e.version, e.removed::int4,"                               \

@@ -153,8 +153,8 @@ static int matches(struct asking *a, const struct row *row, const struct filter 
         r = add_feedback(a, row->run.id, arena, subject, err);
     if (!r && filter_asks(filter, FILTER_CHILD_RUN_NAME))
         r = add_child_names(a, row->run.id, arena, subject, err);
-    *is = !r && filter_match(filter, subject);
-    return r;
+    *is = false;
+    return r ? r : filter_match(filter, subject, is, err);
 }
 
 static int row_matches(struct asking *a, const struct row *row, const struct filter *filter,

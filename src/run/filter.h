@@ -45,6 +45,10 @@
  *          value for each member (the last, of members with one key), and-ed.
  *          has(metadata, '{}') is FILTER_ALL.
  *
+ * Patterns matches("re") and matches(attribute, "re") look where search() does, for a match
+ *          of a regular expression (base/regex.h); each attribute, element, key and value
+ *          is a text of its own.
+ *
  * Memory   the tree and all it holds live in the arena; the text may go
  * Threads  pure
  * Errors   ERR_INVALID: `filter, column 17: no attribute "foo"; there are ...`,
@@ -61,6 +65,7 @@
 #include "base/uuid.h"
 
 struct arena;
+struct regex;
 struct text;
 
 enum {
@@ -68,6 +73,7 @@ enum {
     FILTER_DEPTH_MAX = 32,          /* calls in calls; a tree is at most two deeper */
     FILTER_NODES_MAX = 512,         /* calls, and nodes for members of has(metadata, ...) */
     FILTER_SEEN_MAX = 64,           /* bytes of a metadata value that is seen as it is */
+    FILTER_PATTERNS_MAX = 8,        /* of one text: each is compiled */
     FILTER_VALUES_MAX = 1000,       /* elements of a list, members of has(metadata, ...) */
     FILTER_LATENCY_MAX = 1000000000 /* seconds, of either sign; more is refused */
 };
@@ -135,15 +141,16 @@ enum filter_operator {
 };
 
 enum filter_kind {
-    FILTER_ALL,   /* every run */
-    FILTER_AND,   /* all of two or more; never directly in another FILTER_AND */
-    FILTER_OR,    /* any of two or more; never directly in another FILTER_OR */
-    FILTER_NOT,   /* of one */
-    FILTER_TEST,  /* `attribute` `op` `values` */
-    FILTER_ENTRY, /* one entry of metadata or feedback satisfies all of two or more
+    FILTER_ALL,    /* every run */
+    FILTER_AND,    /* all of two or more; never directly in another FILTER_AND */
+    FILTER_OR,     /* any of two or more; never directly in another FILTER_OR */
+    FILTER_NOT,    /* of one */
+    FILTER_TEST,   /* `attribute` `op` `values` */
+    FILTER_ENTRY,  /* one entry of metadata or feedback satisfies all of two or more
                    * FILTER_TEST on its halves; there each half is one value, not a list */
-    FILTER_SEARCH /* values[0].text is in `attribute`; FILTER_ATTRIBUTES: in any of name, error,
-                   * inputs, outputs, tags, metadata.  Metadata: in a key or in a value. */
+    FILTER_SEARCH, /* values[0].text is in `attribute`; FILTER_ATTRIBUTES: in any of name, error,
+                    * inputs, outputs, tags, metadata.  Metadata: in a key or in a value. */
+    FILTER_MATCHES /* the same of a match of `regex`, which is values[0].text */
 };
 
 struct filter_value {
@@ -162,9 +169,10 @@ struct filter {
     enum filter_operator op;
     const struct filter_value *values; /* of the attribute's type */
     size_t value_count;                /* 0 with null; any, also 0, with IN and NIN; else 1 */
-    struct filter *first;              /* of the nodes inside this one */
-    struct filter *next;               /* beside this one */
-    bool loose;                        /* the parser's own */
+    const struct regex *regex;
+    struct filter *first; /* of the nodes inside this one */
+    struct filter *next;  /* beside this one */
+    bool loose;           /* the parser's own */
 };
 
 int filter_parse(struct str text, struct arena *arena, const struct filter **result,
@@ -185,7 +193,10 @@ struct str filter_seen(struct str value, char room[FILTER_SEEN_MAX]);
 /* Is it a value itself?  False also of the rare one that only looks like a long one. */
 bool filter_seen_whole(struct str seen);
 
-/* Does it search in texts? */
+/* What of the value itself is in it. */
+struct str filter_seen_text(struct str seen);
+
+/* Does it search in texts, for words or for matches? */
 bool filter_searches(const struct filter *filter);
 
 /* The tree as text, in one way whatever it was parsed from; that text parses to
@@ -228,4 +239,9 @@ struct filter_subject {
     bool (*contains)(struct str text, struct str sought); /* without regard to case */
 };
 
-bool filter_match(const struct filter *filter, const struct filter_subject *subject);
+/* Is it true of the run?  ERR_INVALID: it has a pattern for which that cannot be said, since
+ * looking for a match takes too much.  The same filter and subject always have the same
+ * answer; what comes behind a false condition of an `and`, or a true one of an `or`, is not
+ * looked at. */
+int filter_match(const struct filter *filter, const struct filter_subject *subject, bool *is,
+                 struct err *err);

@@ -54,7 +54,7 @@ bool filter_searches(const struct filter *filter)
 {
     if (!filter)
         return false;
-    if (filter->kind == FILTER_SEARCH)
+    if (filter->kind == FILTER_SEARCH || filter->kind == FILTER_MATCHES)
         return true;
     for (const struct filter *f = filter->first; f; f = f->next)
         if (filter_searches(f))

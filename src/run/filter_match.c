@@ -4,7 +4,9 @@
  */
 #include <assert.h>
 
+#include "base/regex.h"
 #include "run/filter.h"
+#include "run/filter_lex.h"
 
 /* --- values ----------------------------------------------------------------- */
 
@@ -168,65 +170,109 @@ static bool match_test(const struct filter *test, const struct filter_subject *s
 
 /* --- search ----------------------------------------------------------------- */
 
-static bool search_in(struct str sought, enum filter_attribute attribute,
-                      const struct filter_subject *subject)
+/* A filter and a run, and what matching takes beside them. */
+struct matching {
+    const struct filter_subject *subject;
+    struct regex_search *search;  /* NULL: no pattern was sought yet */
+    const struct filter *unknown; /* the one that cannot be decided; then nothing else counts */
+};
+
+static bool find_pattern(struct matching *m, const struct filter *matches, struct str text)
+{
+    if (!m->search)
+        m->search = regex_search_new();
+    enum regex_found found = regex_search_in(m->search, matches->regex, text);
+    if (found == REGEX_TOO_MUCH && !m->unknown)
+        m->unknown = matches;
+    return found == REGEX_FOUND;
+}
+
+static bool is_in(struct matching *m, const struct filter *sought, const struct filter_cell *cell)
+{
+    if (!cell->present)
+        return false;
+    if (sought->kind == FILTER_MATCHES)
+        return find_pattern(m, sought, cell->value.text);
+    return m->subject->contains(cell->value.text, sought->values[0].text);
+}
+
+static bool search_in(struct matching *m, const struct filter *sought,
+                      enum filter_attribute attribute)
 {
     static const enum filter_attribute halves[] = {FILTER_METADATA_KEY, FILTER_METADATA_VALUE};
     if (attribute == FILTER_METADATA)
-        return search_in(sought, halves[0], subject) || search_in(sought, halves[1], subject);
-    if (!filter_attribute_is_list(attribute)) {
-        const struct filter_cell *cell = &subject->cells[attribute];
-        return cell->present && subject->contains(cell->value.text, sought);
-    }
-    for (size_t i = 0; i < element_count(subject, attribute); i++) {
-        struct filter_cell cell = element(subject, attribute, i);
-        if (cell.present && subject->contains(cell.value.text, sought))
+        return search_in(m, sought, halves[0]) || search_in(m, sought, halves[1]);
+    if (!filter_attribute_is_list(attribute))
+        return is_in(m, sought, &m->subject->cells[attribute]);
+    for (size_t i = 0; i < element_count(m->subject, attribute); i++) {
+        struct filter_cell cell = element(m->subject, attribute, i);
+        if (attribute == FILTER_METADATA_VALUE && cell.present)
+            cell.value.text = filter_seen_text(cell.value.text);
+        if (is_in(m, sought, &cell))
             return true;
     }
     return false;
 }
 
-static bool match_search(const struct filter *search, const struct filter_subject *subject)
+static bool match_search(struct matching *m, const struct filter *sought)
 {
     static const enum filter_attribute everywhere[] = {
         FILTER_NAME, FILTER_ERROR, FILTER_INPUTS, FILTER_OUTPUTS, FILTER_TAGS, FILTER_METADATA};
-    struct str sought = search->values[0].text;
-    if (search->attribute != FILTER_ATTRIBUTES)
-        return search_in(sought, search->attribute, subject);
+    if (sought->attribute != FILTER_ATTRIBUTES)
+        return search_in(m, sought, sought->attribute);
     for (size_t i = 0; i < sizeof everywhere / sizeof everywhere[0]; i++)
-        if (search_in(sought, everywhere[i], subject))
+        if (search_in(m, sought, everywhere[i]))
             return true;
     return false;
 }
 
 /* --- trees ------------------------------------------------------------------ */
 
+static bool match(struct matching *m, const struct filter *filter);
+
 /* Does any node inside come out as `truth`? */
-static bool any(const struct filter *filter, const struct filter_subject *subject, bool truth)
+static bool any(struct matching *m, const struct filter *filter, bool truth)
 {
-    for (const struct filter *f = filter->first; f; f = f->next)
-        if (filter_match(f, subject) == truth)
+    for (const struct filter *f = filter->first; f && !m->unknown; f = f->next)
+        if (match(m, f) == truth)
             return true;
     return false;
 }
 
-bool filter_match(const struct filter *filter, const struct filter_subject *subject)
+static bool match(struct matching *m, const struct filter *filter)
 {
     switch (filter->kind) {
     case FILTER_ALL:
         return true;
     case FILTER_AND:
-        return !any(filter, subject, false);
+        return !any(m, filter, false);
     case FILTER_OR:
-        return any(filter, subject, true);
+        return any(m, filter, true);
     case FILTER_NOT:
-        return any(filter, subject, false);
+        return any(m, filter, false);
     case FILTER_TEST:
-        return match_test(filter, subject);
+        return match_test(filter, m->subject);
     case FILTER_ENTRY:
-        return match_entry(filter, subject);
+        return match_entry(filter, m->subject);
     case FILTER_SEARCH:
-        return match_search(filter, subject);
+    case FILTER_MATCHES:
+        return match_search(m, filter);
     }
     return false;
+}
+
+int filter_match(const struct filter *filter, const struct filter_subject *subject, bool *is,
+                 struct err *err)
+{
+    struct matching m = {.subject = subject};
+    *is = match(&m, filter);
+    regex_search_free(m.search);
+    if (!m.unknown)
+        return 0;
+    char shown[FILTER_SHOWN_MAX + 1];
+    *is = false;
+    return err_set(err, ERR_INVALID,
+                   "filter: the regular expression \"%s\" takes too much to look for in one of "
+                   "the runs; repeat less in it, above all nothing that repeats itself",
+                   filter_shown(m.unknown->values[0].text, shown));
 }

@@ -145,7 +145,14 @@ static const struct filter_word words[] = {
     {{"nin", 3}, filter_read_in, LIST, .op = FILTER_NIN},
     {{"has", 3}, filter_read_has, "tags and a tag, or metadata and a key or JSON object", .op = 0},
     {{"exists", 6}, filter_read_exists, "metadata and a key", .op = 0},
-    {{"search", 6}, filter_read_search, "a text, or an attribute and a text", .op = 0},
+    {{"search", 6},
+     filter_read_search,
+     "a text, or an attribute and a text",
+     .kind = FILTER_SEARCH},
+    {{"matches", 7},
+     filter_read_search,
+     "a regular expression, or an attribute and one",
+     .kind = FILTER_MATCHES},
 };
 
 static int find_word(const struct filter_parser *p, const struct filter_word **result)
@@ -161,7 +168,7 @@ static int find_word(const struct filter_parser *p, const struct filter_word **r
     char shown[FILTER_SHOWN_MAX + 1];
     return filter_lex_wrong(&p->lex, token->at,
                             "no operator \"%s\"; there are and, or, not, eq, neq, gt, gte, lt, "
-                            "lte, in, nin, has, exists, search",
+                            "lte, in, nin, has, exists, search, matches",
                             filter_shown(token->text, shown));
 }
 

@@ -16,7 +16,8 @@
 
 struct filter_parser {
     struct filter_lex lex;
-    size_t nodes; /* made so far */
+    size_t nodes;    /* made so far */
+    size_t patterns; /* of those */
 };
 
 struct filter_call {
@@ -30,7 +31,7 @@ struct filter_word {
     struct str name;
     int (*read)(struct filter_parser *p, const struct filter_call *call, struct filter **result);
     const char *takes;       /* for a message */
-    enum filter_kind kind;   /* of those with conditions inside */
+    enum filter_kind kind;   /* of those that are no comparisons */
     enum filter_operator op; /* of comparisons */
 };
 

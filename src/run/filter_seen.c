@@ -5,8 +5,9 @@
 #include "run/filter.h"
 
 enum {
-    SIX_BITS = 11, /* of a hash of 64 bits */
-    HEAD = 32      /* bytes of the beginning that stay, so that it can be searched */
+    SIX_BITS = 11,       /* of a hash of 64 bits */
+    TAIL = 3 + SIX_BITS, /* the mark and the hash */
+    HEAD = 32            /* bytes of the beginning that stay, so that it can be searched */
 };
 
 static const struct str mark = {"\xe2\x80\xa6", 3}; /* U+2026, an ellipsis */
@@ -21,7 +22,7 @@ static char *write_hash(char *out, uint64_t hash)
 
 struct str filter_seen(struct str value, char room[FILTER_SEEN_MAX])
 {
-    static_assert(HEAD + 3 + SIX_BITS <= FILTER_SEEN_MAX, "it fits");
+    static_assert(HEAD + TAIL <= FILTER_SEEN_MAX, "it fits");
     if (value.len <= FILTER_SEEN_MAX)
         return value;
     size_t head = HEAD;
@@ -35,7 +36,11 @@ struct str filter_seen(struct str value, char room[FILTER_SEEN_MAX])
 
 bool filter_seen_whole(struct str seen)
 {
-    size_t tail = mark.len + SIX_BITS;
-    return seen.len < HEAD + tail - 3 || seen.len > HEAD + tail ||
-           memcmp(seen.at + seen.len - tail, mark.at, mark.len) != 0;
+    return seen.len < HEAD + TAIL - 3 || seen.len > HEAD + TAIL ||
+           memcmp(seen.at + seen.len - TAIL, mark.at, mark.len) != 0;
+}
+
+struct str filter_seen_text(struct str seen)
+{
+    return filter_seen_whole(seen) ? seen : (struct str){seen.at, seen.len - TAIL};
 }

@@ -1,7 +1,9 @@
-/* filter_term.c - the operators that name an attribute: eq to nin, has, exists, search. */
+/* filter_term.c - the operators that name an attribute: eq to nin, has, exists, search,
+ * matches. */
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/regex.h"
 #include "base/text.h"
 #include "run/filter.h"
 #include "run/filter_lex.h"
@@ -319,6 +321,21 @@ static bool is_searched(enum filter_attribute attribute)
            attribute == FILTER_OUTPUTS || attribute == FILTER_TAGS || attribute == FILTER_METADATA;
 }
 
+/* What is sought; it stands at `at`. */
+static int set_sought(struct filter_parser *p, struct filter *node, size_t at, struct str text)
+{
+    struct err why = {0};
+    set_text(p, node, text);
+    if (node->kind == FILTER_SEARCH)
+        return 0;
+    if (p->patterns++ == FILTER_PATTERNS_MAX)
+        return filter_lex_wrong(&p->lex, at, "more than %d regular expressions",
+                                FILTER_PATTERNS_MAX);
+    if (regex_compile(text, p->lex.arena, &node->regex, &why))
+        return filter_lex_wrong(&p->lex, at, "%s", why.text);
+    return 0;
+}
+
 /* Only behind the first argument is it known whether that is the attribute. */
 int filter_read_search(struct filter_parser *p, const struct filter_call *call,
                        struct filter **result)
@@ -329,15 +346,15 @@ int filter_read_search(struct filter_parser *p, const struct filter_call *call,
         return filter_wrong_count(p, call);
     if (first.kind != FILTER_TOKEN_STRING && first.kind != FILTER_TOKEN_NAME)
         return filter_lex_expected(&p->lex, "a text in quotes or an attribute");
-    int r = filter_make(p, FILTER_SEARCH, &node);
+    int r = filter_make(p, call->word->kind, &node);
     if (!r)
         r = filter_lex_next(&p->lex);
     if (r)
         return r;
     *result = node;
     if (first.kind == FILTER_TOKEN_STRING && !filter_at(p, ',')) {
-        set_text(p, node, first.text);
-        return filter_check_end(p, call);
+        r = filter_check_end(p, call);
+        return r ? r : set_sought(p, node, first.at, first.text);
     }
 
     struct str text = {NULL, 0};
@@ -346,16 +363,17 @@ int filter_read_search(struct filter_parser *p, const struct filter_call *call,
         return r;
     if (!is_searched(node->attribute))
         return filter_lex_wrong(&p->lex, first.at,
-                                "search takes name, error, inputs, outputs, tags or metadata, "
+                                "%.*s takes name, error, inputs, outputs, tags or metadata, "
                                 "not %.*s",
+                                STR_FMT(call->word->name),
                                 STR_FMT(filter_attribute_name(node->attribute)));
     r = filter_take_comma(p, call);
     if (!r && filter_at(p, ')'))
         r = filter_wrong_count(p, call);
+    size_t at = p->lex.token.at;
     if (!r)
         r = take_string(p, "a text in quotes", &text);
-    if (r)
-        return r;
-    set_text(p, node, text);
-    return filter_check_end(p, call);
+    if (!r)
+        r = filter_check_end(p, call);
+    return r ? r : set_sought(p, node, at, text);
 }

@@ -90,9 +90,9 @@ static void write_test(const struct filter *test, struct text *text)
     text_add(text, list ? STR("])") : STR(")"));
 }
 
-static void write_search(const struct filter *search, struct text *text)
+static void write_search(const char *name, const struct filter *search, struct text *text)
 {
-    text_add(text, STR("search("));
+    text_addf(text, "%s(", name);
     if (search->attribute != FILTER_ATTRIBUTES)
         text_addf(text, "%.*s, ", STR_FMT(filter_attribute_name(search->attribute)));
     json_string_write(text, search->values[0].text);
@@ -136,7 +136,10 @@ void filter_write(const struct filter *filter, struct text *text)
         write_test(filter, text);
         return;
     case FILTER_SEARCH:
-        write_search(filter, text);
+        write_search("search", filter, text);
+        return;
+    case FILTER_MATCHES:
+        write_search("matches", filter, text);
         return;
     }
 }

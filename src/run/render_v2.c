@@ -80,6 +80,7 @@ static const struct {
     [SELECT_LATENCY] = {KEY("latency"), SHOWS, 0},
     [SELECT_OP] = {KEY("op"), SHOWS, 0},
     [SELECT_TURN_NUMBER] = {KEY("turn_number"), SHOWS, 0},
+    [SELECT_ERROR_COUNT] = {KEY("error_count"), SHOWS, 0},
 };
 
 enum select select_named(struct str name)
@@ -229,6 +230,17 @@ static void add_share_url(struct splice *splice, const struct view *run)
     splice_add(splice, STR("/r\""));
 }
 
+static void add_error_count(struct splice *splice, const struct view *run)
+{
+    char digits[24];
+    if (!run->totals) {
+        splice_add(splice, STR("null"));
+        return;
+    }
+    int len = snprintf(digits, sizeof digits, "%llu", (unsigned long long)run->totals->errors);
+    splice_add(splice, (struct str){digits, (size_t)len});
+}
+
 static void add_other(struct splice *splice, const struct view *run, enum select select)
 {
     switch ((unsigned)select) {
@@ -280,6 +292,9 @@ static void add_other(struct splice *splice, const struct view *run, enum select
         return;
     case SELECT_COMPLETION_COST_DETAILS:
         add_raw(splice, usage_of(run)->completion_cost_details);
+        return;
+    case SELECT_ERROR_COUNT:
+        add_error_count(splice, run);
         return;
     case SELECT_ATTACHMENTS:
         add_attachments(splice, run);

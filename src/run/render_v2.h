@@ -66,6 +66,8 @@ enum select {
     SELECT_LATENCY,
     SELECT_OP,
     SELECT_TURN_NUMBER,
+    /* Of the tops of traces only: how many of all runs failed.  Ours. */
+    SELECT_ERROR_COUNT,
     SELECTS
 };
 
@@ -75,10 +77,12 @@ enum select {
 #define SELECT_OF_USAGE                                                                            \
     (SELECT(SELECT_TOTAL_TOKENS) | SELECT(SELECT_PROMPT_TOKENS) |                                  \
      SELECT(SELECT_COMPLETION_TOKENS) | SELECT(SELECT_TOTAL_COST) | SELECT(SELECT_PROMPT_COST) |   \
-     SELECT(SELECT_COMPLETION_COST) | SELECT(SELECT_FIRST_TOKEN_TIME))
+     SELECT(SELECT_COMPLETION_COST) | SELECT(SELECT_FIRST_TOKEN_TIME) |                            \
+     SELECT(SELECT_ERROR_COUNT))
 /* ... and what of that stands beside the top of it. */
 #define SELECT_OF_TRACE                                                                            \
-    (SELECT(SELECT_TOTAL_TOKENS) | SELECT(SELECT_TOTAL_COST) | SELECT(SELECT_FIRST_TOKEN_TIME))
+    (SELECT(SELECT_TOTAL_TOKENS) | SELECT(SELECT_TOTAL_COST) | SELECT(SELECT_FIRST_TOKEN_TIME) |   \
+     SELECT(SELECT_ERROR_COUNT))
 
 /* "START_TIME", in any case; SELECTS for a name nobody knows. */
 enum select select_named(struct str name);

@@ -187,6 +187,7 @@ void stats_write(const struct stats *stats, const struct feedback_tally *feedbac
     text_addf(text, "\"run_count\":%llu,", (unsigned long long)stats->runs);
     write_percentile(text, "latency_p50", &stats->latency, 0.5);
     write_percentile(text, "latency_p99", &stats->latency, 0.99);
+    write_percentile(text, "latency_p95", &stats->latency, 0.95);
     write_percentile(text, "first_token_p50", &stats->first_token, 0.5);
     write_percentile(text, "first_token_p99", &stats->first_token, 0.99);
     write_sums(stats, text);

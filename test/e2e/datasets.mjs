@@ -340,6 +340,12 @@ describe('examples', () => {
         assert.deepEqual(await list(`id=${b}&as_of=latest&inline_s3_urls=true`), [2]);
         assert.deepEqual((await list('limit=1&offset=1')).length, 1);
         assert.equal((await server.get(`/examples?dataset=${dataset.id}&filter=x(`)).status, 400);
+        for (const search of ['search("a")', 'not(search(metadata, "a"))', 'matches("a")']) {
+            const filter = encodeURIComponent(search);
+            const answer = await server.get(`/examples?dataset=${dataset.id}&filter=${filter}`);
+            assert.equal(answer.status, 400, answer.text);
+            assert.match(answer.json.detail, /search and matches/);
+        }
         assert.equal((await server.get('/examples')).status, 400);
         await call(server, 'POST', '/v1/platform/datasets/examples/delete', {
             example_ids: [a, b],

@@ -460,6 +460,18 @@ describe('feedback', () => {
             `/feedback?run=${runs[0].id}&key=much&key=none&source=api&limit=10&offset=${many / 2 - 10}`,
         );
         assert.deepEqual(last, all.slice(-10));
+        // Also those of a project, behind all that are of others and do not say so.
+        const old = makeRun({ session_name: 'little' });
+        const [first] = part(0, {});
+        await storeParts(server, [
+            mainPart(old),
+            [first, 'application/json', json({ id: first.slice(9), run_id: old.id, key: 'k', created_at: '2020-01-01T00:00:00Z' })],
+        ]);
+        const { session_id: little } = await call(server, 'GET', `/runs/${old.id}`);
+        const { session_id: much } = await call(server, 'GET', `/runs/${runs[0].id}`);
+        const ofProject = (query) => call(server, 'GET', `/feedback?session=${query}`);
+        assert.deepEqual((await ofProject(little)).map((each) => each.id), [first.slice(9)]);
+        assert.equal((await ofProject(`${much}&limit=1000&offset=5500`)).length, 503);
         const ofLarge = await call(server, 'GET', `/feedback?run=${runs[0].id}&key=large`);
         assert.deepEqual(
             ofLarge.map((each) => each.correction.large.length),

@@ -82,6 +82,8 @@ describe('the histogram of runs', () => {
     });
 
     it('of nothing is that of the last day', async () => {
+        const matching = { session: 'counted', filter: 'matches(error, "^it .*e$")', buckets: 7 };
+        assert.equal(sum((await get(matching)).count), 30);
         const h = await get({ session: 'counted', filter: 'eq(name, "nobody")' });
         assert.equal(h.count.length, 60);
         assert.equal(sum(h.count), 0);

@@ -21,6 +21,31 @@ const KEYS = ['user', 'kind', 'n', 'deep', 'é', 'a.b'];
 const VALUES = ['alpha', 'beta', 3, 0.5, true, null, ['a', 1], { in: 'x' }, 'Ärger', ''];
 // Seen by their beginnings and a hash.
 VALUES.push(`first ${'x'.repeat(100)}`, `other ${'é'.repeat(1500)}`, ['y'.repeat(70)]);
+// Read in the same way by the server and by JavaScript; of \w, \d, \s and \b that is so of ASCII.
+const PATTERNS = [
+    '^a',
+    'a$',
+    '^(alpha|beta)$',
+    'ärger',
+    '(?-i)ärger',
+    '(?-i)[A-ZÄ]',
+    't.*r',
+    '[^ -~]',
+    '^.{5}$',
+    'al?l?l?pha: *|(.)\\1e',
+    'type(?=error)',
+    '^(?!.*e)',
+    '"q"|x"y|\'s',
+    '\\d+%|_y',
+    '^(t|n)\\d?$',
+    'l\\/?o',
+    'needle.*ding',
+    '\\{"?text.*[02]',
+    '^$',
+    'nobody',
+    '(a|l|t)*h',
+    'value \\d{2} ',
+];
 const SCORES = [0, 0.25, 0.5, 1, null];
 
 class World {
@@ -208,6 +233,7 @@ function preview(json) {
 
 // ---- sentences ----
 
+const SEARCHED = [null, 'name', 'error', 'inputs', 'outputs', 'tags', 'metadata'];
 const COMPARED = ['eq', 'neq', 'gt', 'gte', 'lt', 'lte', 'in', 'nin'];
 const EQUAL = ['eq', 'neq', 'in', 'nin'];
 
@@ -341,16 +367,13 @@ class Sentences {
                 op: random.one(['eq', 'neq']),
             }),
             () => ({
+                kind: 'matches',
+                attribute: random.one(SEARCHED),
+                text: random.one(PATTERNS),
+            }),
+            () => ({
                 kind: 'search',
-                attribute: random.one([
-                    null,
-                    'name',
-                    'error',
-                    'inputs',
-                    'outputs',
-                    'tags',
-                    'metadata',
-                ]),
+                attribute: random.one(SEARCHED),
                 text: random.one([
                     'alpha',
                     'ÄRGER',
@@ -448,6 +471,19 @@ describe(`filters, seed ${seed}`, () => {
             }
     });
 
+    it('each regular expression in each place', async () => {
+        const { pen } = new Sentences(dice(seed + 5), world, projects);
+        const seen = new Set();
+        for (const text of PATTERNS)
+            for (const attribute of SEARCHED) {
+                const tree = { kind: 'matches', attribute, text };
+                const filter = pen.write(tree);
+                const count = await agree({ filter }, (subject) => match(tree, subject), filter);
+                if (count > 0) seen.add(text);
+            }
+        assert.ok(seen.size > PATTERNS.length - 4, `${seen.size} find something`);
+    });
+
     it('sentences', async () => {
         const sentences = new Sentences(dice(seed + 2), world, projects);
         let some = 0;
@@ -536,6 +572,7 @@ describe(`filters, seed ${seed}`, () => {
                 s.tags.some((tag) => tag === 'alpha' || tag === 'beta') && s.latency > 2e6,
             'search("needle")': (s) => s.inputs.includes('needle'),
             'search("behind")': () => false,
+            'matches(error, "^type\\\\w+:")': (s) => s.error?.startsWith('TypeError:'),
             'gt(latency, "5s")': (s) => s.latency > 5e6,
             "and(neq(metadata_key,'user'), eq(metadata_value,'beta'))": (s) =>
                 s.metadata.some(([k, v]) => k !== 'user' && v === 'beta'),

@@ -103,6 +103,7 @@ describe('the second API', () => {
             });
             const root = (run) => traces.find(({ id }) => id === run.trace_id);
             await finds({ trace_filter: 'has(tags, "even")' }, (run) => root(run).n % 2 === 0);
+            await finds({ trace_filter: 'matches(tags, "^EV.N$")' }, (run) => root(run).n % 2 === 0);
             await finds(
                 { tree_filter: 'eq(status, "pending")', is_root: true },
                 (run) => !run.parent_run_id && !root(run).tool.end_time,

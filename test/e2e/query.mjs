@@ -121,6 +121,47 @@ describe('POST /runs/query', () => {
             );
             assert.equal((await ask({ session })).json.search, undefined);
         });
+        it('match regular expressions, in what a search looks at', async () => {
+            const { session } = await project([
+                { name: 'needle 12', inputs: { q: 'hay' } },
+                { name: 'x', inputs: { q: 'a NEEDLE here' } },
+                { name: 'y', error: 'Ärger at line 7\nand more' },
+            ]);
+            const found = await ask({ session, filter: 'matches("need.e( \\\\d+$)?")' });
+            assert.deepEqual(found.json.runs.map((r) => r.name), ['x', 'needle 12']);
+            assert.match(found.json.search, /previews/);
+            const by = (filter) => names({ session, filter });
+            assert.deepEqual(await by('matches(name, "^[a-z]+ \\\\d\\\\d$")'), ['needle 12']);
+            assert.deepEqual(await by('matches(error, "^ärger.*\\\\d$")'), []);
+            assert.deepEqual(await by('matches(error, "(?m)^ÄRGER.*\\\\d$")'), ['y']);
+            assert.deepEqual(await by('and(not(matches("(?-i)NEEDLE")), matches("e$"))'), ['y']);
+            const wrong = await ask({ session, filter: 'and(eq(name, "é"), matches("a(b"))' });
+            assert.equal(wrong.status, 400);
+            assert.match(wrong.json.detail, /^filter, column 28: .* wrong at its character 4: /);
+            const long = await ask({ session, filter: `matches("${'a'.repeat(65000)}")` });
+            assert.equal(long.status, 400);
+            assert.match(long.json.detail, /at most 1000 bytes/);
+        });
+        it('end with a 400 when a regular expression takes too much', async () => {
+            const { session } = await project([
+                { name: 'first', error: `${'a'.repeat(4000)}!` },
+                { name: 'second', error: 'aaa' },
+            ]);
+            const filter = 'matches(error, "^(a+)+$")';
+            for (const more of [{ filter }, { filter: `not(${filter})` }, { tree_filter: filter }]) {
+                const answer = await ask({ session, ...more });
+                assert.equal(answer.status, 400, answer.text);
+                assert.match(answer.json.detail, /"\^\(a\+\)\+\$" takes too much/);
+            }
+            const stats = await server.post('/runs/stats', JSON.stringify({ session, filter }));
+            assert.equal(stats.status, 400, stats.text);
+            assert.match(stats.json.detail, /takes too much/);
+            // Where it is not looked for, it takes nothing.
+            assert.deepEqual(
+                await names({ session, filter: `and(eq(name, "second"), ${filter})` }),
+                ['second'],
+            );
+        });
         it('that are none are 400 with what is wrong', async () => {
             for (const name of ['filter', 'trace_filter', 'tree_filter']) {
                 const answer = await ask({ session: [uuid()], [name]: 'eq(foo, 1)' });
@@ -351,6 +392,7 @@ describe('POST /runs/query', () => {
             assert.equal(all.run_count, 1500);
             assert.equal(all.latency_p50, 2);
             assert.equal(all.latency_p99, 4);
+            assert.equal(all.latency_p95, 4);
             assert.equal(all.error_rate, 0.25);
             assert.equal(all.streaming_rate, 0);
             assert.equal(all.total_tokens, 500 * 15);

@@ -257,6 +257,8 @@ describe('v2', () => {
         it('come with what all their runs used', async () => {
             const list = tree();
             const alone = uuid();
+            const root = list[0].id;
+            list.push({ name: 'tool', run_type: 'tool', trace_id: root, parent_run_id: root, error: 'no' });
             list.push({ name: 'alone', id: alone, trace_id: alone, outputs: usage(5, 6) });
             const { project_id } = await project(list);
             const selects = ['NAME', 'TOTAL_TOKENS', 'TOTAL_COST', 'FIRST_TOKEN_TIME'];
@@ -279,6 +281,11 @@ describe('v2', () => {
                 ],
                 next_cursor: null,
             });
+            const errors = { project_id, selects: ['ERROR_COUNT'] };
+            assert.deepEqual(
+                (await post('/v2/traces/query', errors)).items.map((one) => one.trace_aggregates),
+                [{ error_count: 0 }, { error_count: 1 }],
+            );
             const some = { project_id, trace_ids: [alone], selects: ['NAME'] };
             assert.deepEqual((await post('/v2/traces/query', some)).items, [
                 { root_run: { name: 'alone' } },

@@ -68,6 +68,8 @@ static void check_node(const struct filter *node, int depth)
                 require(utf8_valid(node->values[i].text));
         return;
     case FILTER_SEARCH:
+    case FILTER_MATCHES:
+        require((node->regex != NULL) == (node->kind == FILTER_MATCHES));
         require(count == 0 && node->value_count == 1 && utf8_valid(node->values[0].text));
         return;
     }
@@ -104,7 +106,10 @@ static void check_filter(const struct filter *filter, struct arena *arena)
     filter_write(filter, &text);
     if (filter_parse(text_str(&text), arena, &again, &err) == 0) {
         require(filter_same(filter, again));
-        require(filter_match(filter, &subject) == filter_match(again, &subject));
+        bool is, still;
+        int r = filter_match(filter, &subject, &is, &err);
+        require(r == 0 || err.code == ERR_INVALID);
+        require(filter_match(again, &subject, &still, NULL) == r && still == is);
     } else {
         require(strstr(err.text, "more than") || strstr(err.text, "the limit is"));
     }

@@ -9,6 +9,8 @@ describe('a stream that breaks', () => {
     before(async () => {
         globalThis.sessionStorage ??= { getItem: () => null };
         globalThis.localStorage ??= { getItem: () => null };
+        globalThis.document ??= new EventTarget();
+        globalThis.addEventListener ??= globalThis.removeEventListener ??= () => {}; // of a window
         ({ follow, eventReader } = await module('events.ts'));
     });
     after(() => (globalThis.fetch = fetch));

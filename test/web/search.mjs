@@ -28,6 +28,30 @@ const means = [
     ['hello world', 'and(search("hello"), search("world"))'],
     ['http://a.b/c', 'search("http://a.b/c")'],
     ['日本', 'search("日本")'],
+    ['/re.ex/', 'matches("re.ex")'],
+    ['-/re.ex/', 'not(matches("re.ex"))'],
+    ['/time ?out (a|b)$/ or (/x/)', 'or(matches("time ?out (a|b)$"), matches("x"))'],
+    ['(/a\\)/)', 'matches("a\\\\)")'],
+    ['/a\\/b\\\\/', 'matches("a/b\\\\\\\\")'],
+    ['/"a\\d"/', 'matches("\\"a\\\\d\\"")'],
+    ['/a or b/', 'matches("a or b")'],
+    ['name:/^a g/', 'matches(name, "^a g")'],
+    ['error:/time.?out/', 'matches(error, "time.?out")'],
+    ['input:/w/ -output:/[x-z]/', 'and(matches(inputs, "w"), not(matches(outputs, "[x-z]")))'],
+    ['tag:/^v\\d+$/', 'matches(tags, "^v\\\\d+$")'],
+    ['name:"/a/"', 'eq(name, "/a/")'],
+    ['"/a/"', 'search("/a/")'],
+    ['/v1/chat', 'search("/v1/chat")'],
+    ['/v1/chat and /v2/', 'and(search("/v1/chat"), matches("v2"))'],
+    ['/usr/local/', 'search("/usr/local/")'],
+    ['a/b', 'search("a/b")'],
+    ['a/b/', 'search("a/b/")'],
+    ['/', 'search("/")'],
+    ['// x', 'and(search("//"), search("x"))'],
+    ['/open', 'search("/open")'],
+    ['name:/v1/chat', 'eq(name, "/v1/chat")'],
+    ['feedback:correct', 'eq(feedback_key, "correct")'],
+    ['feedback:"correct<1"', 'eq(feedback_key, "correct<1")'],
     ['-tag:test', 'not(has(tags, "test"))'],
     ['not tag:test', 'not(has(tags, "test"))'],
     ['--tag:test', 'has(tags, "test")'],
@@ -90,7 +114,11 @@ const faults = [
     ['feedback.a:constructor', 11, 22, 'is no number'],
     ['metadata.user:>4', 14, 16, 'compared whole'],
     ['after:yesterday', 6, 15, 'is no date'],
-    ['/re.ex/', 0, 7, 'Regular expressions are not there'],
+    ['status:/err/', 7, 12, 'Regular expressions are for name, error, tag, input, output'],
+    ['metadata.path:/usr/', 14, 19, 'write "/usr/"'],
+    ['file:/tmp/', 0, 4, 'for this text write "file:/tmp/"'],
+    ['feedback:correct<1', 9, 18, 'did you mean “feedback.correct:<1”?'],
+    ['feedback:correct:>=0.5', 9, 22, 'did you mean “feedback.correct:>=0.5”?'],
     ['(a', 0, 1, 'not closed'],
     ['a)', 1, 2, 'no parenthesis'],
     ['"a', 0, 2, 'quote is not closed'],
@@ -152,6 +180,14 @@ describe('the search bar', () => {
             assert.deepEqual(offered('name:ask').options.map((one) => one.insert), ['"ask a model" ']);
             assert.deepEqual(offered('feedback.thumb:').options.map((one) => one.insert), ['up ', 'down ']);
         });
+        it('nothing in regular expressions, and quotes what looks like one', () => {
+            assert.deepEqual(offered('/a st/', 5).options, []);
+            assert.deepEqual(offered('name:/a/').options, []);
+            assert.ok(offered('/a/ st').options.length > 0);
+            assert.ok(offered('/v1/chat st').options.length > 0);
+            const slashed = { ...observed, tag: ['/a/'] };
+            assert.deepEqual(complete('tag:', 4, slashed).options.map((one) => one.insert), ['"/a/" ']);
+        });
         it('nothing in quotes', () => {
             assert.deepEqual(offered('name:"ask').options, []);
             assert.deepEqual(offered('"a b').options, []);
@@ -191,6 +227,9 @@ describe('the server', () => {
         assert.deepEqual(await found('latency:>2s'), ['agent']);
         assert.deepEqual(await found('model:gpt* metadata.user:42'), ['agent']);
         assert.deepEqual(await found('error:timeout'), ['age "quoted" \\ slash']);
+        assert.deepEqual(await found('error:/^a t.*ED$/'), ['age "quoted" \\ slash']);
+        assert.deepEqual(await found('/nee.le h/ or name:/^a.ent$/'), ['agent', 'other']);
+        assert.deepEqual(await found('-/"q.*d" \\\\ s/'), ['agent', 'other']);
         assert.deepEqual(await found('needle'), ['other']);
         assert.deepEqual(await found('(tag:prod or type:llm) -needle'), ['agent']);
         assert.deepEqual(await found('status:error,success type:tool'), ['age "quoted" \\ slash']);

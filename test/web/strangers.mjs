@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Server } from '../e2e/lib/server.mjs';
-import { Browser } from './lib/browser.mjs';
+import { Browser, drawn } from './lib/browser.mjs';
 import { corpus, planted } from './lib/hostile.mjs';
 import { idOf, send } from './lib/support.mjs';
 
@@ -50,8 +50,7 @@ describe('what strangers wrote', () => {
     it('is text on the runs screen, and in what the search offers', async () => {
         const page = await browser.page(server, { path: '/ui/runs?project=hostile&since=all&view=runs' });
         await rows(page).first().waitFor();
-        const shown = await page.locator('.table').innerText();
-        assert.ok(shown.includes('<script>'));
+        await rows(page).filter({ hasText: '<script>' }).first().waitFor();
         await harmless(page, 'rows');
         await page.keyboard.press('/');
         await page.keyboard.type('name:');
@@ -59,6 +58,7 @@ describe('what strangers wrote', () => {
         await harmless(page, 'options');
         for (const text of corpus.slice(0, 12)) {
             await page.getByRole('combobox', { name: 'Search runs' }).fill(text);
+            await drawn(page);
             await harmless(page, text);
         }
         await close(page);
@@ -71,6 +71,7 @@ describe('what strangers wrote', () => {
         await harmless(page, 'projects');
         const name = corpus[0];
         await page.getByRole('button', { name: `Delete ${name}`, exact: true }).click();
+        await page.getByRole('dialog', { name: 'Delete the project' }).waitFor();
         await harmless(page, 'dialog');
         await page.keyboard.press('Escape');
         await close(page);
@@ -89,7 +90,7 @@ describe('what strangers wrote', () => {
                 if (path(text).length > 4000) continue;
                 await page.goto(server.url + path(text));
                 await page.locator('main > *').first().waitFor();
-                await page.evaluate(() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen))));
+                await drawn(page);
                 await harmless(page, text);
             }
             await close(page);

@@ -1,8 +1,9 @@
 // Frame.tsx - what is around every screen: where one can go, the theme, help, the key.
-import { useEffect } from 'preact/hooks';
+import { useEffect, useLayoutEffect } from 'preact/hooks';
 import { useSignal } from '@preact/signals';
 import { KeyForm } from './components/KeyForm.tsx';
 import { KeyHelp } from './components/KeyHelp.tsx';
+import { Palette } from './components/Palette.tsx';
 import { Toasts } from './components/Toast.tsx';
 import { bindKeys } from './keys.ts';
 import { href, navigate, route } from './router.ts';
@@ -16,8 +17,9 @@ import { Runs } from './screens/Runs.tsx';
 import { Stats } from './screens/Stats.tsx';
 import { Later } from './components/Later.tsx';
 
-// The largest screen: it comes when it is wanted, or when there is nothing else to do.
+// The largest screens: they come when they are wanted, or when there is nothing else to do.
 const tracePage = () => import('./trace/TracePage.tsx').then((module) => module.TracePage);
+const comparePage = () => import('./compare/ComparePage.tsx').then((module) => module.ComparePage);
 
 const titles: Record<Route['screen'], string> = {
     home: 'Rundlet',
@@ -25,6 +27,7 @@ const titles: Record<Route['screen'], string> = {
     projects: 'Projects',
     runs: 'Runs',
     trace: 'Trace',
+    compare: 'Compare',
     stats: 'Stats',
     unknown: 'Not found',
 };
@@ -42,6 +45,8 @@ function Screen() {
             return <Runs />;
         case 'trace':
             return <Later key={params.traceId} load={tracePage} props={{ traceId: params.traceId! }} />;
+        case 'compare':
+            return <Later key="compare" load={comparePage} props={{}} />;
         case 'stats':
             return <Stats />;
         case 'unknown':
@@ -79,12 +84,13 @@ function Link({ to, screen, children }: { to: string; screen: Route['screen']; c
 }
 
 export function Frame() {
-    const help = useSignal(false);
+    const shown = useSignal<'' | 'help' | 'palette'>('');
+    const show = (what: '' | 'help' | 'palette') => (shown.value = what);
     const { screen, query } = route.value;
     const project = query.get('project');
     const runs = href('/ui/runs', { project });
     const stats = href('/ui/stats', { project });
-    useEffect(
+    useLayoutEffect(
         () =>
             bindKeys({
                 title: 'Everywhere',
@@ -98,7 +104,9 @@ export function Frame() {
                         does: 'Go to the stats',
                         run: () => navigate(href('/ui/stats', { project: route.value.query.get('project') })),
                     },
-                    '?': { does: 'Show the keys', run: () => (help.value = true) },
+                    'g h': { does: 'Go to how runs are sent', run: () => navigate('/ui/start') },
+                    'Mod+k': { does: 'Find what to do', run: () => show('palette') },
+                    '?': { does: 'Show the keys', run: () => show('help') },
                 },
             }),
         [],
@@ -139,7 +147,10 @@ export function Frame() {
                         API
                     </a>
                     <ThemeChoice />
-                    <button type="button" class="quiet" aria-label="Keys" title="Keys (?)" onClick={() => (help.value = true)}>
+                    <button type="button" class="quiet" aria-label="Find what to do" title="Find what to do (Ctrl K)" onClick={() => show('palette')}>
+                        ⌘
+                    </button>
+                    <button type="button" class="quiet" aria-label="Keys" title="Keys (?)" onClick={() => show('help')}>
                         ?
                     </button>
                 </div>
@@ -148,7 +159,16 @@ export function Frame() {
                 <KeyForm />
                 <Screen />
             </main>
-            {help.value && <KeyHelp onClose={() => (help.value = false)} />}
+            {shown.value === 'help' && <KeyHelp onClose={() => show('')} onPalette={() => show('palette')} />}
+            {shown.value === 'palette' && (
+                <Palette
+                    onClose={(chosen) => {
+                        show('');
+                        // Once the focus is back where it was: what is done may want it.
+                        if (chosen) setTimeout(chosen);
+                    }}
+                />
+            )}
             <Toasts />
         </>
     );

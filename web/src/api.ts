@@ -12,7 +12,16 @@ export class ApiError extends Error {
         super(message);
         this.name = 'ApiError';
     }
+
+    // Whether the same may well be answered later.
+    get passes(): boolean {
+        return [0, 429, 502, 503, 504].includes(this.status);
+    }
 }
+
+// Of whatever was thrown; -1: it was no answer of the server's.
+export const faultOf = (error: unknown): ApiError =>
+    error instanceof ApiError ? error : new ApiError(-1, error instanceof Error ? error.message : String(error));
 
 const KEPT = 'rundlet.key';
 export const keyWanted = signal<'' | 'missing' | 'wrong'>('');
@@ -48,8 +57,22 @@ function sentenceOf(text: string, status: number): string {
     return `The server answered with ${status}`;
 }
 
+// An answer that breaks off is none.
+export async function textOf(response: Response, signal?: AbortSignal): Promise<string> {
+    try {
+        return await response.text();
+    } catch (error) {
+        if (signal?.aborted) throw error;
+        throw new ApiError(0, 'The answer of the server broke off.');
+    }
+}
+
 async function send(path: string, { method = 'GET', headers = {}, body, signal }: Ask): Promise<Response> {
     const key = apiKey();
+    if (/[^\x20-\x7e]/.test(key)) {
+        keyWanted.value = 'wrong'; // a browser sends no such header
+        throw new ApiError(401, 'The key has a character that keys have not');
+    }
     let response: Response;
     try {
         response = await fetch(path, {
@@ -63,9 +86,8 @@ async function send(path: string, { method = 'GET', headers = {}, body, signal }
         throw new ApiError(0, 'The server does not answer. Is it running?');
     }
     if (response.ok || response.status === 304) return response;
-    if (response.status === 401 || response.status === 403)
-        keyWanted.value = key ? 'wrong' : 'missing';
-    throw new ApiError(response.status, sentenceOf(await response.text(), response.status));
+    if (response.status === 401) keyWanted.value = key ? 'wrong' : 'missing';
+    throw new ApiError(response.status, sentenceOf(await textOf(response, signal), response.status));
 }
 
 export const api = {
@@ -81,7 +103,7 @@ export const api = {
                 headers: { 'content-type': 'application/json' },
             }),
         });
-        const text = await response.text();
+        const text = await textOf(response, signal);
         return (text ? JSON.parse(text) : undefined) as T;
     },
 };

@@ -2,6 +2,7 @@
 //
 // A stream that ends or breaks is begun again where it was (Last-Event-ID), later each time; one
 // that is refused is not.
+import { later } from './again.ts';
 import { ApiError, api, isAbort } from './api.ts';
 
 export interface Event {
@@ -49,11 +50,11 @@ export function follow(path: string, { event, state }: Follow): () => void {
     const abort = new AbortController();
     let last = '';
     let wait = SOONEST_MS;
-    let timer = 0;
+    let settle = () => {};
     const again = (why: string) => {
         if (abort.signal.aborted) return;
         state('broken', why);
-        timer = setTimeout(() => void begin(), wait) as unknown as number;
+        settle = later(wait, () => void begin());
         wait = Math.min(2 * wait, LATEST_MS);
     };
     const begin = async () => {
@@ -83,6 +84,6 @@ export function follow(path: string, { event, state }: Follow): () => void {
     void begin();
     return () => {
         abort.abort();
-        clearTimeout(timer);
+        settle();
     };
 }

@@ -55,6 +55,14 @@ export function time(text: string | null | undefined): number {
 }
 
 export const absolute = (ms: number): string => (Number.isFinite(ms) ? local.format(ms) : NONE);
+const minutes = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const thousandths = new Intl.DateTimeFormat(undefined, {
+    year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3,
+});
+
+// Moments that are `apart` ms from each other, so that each is another text.
+export const moments = (apart: number): Intl.DateTimeFormat => (apart >= 60_000 ? minutes : apart >= 1000 ? local : thousandths);
+
 export const utc = (ms: number): string => (Number.isFinite(ms) ? new Date(ms).toISOString() : NONE);
 
 export function ago(ms: number, now: number): string {

@@ -31,6 +31,24 @@ export function bindKeys(scope: Scope): () => void {
     };
 }
 
+export interface Line {
+    does: string;
+    names: string[];
+    run: Act;
+}
+
+// What a scope does, and with which keys: those that do the same stand in one line.
+export function linesOf({ keys }: Scope): Line[] {
+    const lines = new Map<string, Line>();
+    for (const [name, act] of Object.entries(keys)) {
+        if (typeof act === 'function') continue;
+        const line = lines.get(act.does);
+        if (line) line.names.push(name);
+        else lines.set(act.does, { does: act.does, names: [name], run: act.run });
+    }
+    return [...lines.values()];
+}
+
 function nameOf(event: KeyboardEvent): string {
     if (event.altKey) return '';
     return event.ctrlKey || event.metaKey ? `Mod+${event.key}` : event.key;

@@ -1,6 +1,7 @@
 // main.tsx - the page: its frame, and the screen that the address names.
 import './style.css';
 import './trace/trace.css';
+import './compare/compare.css';
 import { render } from 'preact';
 import { Frame } from './Frame.tsx';
 import { startKeys } from './keys.ts';

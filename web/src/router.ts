@@ -6,7 +6,7 @@ import { signal } from '@preact/signals';
 import type { ReadonlySignal } from '@preact/signals';
 
 export interface Route {
-    screen: 'home' | 'start' | 'projects' | 'runs' | 'trace' | 'stats' | 'unknown';
+    screen: 'home' | 'start' | 'projects' | 'runs' | 'trace' | 'compare' | 'stats' | 'unknown';
     params: Record<string, string>;
     query: URLSearchParams;
 }
@@ -17,6 +17,7 @@ const screens: [RegExp, Route['screen']][] = [
     [/^\/ui\/projects$/, 'projects'],
     [/^\/ui\/runs$/, 'runs'],
     [/^\/ui\/traces\/(?<traceId>[^/]+)$/, 'trace'],
+    [/^\/ui\/compare$/, 'compare'],
     [/^\/ui\/stats$/, 'stats'],
 ];
 

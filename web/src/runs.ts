@@ -1,5 +1,6 @@
 // runs.ts - runs as the API gives them, and the questions that the screens share.
 import { api } from './api.ts';
+import { time } from './format.ts';
 
 export interface Run {
     id: string;
@@ -14,6 +15,7 @@ export interface Run {
     outputs_preview?: string | null;
     total_tokens?: number | null;
     total_cost?: number | string | null;
+    error_count?: number | null; // of a root: of all runs of its trace
     feedback_stats?: Record<string, { n?: number; avg?: number | null }> | null;
 }
 
@@ -29,6 +31,7 @@ export interface Project {
     run_count?: number | null;
     error_rate?: number | null;
     latency_p50?: number | null; // seconds
+    latency_p95?: number | null;
     latency_p99?: number | null;
     total_tokens?: number | null;
     total_cost?: number | string | null;
@@ -39,6 +42,7 @@ export interface Stats {
     run_count: number;
     error_rate: number | null;
     latency_p50: number | null; // seconds
+    latency_p95: number | null;
     latency_p99: number | null;
     first_token_p50?: number | null;
     first_token_p99?: number | null;
@@ -92,6 +96,12 @@ export interface Page {
 export const queryRuns = (which: Which, more: { cursor?: string | null; limit?: number }, signal?: AbortSignal): Promise<Page> =>
     api.json('POST', '/runs/query', { ...conditions(which), select: SELECT, ...more }, signal);
 
+// In no order; what is not there is left out.
+export async function runsById(ids: readonly string[], signal?: AbortSignal): Promise<Run[]> {
+    const page = await api.json<Page>('POST', '/runs/query', { id: ids, select: SELECT, limit: ids.length }, signal);
+    return page.runs;
+}
+
 // Roots say little of tokens: what a trace used is what its models did.
 export async function queryStats(which: Which, signal?: AbortSignal): Promise<Stats> {
     const ask = (body: object) => api.json<Stats>('POST', '/runs/stats', body, signal);
@@ -105,12 +115,18 @@ export async function queryStats(which: Which, signal?: AbortSignal): Promise<St
     return { ...roots, prompt_tokens, completion_tokens, total_tokens, total_cost };
 }
 
-export type Totals = Map<string, { total_tokens: number | null; total_cost: number | string | null }>;
+interface Total {
+    total_tokens: number | null;
+    total_cost: number | string | null;
+    error_count: number;
+}
 
-// What all runs of each trace used, by the trace's id.
+export type Totals = Map<string, Total>;
+
+// What all runs of each trace used, and how many failed, by the trace's id.
 export async function traceTotals(project: string, ids: readonly string[], signal?: AbortSignal): Promise<Totals> {
     const found = await api.json<{
-        items: { root_run: { trace_id: string }; trace_aggregates: { total_tokens: number | null; total_cost: number | null } }[];
+        items: { root_run: { trace_id: string }; trace_aggregates: Total }[];
     }>(
         'POST',
         '/v2/traces/query',
@@ -118,7 +134,7 @@ export async function traceTotals(project: string, ids: readonly string[], signa
             project_id: project,
             trace_ids: ids,
             min_start_time: '1970-01-01T00:00:00Z',
-            selects: ['TRACE_ID', 'TOTAL_TOKENS', 'TOTAL_COST'],
+            selects: ['TRACE_ID', 'TOTAL_TOKENS', 'TOTAL_COST', 'ERROR_COUNT'],
             page_size: ids.length,
         },
         signal,
@@ -135,10 +151,36 @@ function parameters({ project, filter, roots, from, to }: Which): URLSearchParam
     return query;
 }
 
-export function histogram(which: Which, buckets: number, signal?: AbortSignal): Promise<Histogram> {
+const LEAST_MS = 60_000; // that a histogram is of
+const SECOND_MS = 1000;
+
+// What happened in a moment, in the minute that it was in: seconds, the last one now at most.
+export function widened(data: Histogram, now: number): Histogram {
+    const [begin, each] = [time(data.start_time), data.bucket_us / 1000];
+    const end = begin + each * data.count.length;
+    if (!data.count.length || end - begin >= LEAST_MS) return data;
+    const last = Math.ceil(Math.max(end, Math.min(now, (begin + end + LEAST_MS) / 2)) / SECOND_MS) * SECOND_MS;
+    const first = Math.min(last - LEAST_MS, Math.floor(begin / SECOND_MS) * SECOND_MS);
+    const into = (counts: number[]): number[] => {
+        const seconds = new Array<number>((last - first) / SECOND_MS).fill(0);
+        counts.forEach((n, i) => (seconds[Math.floor((begin + i * each - first) / SECOND_MS)]! += n));
+        return seconds;
+    };
+    return {
+        ...data,
+        start_time: instant(first),
+        end_time: instant(last),
+        bucket_us: SECOND_MS * 1000,
+        count: into(data.count),
+        errors: into(data.errors),
+    };
+}
+
+export async function histogram(which: Which, buckets: number, signal?: AbortSignal): Promise<Histogram> {
     const query = parameters(which);
     query.set('buckets', String(buckets));
-    return api.json('GET', `/runs/histogram?${query}`, undefined, signal);
+    const data = await api.json<Histogram>('GET', `/runs/histogram?${query}`, undefined, signal);
+    return which.from !== null && which.to !== null ? data : widened(data, Date.now());
 }
 
 // The address of what is told live of these runs.

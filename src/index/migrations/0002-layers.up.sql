@@ -43,7 +43,7 @@ create index rundlet_runs_by_project on rundlet_runs (project, start_us, id);
 create index rundlet_runs_by_root on rundlet_runs (project, start_us, id) where parent is null;
 create index rundlet_runs_by_parent on rundlet_runs (parent, start_us, id) where parent is not null;
 create index rundlet_runs_by_term on rundlet_runs using gin (terms)
-    with (fastupdate = on, gin_pending_list_limit = 256);
+    with (fastupdate = on, gin_pending_list_limit = 256) where terms <> '{}'; -- of none GIN has an entry too
 
 -- Runs whose trace is guessed, until the run that they belong under says it.
 create table rundlet_waiting (

@@ -9,6 +9,7 @@
 //     { kind: 'has', attribute, text }            { kind: 'exists', text }
 //     { kind: 'members', members: { ... } }       has(metadata, '{...}')
 //     { kind: 'search', attribute or null, text }
+//     { kind: 'matches', attribute or null, text }     of what JavaScript reads in the same way
 //
 // A subject has a value (or undefined) for each attribute: texts, numbers (microseconds for
 // instants and durations), booleans; lists for tags and child_run_name; for metadata and
@@ -116,12 +117,27 @@ export const asText = (value) =>
 const contains = (text, sought) =>
     text !== undefined && text.toLowerCase().includes(sought.toLowerCase());
 
-function matchSearch({ attribute, text }, subject) {
-    if (!attribute) return SEARCHED.some((one) => matchSearch({ attribute: one, text }, subject));
-    if (attribute === 'tags') return subject.tags.some((tag) => contains(tag, text));
-    if (attribute === 'metadata')
-        return subject.metadata.some((pair) => pair.some((half) => contains(half, text)));
-    return contains(subject[attribute], text);
+// (?-i) is none of JavaScript's.
+function isMatch(text, pattern) {
+    const flags = pattern.startsWith('(?-i)') ? 'u' : 'iu';
+    return text !== undefined && new RegExp(pattern.replace('(?-i)', ''), flags).test(text);
+}
+
+// Of a long value of metadata only the beginning is searched.
+function beginning(text) {
+    const bytes = Buffer.from(text ?? '');
+    if (bytes.length <= 64) return text;
+    let end = 32;
+    while ((bytes[end] & 0xc0) === 0x80) end--;
+    return bytes.subarray(0, end).toString();
+}
+
+// Is one of the texts what `is` says?
+function searchIn(attribute, subject, is) {
+    if (!attribute) return SEARCHED.some((one) => searchIn(one, subject, is));
+    if (attribute === 'tags') return subject.tags.some(is);
+    if (attribute === 'metadata') return subject.metadata.some(([key, value]) => is(key) || is(beginning(value)));
+    return is(subject[attribute]);
 }
 
 export function match(tree, subject) {
@@ -146,7 +162,9 @@ export function match(tree, subject) {
                 subject.metadata.some((pair) => pair[0] === key && pair[1] === asText(value)),
             );
         case 'search':
-            return matchSearch(tree, subject);
+            return searchIn(tree.attribute, subject, (text) => contains(text, tree.text));
+        case 'matches':
+            return searchIn(tree.attribute, subject, (text) => isMatch(text, tree.text));
     }
     throw new Error(tree.kind);
 }
@@ -193,7 +211,8 @@ export class Pen {
             case 'members':
                 return this.call('has', ['metadata', this.string(JSON.stringify(tree.members))]);
             case 'search':
-                return this.call('search', [...(attribute ? [attribute] : []), this.string(text)]);
+            case 'matches':
+                return this.call(kind, [...(attribute ? [attribute] : []), this.string(text)]);
             default:
                 return this.call(
                     kind,

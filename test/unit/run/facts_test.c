@@ -945,7 +945,8 @@ static bool matches(const struct facts *facts, const char *text)
     int r = filter_parse((struct str){text, strlen(text)}, arena, &filter, &err);
     CHECK(r == 0);
     facts_subject(facts, &subject);
-    bool match = r == 0 && filter_match(filter, &subject);
+    bool match = false;
+    CHECK(r != 0 || filter_match(filter, &subject, &match, &err) == 0);
     arena_free(arena);
     return match;
 }

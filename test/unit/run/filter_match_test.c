@@ -24,7 +24,8 @@ static bool match(const char *text, const struct filter_subject *subject)
     if (r)
         fprintf(stderr, "%s\n  %s\n", text, err.text);
     CHECK(r == 0);
-    bool found = r == 0 && filter_match(filter, subject);
+    bool found = false;
+    CHECK(r != 0 || filter_match(filter, subject, &found, &err) == 0);
     arena_free(arena);
     return found;
 }
@@ -367,6 +368,8 @@ TEST(long_values_are_equal_by_all_their_bytes)
     IS("lt(metadata_value, '1" FIFTY FIFTY "')");
     IS("search('6789012345678901')");
     IS_NOT("search('" FIFTY "')");
+    IS_NOT("search('\xe2\x80\xa6')"); /* neither mark nor hash are of the value */
+    IS("matches(metadata, '^[0-9]{32}$')");
 }
 
 TEST(and_or_not_are_those_of_two_values)
@@ -425,4 +428,66 @@ TEST(a_search_may_be_of_one_attribute)
     IS("search(metadata, 'u-')");
     IS_NOT("search(metadata, 'agent')");
     CHECK(!match("search(name, '')", &empty) && !match("search(metadata, 'a')", &empty));
+}
+
+TEST(a_regular_expression_looks_where_a_search_does)
+{
+    const struct filter_subject *subject = &whole;
+    IS("matches('^agent$')");
+    IS("matches('value.*: no$')");
+    IS("matches('wh.\\\\?')");
+    IS("matches('BECAUSE')");
+    IS("matches('^pro')");
+    IS("matches('^u-[0-9]$')");
+    IS("matches('^nothing$')");
+    IS_NOT("matches('(?-i)agent')");
+    IS_NOT("matches('chain')"); /* the type */
+    IS_NOT("matches('helpful|t-1|chatmodel|absent')");
+    IS_NOT("matches('agent.*value')"); /* each is a text of its own */
+    IS("matches(name, '^a.e')");
+    IS_NOT("matches(name, 'why')");
+    IS("matches(error, 'no$')");
+    IS_NOT("matches(inputs, 'because')");
+    IS("matches(outputs, 'because')");
+    IS("matches(tags, '^beta$')");
+    IS_NOT("matches('tags', 'user')");
+    IS("and(matches(metadata, '^use'), not(matches(metadata, 'agent')))");
+    IS("matches('')");
+    CHECK(!match("matches('')", &empty) && !match("matches(metadata, 'a')", &empty));
+}
+
+TEST(what_takes_too_much_is_an_error_and_not_false)
+{
+    static const struct filter_subject subject = {
+        .cells[FILTER_NAME] = TEXT_OF("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"),
+        .cells[FILTER_ERROR] = TEXT_OF("b"),
+        .contains = contains,
+    };
+    static const char *const unknown[] = {
+        "matches('^(a+)+$')",
+        "not(matches(name, '^(a+)+$'))",
+        "or(matches('^(a+)+$'), search('b'))",
+        "or(and(matches('^(a+)+$'), search('none')), matches('b'))",
+    };
+    static const char *const known[] = {
+        "matches(error, '^(a+)+$')",
+        "and(search('none'), matches('^(a+)+$'))",
+        "not(or(search('b'), matches('^(a+)+$')))",
+    };
+    struct arena *arena = arena_new(256);
+    const struct filter *filter;
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        struct err err = {0};
+        bool is = true;
+        CHECK(filter_parse((struct str){unknown[i], strlen(unknown[i])}, arena, &filter, NULL) ==
+              0);
+        CHECK(filter_match(filter, &subject, &is, &err) == ERR_INVALID && !is);
+        CHECK(strstr(err.text, "\"^(a+)+$\" takes too much"));
+    }
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        bool is = true;
+        CHECK(filter_parse((struct str){known[i], strlen(known[i])}, arena, &filter, NULL) == 0);
+        CHECK(filter_match(filter, &subject, &is, NULL) == 0 && !is);
+    }
+    arena_free(arena);
 }

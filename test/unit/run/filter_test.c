@@ -150,6 +150,7 @@ TEST(every_operator_is_written_as_it_is_read)
         "in(name, [])",         "nin(total_tokens, [1, 2])", "eq(total_tokens, null)",
         "neq(inputs, null)",    "not(eq(name, \"a\"))",      "or(eq(name, \"a\"), eq(id, null))",
         "search(\"\")",         "search(metadata, \"a\")",   "has(metadata, \"{}\")",
+        "matches(\"\")",        "matches(name, \"\\\\d\")",  "matches(\"\\\"|\\n\")",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         CHECK(means(texts[i], texts[i]));
@@ -482,7 +483,7 @@ TEST(an_error_says_where_and_what)
 {
     CHECK(refused("and(is_root, eq(foo, 1))",
                   "filter, column 5: no operator \"is_root\"; there are and, or, not, eq, neq, gt, "
-                  "gte, lt, lte, in, nin, has, exists, search"));
+                  "gte, lt, lte, in, nin, has, exists, search, matches"));
     CHECK(
         refused("and(not(eq(foo, 1)))",
                 "filter, column 12: no attribute \"foo\"; there are id, name, run_type, status, "
@@ -557,6 +558,8 @@ TEST(the_syntax_is_kept)
     CHECK(refused_at("search(name)", 12, "search takes a text"));
     CHECK(refused_at("search(name 'a')", 13, "expected a comma"));
     CHECK(refused_at("search('a' 'b')", 12, "expected a closing parenthesis"));
+    CHECK(refused_at("matches(3)", 9, "expected a text in quotes or an attribute, found 3"));
+    CHECK(refused_at("matches('(' 'b')", 13, "expected a closing parenthesis"));
 }
 
 TEST(texts_end_and_have_known_escapes)
@@ -671,6 +674,12 @@ TEST(an_operator_takes_what_it_takes)
     CHECK(refused_at("search(name, 'a', 'b')", 17, "search takes a text"));
     CHECK(refused_at("search(name, b)", 14, "expected a text in quotes, found b"));
     CHECK(refused_at("search(run_type, 'a')", 8, "search takes name, error, inputs"));
+    CHECK(
+        refused_at("matches()", 9, "matches takes a regular expression, or an attribute and one"));
+    CHECK(refused_at("matches(name,)", 14, "matches takes a regular expression"));
+    CHECK(refused_at("matches(name, 'a', 'b')", 18, "matches takes a regular expression"));
+    CHECK(refused_at("matches(tag_names, 'a')", 9, "no attribute"));
+    CHECK(refused_at("matches(thread_id, 'a')", 9, "matches takes name, error, inputs"));
 }
 
 /* --- limits ----------------------------------------------------------------- */
@@ -698,6 +707,37 @@ static void check_limit(const char *before, const char *each, const char *middle
         parsed_free(&p);
         text_free(&text);
     }
+}
+
+TEST(a_regular_expression_is_read_with_its_place)
+{
+    CHECK(refused("matches('a(b')", "filter, column 9: the regular expression is wrong at its "
+                                    "character 4: missing closing parenthesis"));
+    CHECK(refused_at("and(eq(name, 'a'), matches(error, '*'))", 35, "at its character 1"));
+    CHECK(refused_at("matches('\\\\C')", 9, "disabled"));
+    CHECK(
+        refused_at("matches('\\d')", 10, "no such escape")); /* the text's own escapes come first */
+    CHECK(means("matches('\\u0000')", "matches(\"\xef\xbf\xbd\")"));
+
+    char text[FILTER_TEXT_MAX - 10];
+    memset(text, 'a', sizeof text);
+    memcpy(text, "matches('", 9);
+    memcpy(text + sizeof text - 3, "')", 3);
+    CHECK(refused_at(text, 9, "a regular expression has at most 1000 bytes"));
+}
+
+TEST(the_number_of_regular_expressions_has_a_limit)
+{
+    char text[64 * (FILTER_PATTERNS_MAX + 1)] = "or(";
+    for (int i = 0; i < FILTER_PATTERNS_MAX; i++)
+        strcat(text, i ? ", matches('a')" : "matches('a')");
+    size_t len = strlen(text);
+    strcpy(text + len, ")");
+    struct parsed p = parse_literal(text);
+    CHECK(p.r == 0);
+    parsed_free(&p);
+    strcpy(text + len, ", matches('b'))");
+    CHECK(refused_at(text, (int)len + 3 + 8, "more than 8 regular expressions"));
 }
 
 TEST(depth_has_a_limit)

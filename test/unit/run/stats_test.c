@@ -45,7 +45,8 @@ TEST(of_no_runs_nothing_is_known)
 {
     struct stats stats = {0};
 
-    CHECK(has(&stats, "\"run_count\":0,\"latency_p50\":null,\"latency_p99\":null,"));
+    CHECK(has(&stats,
+              "\"run_count\":0,\"latency_p50\":null,\"latency_p99\":null,\"latency_p95\":null,"));
     CHECK(has(&stats, "\"prompt_tokens\":0,\"completion_tokens\":0,\"total_tokens\":0,"
                       "\"prompt_cost\":null,"));
     CHECK(has(&stats, "\"error_rate\":null,\"streaming_rate\":null,\"last_run_start_time\":null,"

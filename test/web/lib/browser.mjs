@@ -7,11 +7,17 @@
 //   await browser.close();         // fails when a page said something in its console
 //
 // $CHROMIUM is another browser.  One that does not start fails the suite.
+//
+// No test may fail because something is slow: what a page shows comes when it comes, and is waited
+// for (`eventually`).  To see that it is: CPU_RATE=6 lets each page have a sixth of the processor,
+// ANSWER_MS=300 holds each answer of the API back, by up to so many milliseconds, and STEP_MS=700 is
+// a pause between any two steps of a test, in which the page goes on.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const up = fileURLToPath(new URL('../up', import.meta.url));
@@ -20,7 +26,24 @@ const load = createRequire(join(packages, 'package.json'));
 const { chromium } = load('playwright-core');
 const axe = readFileSync(load.resolve('axe-core/axe.min.js'), 'utf8');
 
-const WAIT_MS = 10_000;
+const WAIT_MS = 30_000;
+const AGAIN_MS = 50;
+const cpuRate = Number(process.env.CPU_RATE ?? 1);
+const answerMs = Number(process.env.ANSWER_MS ?? 0);
+const stepMs = Number(process.env.STEP_MS ?? 0);
+
+// On purpose, for who looks for tests that do not wait.
+async function slowDown(page) {
+    if (cpuRate > 1) {
+        const session = await page.context().newCDPSession(page);
+        await session.send('Emulation.setCPUThrottlingRate', { rate: cpuRate });
+    }
+    if (answerMs > 0)
+        await page.context().route('**', async (route) => {
+            if (route.request().resourceType() === 'fetch') await sleep(Math.random() * answerMs);
+            await route.fallback().catch(() => {}); // the page may be gone
+        });
+}
 
 export class Browser {
     static async start() {
@@ -28,6 +51,7 @@ export class Browser {
         browser.program = await chromium.launch({
             executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
             args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--font-render-hinting=none'],
+            slowMo: stepMs,
         });
         browser.said = [];
         return browser;
@@ -45,6 +69,7 @@ export class Browser {
         });
         const page = await context.newPage();
         page.setDefaultTimeout(WAIT_MS);
+        await slowDown(page);
         // The browser's own line about a 4xx is none of the page's.
         const harmless = (text) =>
             /^Failed to load resource/.test(text) || expected.some((shape) => shape.test(text));
@@ -80,6 +105,26 @@ export class Browser {
         assert.deepEqual(this.said, [], 'what the pages said');
     }
 }
+
+// Until `check` throws no more; what it threw last is what failed.
+export async function eventually(check) {
+    const end = performance.now() + WAIT_MS;
+    for (;;) {
+        try {
+            return await check();
+        } catch (error) {
+            if (performance.now() > end) throw error;
+        }
+        await sleep(AGAIN_MS);
+    }
+}
+
+// Until what changed was drawn, and the page told of where it scrolled to.
+export const drawn = (page) =>
+    page.evaluate(() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen))));
+
+// Two keys right after each other, however long the first one takes.
+export const pair = (page, ...keys) => Promise.all(keys.map((key) => page.keyboard.press(key)));
 
 // What axe finds against WCAG 2.2 AA; none is [].
 export async function inaccessible(page) {

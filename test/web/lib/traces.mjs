@@ -55,70 +55,97 @@ const traceback = [
 const usage = (input, output) => ({ usage_metadata: { input_tokens: input, output_tokens: output, total_tokens: input + output } });
 
 // An agent that asks a model, calls a tool twice, of which one fails, and asks again.
-export const agent = () =>
-    trace([
-        {
-            key: 'agent',
-            from: 0,
-            to: 5200,
-            inputs: { messages: [{ role: 'user', content: asked }] },
-            outputs: { messages: [{ role: 'user', content: asked }, { role: 'assistant', content: 'Paris: 11 °C. For Oslo there is nothing.' }] },
-            tags: ['prod', 'eu west'],
-            extra: { metadata: { user: 'bob', thread_id: 'th-1', plan: 'pro' }, runtime: { sdk: 'langsmith-js', sdk_version: '0.12.0' } },
-        },
-        { key: 'plan', parent: 'agent', from: 20, to: 1900, inputs: { step: 1 }, outputs: { next: 'tools' } },
-        {
-            key: 'model-1',
-            name: 'ChatOpenAI',
-            type: 'llm',
-            parent: 'plan',
-            from: 40,
-            to: 1850,
-            inputs: { messages: [{ role: 'system', content: 'You are a **terse** assistant.' }, { role: 'user', content: asked }] },
-            outputs: { choices: [{ message: { role: 'assistant', content: null, tool_calls: calls } }], ...usage(420, 64) },
-            extra: { metadata: { ls_model_name: 'gpt-x', ls_provider: 'openai' }, invocation_params: { temperature: 0 } },
-            events: [
-                { name: 'start', time: at(40) },
-                { name: 'new_token', time: at(610), kwargs: { token: 'The' } },
-                { name: 'end', time: at(1850) },
+const agentRuns = () => [
+    {
+        key: 'agent',
+        from: 0,
+        to: 5200,
+        inputs: { messages: [{ role: 'user', content: asked }] },
+        outputs: { messages: [{ role: 'user', content: asked }, { role: 'assistant', content: 'Paris: 11 °C. For Oslo there is nothing.' }] },
+        tags: ['prod', 'eu west'],
+        extra: { metadata: { user: 'bob', thread_id: 'th-1', plan: 'pro' }, runtime: { sdk: 'langsmith-js', sdk_version: '0.12.0' } },
+    },
+    { key: 'plan', parent: 'agent', from: 20, to: 1900, inputs: { step: 1 }, outputs: { next: 'tools' } },
+    {
+        key: 'model-1',
+        name: 'ChatOpenAI',
+        type: 'llm',
+        parent: 'plan',
+        from: 40,
+        to: 1850,
+        inputs: { messages: [{ role: 'system', content: 'You are a **terse** assistant.' }, { role: 'user', content: asked }] },
+        outputs: { choices: [{ message: { role: 'assistant', content: null, tool_calls: calls } }], ...usage(420, 64) },
+        extra: { metadata: { ls_model_name: 'gpt-x', ls_provider: 'openai' }, invocation_params: { temperature: 0 } },
+        events: [
+            { name: 'start', time: at(40) },
+            { name: 'new_token', time: at(610), kwargs: { token: 'The' } },
+            { name: 'end', time: at(1850) },
+        ],
+    },
+    { key: 'tools', parent: 'agent', from: 1920, to: 3400, inputs: {}, outputs: {} },
+    { key: 'paris', name: 'get_weather', type: 'tool', parent: 'tools', from: 1930, to: 2700, inputs: { city: 'Paris' }, outputs: { output: '11' } },
+    { key: 'oslo', name: 'get_weather', type: 'tool', parent: 'tools', from: 1935, to: 3390, inputs: { city: 'Oslo' }, error: traceback },
+    { key: 'docs', name: 'search_docs', type: 'retriever', parent: 'agent', from: 3410, to: 3500, inputs: { query: 'weather codes' }, outputs: { documents: [{ page_content: 'Codes are …', metadata: { source: 'codes.md' } }] } },
+    { key: 'answer', parent: 'agent', from: 3520, to: 5190, inputs: { step: 2 }, outputs: { text: 'ok' } },
+    {
+        key: 'model-2',
+        name: 'ChatOpenAI',
+        type: 'llm',
+        parent: 'answer',
+        from: 3530,
+        to: 5180,
+        inputs: {
+            messages: [
+                { role: 'system', content: 'You are a **terse** assistant.' },
+                { role: 'user', content: asked },
+                { role: 'assistant', content: null, tool_calls: calls },
+                { role: 'tool', tool_call_id: 'call_1', content: '11' },
+                { role: 'tool', tool_call_id: 'call_2', content: "KeyError: 'temperature'", status: 'error' },
             ],
         },
-        { key: 'tools', parent: 'agent', from: 1920, to: 3400, inputs: {}, outputs: {} },
-        { key: 'paris', name: 'get_weather', type: 'tool', parent: 'tools', from: 1930, to: 2700, inputs: { city: 'Paris' }, outputs: { output: '11' } },
-        { key: 'oslo', name: 'get_weather', type: 'tool', parent: 'tools', from: 1935, to: 3390, inputs: { city: 'Oslo' }, error: traceback },
-        { key: 'docs', name: 'search_docs', type: 'retriever', parent: 'agent', from: 3410, to: 3500, inputs: { query: 'weather codes' }, outputs: { documents: [{ page_content: 'Codes are …', metadata: { source: 'codes.md' } }] } },
-        { key: 'answer', parent: 'agent', from: 3520, to: 5190, inputs: { step: 2 }, outputs: { text: 'ok' } },
-        {
-            key: 'model-2',
-            name: 'ChatOpenAI',
-            type: 'llm',
-            parent: 'answer',
-            from: 3530,
-            to: 5180,
-            inputs: {
-                messages: [
-                    { role: 'system', content: 'You are a **terse** assistant.' },
-                    { role: 'user', content: asked },
-                    { role: 'assistant', content: null, tool_calls: calls },
-                    { role: 'tool', tool_call_id: 'call_1', content: '11' },
-                    { role: 'tool', tool_call_id: 'call_2', content: "KeyError: 'temperature'", status: 'error' },
-                ],
-            },
-            outputs: {
-                choices: [
-                    {
-                        message: {
-                            role: 'assistant',
-                            reasoning_content: 'Only one of the two calls worked. I say so.',
-                            content: '# Weather\n\n- Paris: **11 °C**\n- Oslo: unknown, the `get_weather` tool failed\n\n| city | °C |\n|---|---|\n| Paris | 11 |\n\n```python\nprint("done")\n```',
-                        },
+        outputs: {
+            choices: [
+                {
+                    message: {
+                        role: 'assistant',
+                        reasoning_content: 'Only one of the two calls worked. I say so.',
+                        content: '# Weather\n\n- Paris: **11 °C**\n- Oslo: unknown, the `get_weather` tool failed\n\n| city | °C |\n|---|---|\n| Paris | 11 |\n\n```python\nprint("done")\n```',
                     },
-                ],
-                ...usage(610, 120),
-            },
-            extra: { metadata: { ls_model_name: 'gpt-x' } },
+                },
+            ],
+            ...usage(610, 120),
         },
-    ]);
+        extra: { metadata: { ls_model_name: 'gpt-x' } },
+    },
+];
+
+export const agent = () => trace(agentRuns());
+
+// The same agent another time: it was told other things, no call fails, it looks up nothing and
+// asks somebody instead; all of it takes longer.
+export function otherAgent() {
+    const changes = {
+        'model-1': (run) => {
+            run.inputs.messages[0].content = 'You are a **friendly** assistant.\nUse metric units.';
+            Object.assign(run.outputs, usage(470, 71));
+        },
+        oslo: (run) => Object.assign(run, { error: undefined, outputs: { output: '4' }, to: 3000 }),
+        docs: (run) => Object.assign(run, { key: 'ask', name: 'ask_forecaster', type: 'tool' }),
+        'model-2': (run) => {
+            run.inputs.messages[0].content = 'You are a **friendly** assistant.\nUse metric units.';
+            run.inputs.messages[4] = { role: 'tool', tool_call_id: 'call_2', content: '4' };
+            run.outputs.choices[0].message = { role: 'assistant', content: '# Weather\n\n- Paris: **11 °C**\n- Oslo: **4 °C**\n\nTake a coat to Oslo!' };
+            run.to += 900;
+        },
+        agent: (run) => {
+            run.outputs.messages[1].content = 'Paris: 11 °C. Oslo: 4 °C. Take a coat to Oslo!';
+            run.to += 900;
+        },
+    };
+    const runs = agentRuns();
+    for (const run of runs) changes[run.key]?.(run);
+    return trace(runs);
+}
 
 // A trace of `count` runs, as the server tells a skeleton: four below each, a model in three.
 export function largeSkeleton(count, traceId = uuid()) {

@@ -2,13 +2,16 @@
 //
 // Dragging over it, or two clicks with Shift, chooses a span; so do the arrows and Enter.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { count } from '../format.ts';
+import { count, moments } from '../format.ts';
 import type { Histogram } from '../runs.ts';
 
 const HEIGHT = 44;
-const when = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
-export function Bars({ data, onSpan }: { data: Histogram; onSpan: (from: number, to: number) => void }) {
+export function Bars({ data, busy, onSpan }: {
+    data: Histogram;
+    busy: boolean; // it is not of what is asked for now
+    onSpan: (from: number, to: number) => void;
+}) {
     const box = useRef<HTMLDivElement>(null);
     const [width, setWidth] = useState(600);
     const [span, setSpan] = useState<[number, number] | null>(null);
@@ -23,6 +26,7 @@ export function Bars({ data, onSpan }: { data: Histogram; onSpan: (from: number,
     const most = Math.max(1, ...data.count);
     const begin = Date.parse(data.start_time);
     const bucket = data.bucket_us / 1000;
+    const when = moments(bucket);
     const each = width / Math.max(1, n);
     const bucketAt = (event: MouseEvent) => {
         const x = event.clientX - box.current!.getBoundingClientRect().left;
@@ -56,6 +60,7 @@ export function Bars({ data, onSpan }: { data: Histogram; onSpan: (from: number,
             ref={box}
             class="bars"
             role="slider"
+            aria-busy={busy || undefined}
             aria-label="Runs over time: arrows look, with Shift choose a span, Enter shows it"
             aria-valuemin={0}
             aria-valuemax={Math.max(0, n - 1)}

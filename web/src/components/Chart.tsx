@@ -1,6 +1,7 @@
 // Chart.tsx - a few lines, or bars, over time.  The moment under the pointer is that of all
 // charts of the screen; a click there leads to its runs.
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { moments } from '../format.ts';
 
 export interface Series {
     title: string;
@@ -26,7 +27,7 @@ function steps(most: number): number[] {
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const day = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' });
-const whole = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const second = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
 export function Chart({ title, series, begin, bucket, format, at, onAt, onPick }: {
     title: string;
@@ -64,7 +65,8 @@ export function Chart({ title, series, begin, bucket, format, at, onAt, onPick }
         return path;
     };
     const ticks = Math.max(2, Math.min(6, Math.floor(wide / 90)));
-    const label = (ms: number) => (bucket * n > 2 * 864e5 ? day : clock).format(ms);
+    const apart = (bucket * n) / ticks;
+    const label = (ms: number) => (bucket * n > 2 * 864e5 ? day : apart >= 60_000 ? clock : second).format(ms);
     const indexAt = (event: MouseEvent) => {
         const inside = event.clientX - box.current!.getBoundingClientRect().left - LEFT;
         return Math.max(0, Math.min(n - 1, Math.floor((inside / wide) * n)));
@@ -78,7 +80,7 @@ export function Chart({ title, series, begin, bucket, format, at, onAt, onPick }
         event.stopPropagation();
     };
     const valuesAt = (i: number) => series.map((one) => `${one.title} ${format(one.values[i] ?? null)}`).join(', ');
-    const said = at >= 0 ? `${whole.format(begin + at * bucket)}: ${valuesAt(at)}` : '';
+    const said = at >= 0 ? `${moments(bucket).format(begin + at * bucket)}: ${valuesAt(at)}` : '';
     return (
         <figure class="chart">
             <figcaption>

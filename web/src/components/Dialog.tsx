@@ -1,25 +1,33 @@
 // Dialog.tsx - a dialog of the browser's own: it keeps the focus inside, Escape closes it.
-import { useEffect, useId, useRef } from 'preact/hooks';
+import { useId, useLayoutEffect, useRef } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
 
-export function Dialog({ title, onClose, children }: {
+export function Dialog({ title, onClose, onKeyDown, children }: {
     title: string;
     onClose: () => void;
+    onKeyDown?: (event: KeyboardEvent) => void; // those of the page are not heard meanwhile
     children: ComponentChildren;
 }) {
     const dialog = useRef<HTMLDialogElement>(null);
     const heading = useId();
-    useEffect(() => {
+    useLayoutEffect(() => {
         const before = document.activeElement;
-        dialog.current?.showModal();
-        return () => before instanceof HTMLElement && before.focus();
+        const element = dialog.current!;
+        element.showModal();
+        return () => {
+            element.close();
+            if (before instanceof HTMLElement) before.focus();
+        };
     }, []);
     return (
         <dialog
             ref={dialog}
             aria-labelledby={heading}
-            onClose={onClose}
-            onKeyDown={(event) => event.stopPropagation()}
+            onClose={() => dialog.current && onClose() /* not when it is gone already */}
+            onKeyDown={(event) => {
+                onKeyDown?.(event);
+                event.stopPropagation();
+            }}
             onClick={(event) => event.target === dialog.current && dialog.current?.close()}
         >
             <div class="dialog">

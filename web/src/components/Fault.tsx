@@ -1,11 +1,17 @@
-// Fault.tsx - what went wrong, and a way to try again.
+// Fault.tsx - what went wrong, and a way to try again, which what passes does not need.
 import { asked } from '../api.ts';
+import type { ApiError } from '../api.ts';
 
-export function Fault({ text }: { text: string }) {
-    if (!text) return null;
+export const AGAIN = 'It is asked again by itself.';
+
+export function Fault({ of }: { of: ApiError | null }) {
+    if (!of || of.status === 401) return null; // the key is asked for
     return (
         <div class="notice fault" role="alert">
-            <p>{text}</p>
+            <p>
+                {of.message}
+                {of.passes && <> {AGAIN}</>}
+            </p>
             <button type="button" onClick={() => asked.value++}>
                 Try again
             </button>

@@ -1,50 +1,32 @@
 // KeyHelp.tsx - the keys of the screen that is there.
-import { scopes, setSingleKeys, singleKeys } from '../keys.ts';
+import { linesOf, scopes, setSingleKeys, singleKeys } from '../keys.ts';
 import { Dialog } from './Dialog.tsx';
+import { Keys } from './Keys.tsx';
 
-const shown: Record<string, string> = {
-    ArrowUp: '↑',
-    ArrowDown: '↓',
-    ArrowLeft: '←',
-    ArrowRight: '→',
-    Escape: 'Esc',
-    ' ': 'Space',
-};
-
-const Key = ({ name }: { name: string }) => (
-    <>
-        {name.split(/ (?=.)|\+(?=.)/).map((part) => (
-            <kbd key={part}>{part === 'Mod' ? 'Ctrl' : (shown[part] ?? part)}</kbd>
-        ))}
-    </>
-);
-
-// Keys that do the same stand in one line.
-function linesOf(keys: (typeof scopes.value)[number]['keys']): [string, string[]][] {
-    const lines = new Map<string, string[]>();
-    for (const [name, act] of Object.entries(keys)) {
-        if (typeof act === 'function') continue;
-        lines.set(act.does, [...(lines.get(act.does) ?? []), name]);
-    }
-    return [...lines];
-}
-
-export function KeyHelp({ onClose }: { onClose: () => void }) {
+export function KeyHelp({ onClose, onPalette }: { onClose: () => void; onPalette: () => void }) {
     return (
-        <Dialog title="Keys" onClose={onClose}>
-            {[...scopes.value].reverse().map(({ title, keys }) => (
-                <section key={title}>
-                    <h3>{title}</h3>
+        <Dialog
+            title="Keys"
+            onClose={onClose}
+            onKeyDown={(event) => {
+                if (event.key !== 'k' || !(event.ctrlKey || event.metaKey)) return;
+                event.preventDefault();
+                onPalette();
+            }}
+        >
+            <p>
+                <button type="button" onClick={onPalette}>
+                    Find what to do <Keys names={['Mod+k']} />
+                </button>
+            </p>
+            {[...scopes.value].reverse().map((scope) => (
+                <section key={scope.title}>
+                    <h3>{scope.title}</h3>
                     <dl class="keys">
-                        {linesOf(keys).map(([does, names]) => (
+                        {linesOf(scope).map(({ does, names }) => (
                             <div key={does}>
                                 <dt>
-                                    {names.map((name, i) => (
-                                        <span key={name}>
-                                            {i > 0 && ' or '}
-                                            <Key name={name} />
-                                        </span>
-                                    ))}
+                                    <Keys names={names} />
                                 </dt>
                                 <dd>{does}</dd>
                             </div>

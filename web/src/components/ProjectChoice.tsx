@@ -18,7 +18,7 @@ export function ProjectChoice({ name }: { name: string | null }) {
     useEffect(() => {
         if (!name && pick) setQuery({ project: pick });
     }, [name, pick]);
-    if (error && !name) return <Fault text={error} />;
+    if (error && !name) return <Fault of={error} />;
     return (
         <select
             aria-label="Project"

@@ -35,10 +35,11 @@ export interface TableProps<T> {
     onEnd?: () => void; // the last rows are near
     rowClass?: (row: T) => string;
     scroll?: { top: number }; // where it is; read at the start, written while it moves
+    busy?: boolean; // the rows are not what is asked for now
 }
 
 function fitting<T>(columns: readonly Column<T>[], width: number): readonly Column<T>[] {
-    const GAP = 12;
+    const GAP = 10;
     let kept = [...columns];
     const need = () => kept.reduce((sum, column) => sum + column.least + GAP, GAP);
     while (need() > width) {
@@ -118,6 +119,7 @@ export function VirtualTable<T>(props: TableProps<T>) {
             style={{ flexBasis: `${(rows.length + 1) * ROW + 3}px` }}
             role="grid"
             aria-label={label}
+            aria-busy={props.busy || undefined}
             aria-rowcount={total < 0 ? -1 : total + 1}
             aria-colcount={shown.length}
             aria-activedescendant={chosen >= first && chosen < last ? `${table}-${chosen}` : undefined}
@@ -157,7 +159,7 @@ export function VirtualTable<T>(props: TableProps<T>) {
                             style={{ gridTemplateColumns: template, transform: `translateY(${index * ROW}px)` }}
                             onClick={(event) => {
                                 onChoose(index);
-                                if (!(event.target as Element).closest('a, button')) onOpen(row, index);
+                                if (!(event.target as Element).closest('a, button, label')) onOpen(row, index);
                             }}
                         >
                             {shown.map(({ key, end, cell }) => (

@@ -1,7 +1,9 @@
 // One run: what it is, how it ended, and everything that is kept of it, in tabs.
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { asked } from '../api.ts';
+import { useAgain } from '../again.ts';
+import { ApiError, asked, faultOf } from '../api.ts';
 import { Copy } from '../components/Copy.tsx';
+import { Fault } from '../components/Fault.tsx';
 import { Status } from '../components/Status.tsx';
 import { Type } from '../components/Type.tsx';
 import { toast } from '../components/Toast.tsx';
@@ -11,6 +13,7 @@ import { Events } from './Events.tsx';
 import { Feedback, Thumb } from './Feedback.tsx';
 import { errorLine } from './gist.ts';
 import { attachmentsOf, curlOf, giveFeedback, readRun, searchHref, tagsOf, type RunInfo } from './info.ts';
+import type { Shown } from './cut.ts';
 import { JsonView } from './JsonView.tsx';
 import { Attachments, Messages } from './Messages.tsx';
 import { Metadata } from './Metadata.tsx';
@@ -31,23 +34,35 @@ const titles: Record<Tab, string> = {
 };
 
 // What is known of the run, again when its `version` changes; what was there stays meanwhile.
-function useRun(id: string, version: string): { run: RunInfo | null; failed: string } {
-    const [state, setState] = useState<{ run: RunInfo | null; failed: string }>({ run: null, failed: '' });
-    const again = asked.value;
-    useEffect(() => {
-        const stop = new AbortController();
-        readRun(id, stop.signal).then(
-            (run) => setState({ run, failed: run ? '' : 'There is no such run: it may have been deleted.' }),
-            (error: Error) => stop.signal.aborted || setState((before) => ({ run: before.run?.id === id ? before.run : null, failed: error.message })),
-        );
-        return () => stop.abort();
-    }, [id, version, again]);
-    return state.run && state.run.id !== id ? { run: null, failed: '' } : state;
+interface Known {
+    run: RunInfo | null;
+    failed: ApiError | null;
+    waiting: boolean;
+    back: number; // how often it was there again after it could not be read
 }
 
-function usePayloads(id: string, version: string): Payloads {
+const GONE = new ApiError(404, 'There is no such run: it may have been deleted.');
+
+function useRun(id: string, version: string): Known {
+    const [state, setState] = useState<Known>({ run: null, failed: null, waiting: true, back: 0 });
+    const again = useAgain(state.failed, state.waiting);
+    useEffect(() => {
+        const stop = new AbortController();
+        setState((before) => ({ ...before, waiting: true }));
+        readRun(id, stop.signal).then(
+            (run) => stop.signal.aborted || setState(({ failed, back }) => ({ run, failed: run ? null : GONE, waiting: false, back: back + Number(!!failed) })),
+            (error: unknown) =>
+                stop.signal.aborted ||
+                setState(({ run, back }) => ({ run: run?.id === id ? run : null, failed: faultOf(error), waiting: false, back })),
+        );
+        return () => stop.abort();
+    }, [id, version, asked.value, again]);
+    return state.run && state.run.id !== id ? { ...state, run: null, failed: null } : state;
+}
+
+function usePayloads(id: string, version: string, back: number): Payloads {
     const again = asked.value;
-    const payloads = useMemo(() => new Payloads(id), [id, version, again]);
+    const payloads = useMemo(() => new Payloads(id), [id, version, again, back]);
     useEffect(() => () => payloads.close(), [payloads]);
     return payloads;
 }
@@ -144,9 +159,18 @@ function Field({ payload, label }: { payload: Payload; label: string }) {
     }
 }
 
-function MessagesTab({ payloads, run }: { payloads: Payloads; run: RunInfo | null }) {
+// What these are given and give back are values, though one may be called `input`.
+const QUIET = ['tool', 'retriever', 'embedding', 'parser'];
+
+// What was said in a run; of a tool only what somebody called a message.
+function saidIn(shown: Shown | null, type: string): Shown | null {
+    if (!shown || !QUIET.includes(type)) return shown;
+    return { input: shown.input.filter(({ bare }) => !bare), output: shown.output.filter(({ bare }) => !bare) };
+}
+
+function MessagesTab({ payloads, run, type }: { payloads: Payloads; run: RunInfo | null; type: string }) {
     const [markdown, setMarkdown] = useState(true);
-    const shown = payloads.conversation.value;
+    const shown = saidIn(payloads.conversation.value, type);
     const [inputs, outputs] = [payloads.inputs.value, payloads.outputs.value];
     if (!shown) {
         const large = [inputs, outputs].find((one) => one.is === 'loading' && one.head);
@@ -173,11 +197,26 @@ function MessagesTab({ payloads, run }: { payloads: Payloads; run: RunInfo | nul
     );
 }
 
-function Panel({ tab, run, payloads, version }: { tab: Tab; run: RunInfo | null; payloads: Payloads; version: string }) {
+function Panel({ tab, run, type, payloads, version }: { tab: Tab; run: RunInfo | null; type: string; payloads: Payloads; version: string }) {
     switch (tab) {
         case 'messages':
-            return <MessagesTab payloads={payloads} run={run} />;
+            return <MessagesTab payloads={payloads} run={run} type={type} />;
         case 'input':
+            // Those of a tool are short: what it was given stands above what it came to.
+            if (QUIET.includes(type))
+                return (
+                    <>
+                        <section class="both">
+                            <h3>Input</h3>
+                            <Field key="inputs" payload={payloads.inputs.value} label="Inputs" />
+                        </section>
+                        <section class="both">
+                            <h3>Output</h3>
+                            <Field key="outputs" payload={payloads.outputs.value} label="Outputs" />
+                        </section>
+                        {run && <Attachments list={attachmentsOf(run)} />}
+                    </>
+                );
             return (
                 <>
                     <Field key="inputs" payload={payloads.inputs.value} label="Inputs" />
@@ -196,10 +235,10 @@ function Panel({ tab, run, payloads, version }: { tab: Tab; run: RunInfo | null;
     }
 }
 
-// Without a conversation, what there is to see is the input; of a tool both are short.
-function firstTab(payloads: Payloads): Tab {
+// Without a conversation, what there is to see is the input.
+function firstTab(payloads: Payloads, type: string): Tab {
     const shown = payloads.conversation.value;
-    if (!shown || shown.input.length || shown.output.length) return 'messages';
+    if (!QUIET.includes(type) && (!shown || shown.input.length || shown.output.length)) return 'messages';
     const inputs = payloads.inputs.value;
     return inputs.is === 'ready' && inputs.empty ? 'output' : 'input';
 }
@@ -234,15 +273,16 @@ function TabList({ tab, onTab }: { tab: Tab; onTab: (tab: Tab) => void }) {
     );
 }
 
-export function RunDetail({ id, version, tab: wanted, onBack }: {
+export function RunDetail({ id, type, version, tab: wanted, onBack }: {
     id: string;
+    type: string; // of the run, as far as it is known
     version: string; // changes when the run does
     tab: string; // '': as it suits the run
     onBack: () => void;
 }) {
-    const { run, failed } = useRun(id, version);
-    const payloads = usePayloads(id, version);
-    const tab = (TABS as readonly string[]).includes(wanted) ? (wanted as Tab) : firstTab(payloads);
+    const { run, failed, back } = useRun(id, version);
+    const payloads = usePayloads(id, version, back);
+    const tab = (TABS as readonly string[]).includes(wanted) ? (wanted as Tab) : firstTab(payloads, type);
     return (
         <section class="run" aria-label="Run" id="run" tabIndex={-1}>
             <header class="run-head">
@@ -261,11 +301,11 @@ export function RunDetail({ id, version, tab: wanted, onBack }: {
                     <p class="row">{tagsOf(run).slice(0, 30).map((tag) => <a key={tag} class="chip" href={searchHref(run, ['tag', tag])}>{tag}</a>)}</p>
                 )}
             </header>
-            {failed && <p class="notice fault" role="alert">{failed}</p>}
+            <Fault of={failed} />
             {run && <ErrorBanner run={run} />}
             <TabList tab={tab} onTab={(next) => setQuery({ tab: next })} />
             <div role="tabpanel" id="tab-panel" aria-labelledby={`tab-${tab}`} tabIndex={0} class={`panel panel-${tab}`}>
-                <Panel tab={tab} run={run} payloads={payloads} version={version} />
+                <Panel tab={tab} run={run} type={type} payloads={payloads} version={version} />
             </div>
         </section>
     );

@@ -41,6 +41,14 @@ async function readSmall(response: Response): Promise<Uint8Array | null> {
     return all;
 }
 
+// The beginning of a field, and how many bytes it has (0: not known).  null: there are more than
+// SMALL, and the server did not send a part.
+export async function readStart(path: string, signal: AbortSignal): Promise<{ bytes: Uint8Array | null; total: number }> {
+    const response = await api.get(path, { headers: { range: `bytes=0-${SMALL - 1}` }, signal });
+    const range = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '');
+    return { total: range ? Number(range[1]) : 0, bytes: await readSmall(response) };
+}
+
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
 class Helper {
@@ -122,11 +130,7 @@ export class Payloads {
     private async open(field: Field): Promise<void> {
         const payload = this[field];
         try {
-            const headers = { range: `bytes=0-${SMALL - 1}` };
-            const response = await api.get(this.path(field), { headers, signal: this.stop.signal });
-            const range = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '');
-            const total = range ? Number(range[1]) : 0;
-            const bytes = await readSmall(response);
+            const { bytes, total } = await readStart(this.path(field), this.stop.signal);
             if (!bytes || total > bytes.length) await this.openLarge(field, total, bytes ? decode(bytes) : '');
             else this.openSmall(field, decode(bytes), bytes.length);
         } catch (error) {

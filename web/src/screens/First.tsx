@@ -165,7 +165,7 @@ export function First({ waits = false }: { waits?: boolean }) {
                     </figure>
                 ))}
                 {key !== 'any' && way.title !== 'Import' && (
-                    <p class="soft">YOUR-KEY is what the server was started with as its api_key.</p>
+                    <p class="soft">YOUR-KEY is what the server was started with, as --api-key, --api-key-file or RUNDLET_API_KEY.</p>
                 )}
             </div>
             <p>

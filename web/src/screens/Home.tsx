@@ -16,6 +16,12 @@ export function Home() {
     useEffect(() => {
         if (value && value !== 'none') navigate(value, true);
     }, [value]);
-    if (error) return <Fault text={error} />;
+    if (error)
+        return (
+            <>
+                <h1 class="away">Rundlet</h1>
+                <Fault of={error} />
+            </>
+        );
     return value === 'none' ? <First waits /> : null;
 }

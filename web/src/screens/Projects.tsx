@@ -1,7 +1,9 @@
 // Projects.tsx - S1: the projects, each in a few numbers; made, renamed and deleted here.
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { api, asked, isAbort } from '../api.ts';
-import { useNow } from '../ask.ts';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useAgain } from '../again.ts';
+import { api, asked, faultOf, isAbort } from '../api.ts';
+import type { ApiError } from '../api.ts';
+import { useLate, useNow } from '../ask.ts';
 import { Dialog } from '../components/Dialog.tsx';
 import { Fault } from '../components/Fault.tsx';
 import { Spark } from '../components/Spark.tsx';
@@ -20,17 +22,21 @@ const PAGE = 100;
 const MOST = 2000; // shown; more are found by name
 
 interface List {
+    name: string; // what they were found by
     list: readonly Project[];
     counted: boolean; // their numbers are there
     more: boolean; // there are more than these
-    error: string;
+    waiting: boolean;
+    error: ApiError | null;
 }
 
 // Their names first, then their numbers, which must be counted.
 function useProjects(name: string, again: number): List {
-    const [state, setState] = useState<List | null>(null);
+    const [state, setState] = useState<List>({ name, list: [], counted: false, more: true, waiting: true, error: null });
+    const retry = useAgain(state.error, state.waiting);
     useEffect(() => {
         const abort = new AbortController();
+        setState((now) => ({ ...now, waiting: true }));
         const page = (offset: number, stats: boolean) =>
             projects(
                 {
@@ -49,27 +55,30 @@ function useProjects(name: string, again: number): List {
                 const found = await page(list.length, false);
                 list = [...list, ...found];
                 more = found.length === PAGE;
-                setState({ list, counted: false, more, error: '' });
+                setState({ name, list, counted: false, more, waiting: true, error: null });
             }
             const stats = new Map<string, Project>();
             for (let at = 0; at < list.length; at += PAGE) {
                 for (const one of await page(at, true)) stats.set(one.id, one);
                 list = list.map((one) => stats.get(one.id) ?? one);
-                setState({ list, counted: at + PAGE >= list.length, more: list.length >= MOST, error: '' });
+                setState((now) => ({ ...now, list, counted: at + PAGE >= list.length, more: list.length >= MOST }));
             }
+            setState((now) => ({ ...now, counted: true, waiting: false }));
         };
         all().catch((error: unknown) => {
             if (isAbort(error) || abort.signal.aborted) return;
             setState((now) => ({
-                list: now?.list ?? [],
+                name,
+                list: now.name === name ? now.list : [],
                 counted: false,
                 more: false,
-                error: error instanceof Error ? error.message : String(error),
+                waiting: false,
+                error: faultOf(error),
             }));
         });
         return () => abort.abort();
-    }, [name, again, asked.value]);
-    return state ?? { list: [], counted: false, more: true, error: '' };
+    }, [name, again, retry, asked.value]);
+    return state;
 }
 
 type By = (project: Project) => number | string | null;
@@ -78,6 +87,7 @@ const ORDERS: Record<string, By> = {
     runs: (project) => project.run_count ?? null,
     errors: (project) => project.error_rate ?? null,
     p50: (project) => project.latency_p50 ?? null,
+    p95: (project) => project.latency_p95 ?? null,
     p99: (project) => project.latency_p99 ?? null,
     tokens: (project) => project.total_tokens ?? null,
     cost: (project) => (project.total_cost == null ? null : Number(project.total_cost)),
@@ -104,17 +114,19 @@ const Wrong = ({ text }: { text: string }) =>
     ) : null;
 
 function Naming({ project, onClose, onDone }: { project: Project | null; onClose: () => void; onDone: () => void }) {
+    const [typed, setTyped] = useState(project?.name ?? '');
     const [error, setError] = useState('');
     const save = async (event: SubmitEvent) => {
         event.preventDefault();
-        const name = String(new FormData(event.currentTarget as HTMLFormElement).get('name')).trim();
+        const name = typed.trim();
         try {
             if (project) await api.json('PATCH', `/sessions/${project.id}`, { name });
             else await api.json('POST', '/sessions', { name });
             toast(project ? `It is called “${name}” now` : `“${name}” is there`);
             onDone();
         } catch (fault) {
-            setError(fault instanceof Error ? fault.message : String(fault));
+            const { status, message } = faultOf(fault);
+            setError(status === 409 ? `There is a project “${name}” already: choose another name.` : message);
         }
     };
     return (
@@ -122,7 +134,7 @@ function Naming({ project, onClose, onDone }: { project: Project | null; onClose
             <form onSubmit={(event) => void save(event)}>
                 <label>
                     Name{' '}
-                    <input name="name" required maxLength={200} value={project?.name ?? ''} autofocus autocomplete="off" />
+                    <input required maxLength={200} value={typed} onInput={(event) => setTyped(event.currentTarget.value)} autofocus autocomplete="off" />
                 </label>{' '}
                 <button type="submit" class="main">
                     {project ? 'Rename' : 'Make it'}
@@ -180,7 +192,8 @@ export function Projects() {
     const [again, setAgain] = useState(0);
     const [doing, setDoing] = useState<Doing>(null);
     const [chosenId, setChosenId] = useState('');
-    const { list, counted, more, error } = useProjects(name, again);
+    const { list, counted, more, waiting, error, name: of } = useProjects(name, again);
+    const busy = useLate(waiting && of !== name);
     const rows = useMemo(() => sortedBy(list, sort), [list, sort]);
     const chosen = rows.findIndex(({ id }) => id === chosenId);
     const filter = useRef<HTMLInputElement>(null);
@@ -218,7 +231,8 @@ export function Projects() {
             cell: ({ error_rate }) => <span class={error_rate ? 'bad' : ''}>{percent(error_rate)}</span>,
         },
         { key: 'p50', title: 'P50', least: 74, end: true, rank: 4, ...sorting('p50'), cell: (project) => duration(us(project.latency_p50)) },
-        { key: 'p99', title: 'P99', least: 74, end: true, rank: 3, ...sorting('p99'), cell: (project) => duration(us(project.latency_p99)) },
+        { key: 'p95', title: 'P95', least: 74, end: true, rank: 3, ...sorting('p95'), cell: (project) => duration(us(project.latency_p95)) },
+        { key: 'p99', title: 'P99', least: 74, end: true, rank: 8, ...sorting('p99'), cell: (project) => duration(us(project.latency_p99)) },
         { key: 'tokens', title: 'Tokens', least: 74, end: true, rank: 6, ...sorting('tokens'), cell: (project) => short(project.total_tokens) },
         { key: 'cost', title: 'Cost', least: 74, end: true, rank: 7, ...sorting('cost'), cell: (project) => cost(project.total_cost) },
         {
@@ -255,7 +269,7 @@ export function Projects() {
     };
     const act = useRef({ rows, chosen, choose });
     act.current = { rows, chosen, choose };
-    useEffect(() => {
+    useLayoutEffect(() => {
         const at = () => act.current.rows[act.current.chosen];
         return bindKeys({
             title: 'Projects',
@@ -294,7 +308,7 @@ export function Projects() {
                     New project
                 </button>
             </div>
-            <Fault text={error} />
+            <Fault of={error} />
             {rows.length > 0 && (
                 <VirtualTable
                     label="Projects"
@@ -305,6 +319,7 @@ export function Projects() {
                     chosen={chosen}
                     onChoose={choose}
                     onOpen={(project) => navigate(runsHref(project))}
+                    busy={busy}
                 />
             )}
             {!rows.length && !more && !error && (
@@ -312,8 +327,8 @@ export function Projects() {
                     <h2>{name ? `No project has “${name}” in its name` : 'There is no project'}</h2>
                 </section>
             )}
-            <footer class="row soft" aria-busy={!counted}>
-                {count(rows.length)} {rows.length === 1 ? 'project' : 'projects'}
+            <footer class="row soft" aria-busy={!counted && !error}>
+                {(rows.length > 0 || !error) && `${count(rows.length)} ${rows.length === 1 ? 'project' : 'projects'}`}
                 {more && rows.length >= MOST ? ' shown; find the others by name' : ''}
                 {!counted && rows.length > 0 && !error ? ' · counting…' : ''}
             </footer>

@@ -1,7 +1,7 @@
 // Runs.tsx - S2: the runs of a project, found, counted, and looked at as they come.
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { ApiError, api } from '../api.ts';
-import { useAsk, useNow } from '../ask.ts';
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { ApiError } from '../api.ts';
+import { useAsk, useLate, useNow } from '../ask.ts';
 import { Bars } from '../components/Bars.tsx';
 import { Copy, copyText } from '../components/Copy.tsx';
 import { Fault } from '../components/Fault.tsx';
@@ -18,9 +18,12 @@ import { bindKeys } from '../keys.ts';
 import { href, navigate, route, setQuery } from '../router.ts';
 import { histogram, instant, queryStats } from '../runs.ts';
 import type { Run, Which } from '../runs.ts';
+import { goTo } from '../goTo.ts';
 import { SearchBar } from '../search/SearchBar.tsx';
 import type { Observed } from '../search/complete.ts';
 import { parse } from '../search/parse.ts';
+import { MarksLine, NOT_SO_MANY, compareHref, markColumn, useMarks } from './Marks.tsx';
+import type { Marks } from './Marks.tsx';
 import { keepPlace, keptPlace, useRuns } from './useRuns.ts';
 
 const BUCKETS = 60;
@@ -43,20 +46,36 @@ const feedbackOf = (run: Run): string =>
         .map(([key, { avg, n }]) => `${key} ${avg == null ? `×${n ?? 0}` : Math.round(avg * 100) / 100}`)
         .join(', ');
 
+// A trace whose top is good, though not all below it is.
+function FailedBelow({ run }: { run: Run }) {
+    if (!run.error_count || run.status === 'error') return null;
+    const failed = count(run.error_count);
+    return (
+        <a class="bad" href={href(`/ui/traces/${run.trace_id}`, { only: 'errors' })} tabIndex={-1} title={`${failed} of the runs of this trace failed`}>
+            ✕ {failed}
+            <span class="word"> failed</span>
+        </a>
+    );
+}
+
 // Without feedback there is no column for it.
-function columnsAt(now: number, feedback: boolean): Column<Run>[] {
+function columnsAt(now: number, feedback: boolean, marks: Marks): Column<Run>[] {
     const all: Column<Run>[] = [
-        { key: 'status', title: 'Status', quiet: true, least: 18, cell: (run) => <Status status={run.status} /> },
+        markColumn(marks),
+        { key: 'status', title: 'Status', quiet: true, least: 16, cell: (run) => <Status status={run.status} /> },
         { key: 'type', title: 'Type', quiet: true, least: 16, rank: 2, cell: (run) => <Type type={run.run_type} /> },
         {
             key: 'name',
             title: 'Name',
-            least: 96,
+            least: 92,
             share: 2,
             cell: (run) => (
-                <a href={traceHref(run)} tabIndex={-1} class="cut" title={run.name}>
-                    {run.name || '(no name)'}
-                </a>
+                <span class="within">
+                    <a href={traceHref(run)} tabIndex={-1} class="cut" title={run.name}>
+                        {run.name || '(no name)'}
+                    </a>
+                    <FailedBelow run={run} />
+                </span>
             ),
         },
         { key: 'input', title: 'Input', least: 120, share: 3, rank: 4, cell: (run) => <span class="soft">{words(run.inputs_preview)}</span> },
@@ -75,7 +94,7 @@ function columnsAt(now: number, feedback: boolean): Column<Run>[] {
         {
             key: 'latency',
             title: 'Latency',
-            least: 76,
+            least: 72,
             end: true,
             cell: (run) => {
                 const us = latencyUs(run);
@@ -89,7 +108,7 @@ function columnsAt(now: number, feedback: boolean): Column<Run>[] {
                 );
             },
         },
-        { key: 'start', title: 'Started', least: 86, end: true, rank: 1, cell: (run) => <Time at={run.start_time} now={now} /> },
+        { key: 'start', title: 'Started', least: 80, end: true, rank: 1, cell: (run) => <Time at={run.start_time} now={now} /> },
     ];
     return all.filter(({ key }) => key !== 'feedback' || feedback);
 }
@@ -106,18 +125,6 @@ function observedIn(rows: readonly Run[]): Observed {
     };
 }
 
-// An id was written: the run with it, or the trace.
-async function goTo(id: string): Promise<void> {
-    try {
-        const run = await api.json<Run>('GET', `/runs/${id}?fields=trace_id`);
-        navigate(href(`/ui/traces/${run.trace_id}`, { run: id === run.trace_id ? null : id }));
-    } catch (error) {
-        if (!(error instanceof ApiError)) throw error;
-        if (error.status !== 404) toast(error.message, { bad: true });
-        else navigate(`/ui/traces/${id}`);
-    }
-}
-
 const curlOf = (which: Which): string => {
     const body = {
         session: [which.project],
@@ -129,21 +136,27 @@ const curlOf = (which: Which): string => {
     return `curl ${location.origin}/runs/query -H 'content-type: application/json' \\\n  -d '${JSON.stringify(body).replaceAll("'", String.raw`'\''`)}'`;
 };
 
-function Numbers({ which, on }: { which: Which; on: unknown }) {
-    const { value, error, waiting } = useAsk((signal) => queryStats(which, signal), [on]);
-    if (error) return <p class="numbers soft">The numbers could not be counted: {error}</p>;
-    const { run_count, error_rate, latency_p50, latency_p99, total_tokens, total_cost } = value ?? {};
+const Uncounted = ({ what, error }: { what: string; error: ApiError }) => (
+    <p class="numbers soft">{error.passes ? `${what} are not counted yet.` : `${what} could not be counted: ${error.message}`}</p>
+);
+
+function Numbers({ which, addressed, beat }: { which: Which; addressed: string; beat: number }) {
+    const { value, stale, error, waiting } = useAsk((signal) => queryStats(which, signal), [addressed], beat);
+    const busy = useLate(stale && waiting);
+    if (error && !value) return <Uncounted what="The numbers" error={error} />;
+    const { run_count, error_rate, latency_p50, latency_p95, latency_p99, total_tokens, total_cost } = value ?? {};
     const us = (seconds: number | null | undefined) => (seconds == null ? null : Math.round(seconds * 1e6));
     const pairs: [string, string][] = [
         [which.roots ? 'Traces' : 'Runs', count(run_count)],
         ['Errors', percent(error_rate)],
         ['P50', duration(us(latency_p50))],
+        ['P95', duration(us(latency_p95))],
         ['P99', duration(us(latency_p99))],
         ['Tokens', short(total_tokens)],
         ['Cost', cost(total_cost)],
     ];
     return (
-        <dl class="numbers" aria-busy={waiting}>
+        <dl class="numbers" aria-busy={busy}>
             {pairs.map(([title, text]) => (
                 <div key={title}>
                     <dt>{title}</dt>
@@ -196,18 +209,26 @@ function Table({ which, addressed, q, live, seen }: {
     seen.current = rows;
     const chosen = chosenId ? rows.findIndex(({ id }) => id === chosenId) : -1;
     const feedback = useMemo(() => rows.some((run) => Object.keys(run.feedback_stats ?? {}).length > 0), [rows]);
-    const columns = useMemo(() => columnsAt(now, feedback), [now, feedback]);
+    const marks = useMarks(rows, place?.marked);
+    const columns = useMemo(() => columnsAt(now, feedback, marks), [now, feedback, marks.marked]);
     const choose = (index: number) => {
         const run = rows[Math.max(0, Math.min(rows.length - 1, index))];
         if (run) setChosenId(run.id);
     };
-    const open = (run: Run) => {
-        keepPlace({ key: addressed, state: { ...state, live: 'off' }, chosen: run.id, scroll: { ...scroll.current } });
-        navigate(traceHref(run));
+    const leave = (to: string, chosen: string) => {
+        const scrolled = { ...scroll.current };
+        if (!state.stale) keepPlace({ key: addressed, state: { ...state, live: 'off' }, chosen, scroll: scrolled, marked: marks.marked });
+        navigate(to);
     };
-    const act = useRef({ choose, open, reload, rows, chosen });
-    act.current = { choose, open, reload, rows, chosen };
-    useEffect(() => {
+    const open = (run: Run) => leave(traceHref(run), run.id);
+    const compare = () => {
+        const to = compareHref(marks.marked);
+        if (to) leave(to, chosenId);
+        else toast(NOT_SO_MANY);
+    };
+    const act = useRef({ choose, open, reload, rows, chosen, marks, compare });
+    act.current = { choose, open, reload, rows, chosen, marks, compare };
+    useLayoutEffect(() => {
         const at = () => act.current.rows[act.current.chosen];
         return bindKeys({
             title: 'Runs',
@@ -217,6 +238,8 @@ function Table({ which, addressed, q, live, seen }: {
                 ArrowDown: { does: 'Next', run: () => act.current.choose(act.current.chosen + 1) },
                 k: { does: 'Previous', run: () => act.current.choose(act.current.chosen - 1) },
                 ArrowUp: { does: 'Previous', run: () => act.current.choose(act.current.chosen - 1) },
+                x: { does: 'Mark, or not', run: () => at() && act.current.marks.mark(at()!, false) },
+                d: { does: 'Compare what is marked', run: () => act.current.compare() },
                 Enter: { does: 'Open', run: () => at() && act.current.open(at()!) },
                 Escape: { does: 'Choose none', run: () => setChosenId('') },
                 l: { does: 'Live, or not', run: () => setQuery({ live: route.value.query.get('live') ? null : '1' }) },
@@ -228,10 +251,12 @@ function Table({ which, addressed, q, live, seen }: {
         });
     }, []);
     const all = which.from === null && which.to === null;
-    if (state.error) return <Fault text={state.error} />;
+    const busy = useLate(state.stale);
+    if (state.error && !rows.length) return <Fault of={state.error} />;
     if (!rows.length && !state.waiting && !fresh.length) return <Nothing search={q} all={all} roots={which.roots} />;
     return (
         <>
+            <Fault of={state.error} />
             <VirtualTable
                 label={which.roots ? 'Traces' : 'Runs'}
                 columns={columns}
@@ -244,7 +269,9 @@ function Table({ which, addressed, q, live, seen }: {
                 onEnd={more}
                 rowClass={(run) => run.status}
                 scroll={scroll.current}
+                busy={busy}
             />
+            <MarksLine {...marks} onCompare={compare} />
             {fresh.length > 0 && (
                 <button
                     type="button"
@@ -297,15 +324,21 @@ function Found({ id }: { id: string }) {
         };
     }, [addressed]);
     const beat = useNow(live ? LIVE_MS : 0);
-    const counted = live ? `${addressed} ${beat}` : addressed;
-    const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [counted]);
+    const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [addressed], beat);
+    const busy = useLate(bars.stale && bars.waiting);
     const seen = useRef<readonly Run[]>([]);
+    // Half a key is a word, too, of which there may be no run: what was there before is offered.
+    const known = useRef<readonly Run[]>([]);
+    const observed = () => {
+        if (seen.current.length) known.current = seen.current;
+        return observedIn(known.current);
+    };
     return (
         <>
             <div class="bar">
                 <SearchBar
                     value={q}
-                    observed={() => observedIn(seen.current)}
+                    observed={observed}
                     onSearch={(text) => text !== q && setQuery({ q: text })}
                     onId={(run) => void goTo(run)}
                 />
@@ -322,8 +355,9 @@ function Found({ id }: { id: string }) {
                     <span class={live ? 'dot on' : 'dot'} aria-hidden="true" /> Live
                 </button>
             </div>
-            {bars.value && bars.value.count.some(Boolean) && <Bars data={bars.value} onSpan={setRange} />}
-            <Numbers which={which} on={counted} />
+            {bars.value && bars.value.count.some(Boolean) && <Bars data={bars.value} busy={busy} onSpan={setRange} />}
+            {bars.error && !bars.value && <Uncounted what="The runs over time" error={bars.error} />}
+            <Numbers which={which} addressed={addressed} beat={beat} />
             <Table key={addressed} which={which} addressed={addressed} q={q} live={live} seen={seen} />
         </>
     );

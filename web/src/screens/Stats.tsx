@@ -1,6 +1,9 @@
 // Stats.tsx - S8: a project over time, in numbers that are counted span by span.
-import { useEffect, useMemo, useState } from 'preact/hooks';
-import { asked, isAbort } from '../api.ts';
+import { useEffect, useLayoutEffect, useMemo, useState } from 'preact/hooks';
+import { useAgain } from '../again.ts';
+import { asked, faultOf, isAbort } from '../api.ts';
+import type { ApiError } from '../api.ts';
+import { useLate } from '../ask.ts';
 import { Chart } from '../components/Chart.tsx';
 import { Fault } from '../components/Fault.tsx';
 import { OfProject } from '../components/OfProject.tsx';
@@ -17,10 +20,12 @@ const BUCKETS = 30;
 const AT_ONCE = 3; // requests
 
 interface Over {
+    on: string; // the question
     bars: Histogram | null;
     spans: readonly (Numbers | null)[]; // null: not there yet, or empty
     done: number;
-    error: string;
+    waiting: boolean;
+    error: ApiError | null;
 }
 
 // The last microsecond of a span is the one before the next span's first.
@@ -30,14 +35,15 @@ const spanOf = (which: Which, bars: Histogram, i: number): Which => {
 };
 
 function useOver(which: Which, on: string): Over {
-    const [state, setState] = useState<Over>({ bars: null, spans: [], done: 0, error: '' });
+    const [state, setState] = useState<Over>({ on, bars: null, spans: [], done: 0, waiting: true, error: null });
+    const again = useAgain(state.error, state.waiting);
     useEffect(() => {
         const abort = new AbortController();
         const all = async () => {
-            setState((now) => ({ ...now, done: 0, error: '' }));
+            setState((now) => ({ ...now, waiting: true }));
             const bars = await histogram(which, BUCKETS, abort.signal);
             const spans: (Numbers | null)[] = bars.count.map(() => null);
-            setState({ bars, spans, done: 0, error: '' });
+            setState({ on, bars, spans, done: 0, waiting: true, error: null });
             const left = bars.count.map((_, i) => i).filter((i) => bars.count[i]! > 0).reverse();
             const count_next = async () => {
                 for (let i = left.pop(); i !== undefined; i = left.pop()) {
@@ -46,13 +52,15 @@ function useOver(which: Which, on: string): Over {
                 }
             };
             await Promise.all(Array.from({ length: AT_ONCE }, count_next));
+            setState((now) => ({ ...now, waiting: false }));
         };
         all().catch((error: unknown) => {
             if (isAbort(error) || abort.signal.aborted) return;
-            setState((now) => ({ ...now, error: error instanceof Error ? error.message : String(error) }));
+            abort.abort(); // the other requests
+            setState((now) => ({ ...now, on, bars: now.on === on ? now.bars : null, waiting: false, error: faultOf(error) }));
         });
         return () => abort.abort();
-    }, [on, asked.value]);
+    }, [on, again, asked.value]);
     return state;
 }
 
@@ -61,7 +69,7 @@ const us = (seconds: number | null | undefined) => (seconds == null ? null : Mat
 function Table({ over }: { over: Over }) {
     const { bars, spans } = over;
     if (!bars) return null;
-    const heads = ['From', 'Runs', 'Errors', 'P50', 'P99', 'Tokens', 'Cost'];
+    const heads = ['From', 'Runs', 'Errors', 'P50', 'P95', 'P99', 'Tokens', 'Cost'];
     return (
         <details class="asTable">
             <summary>As a table</summary>
@@ -83,6 +91,7 @@ function Table({ over }: { over: Over }) {
                                 <td>{count(runs)}</td>
                                 <td>{count(bars.errors[i])}</td>
                                 <td>{duration(us(spans[i]?.latency_p50))}</td>
+                                <td>{duration(us(spans[i]?.latency_p95))}</td>
                                 <td>{duration(us(spans[i]?.latency_p99))}</td>
                                 <td>{count(spans[i]?.total_tokens)}</td>
                                 <td>{cost(spans[i]?.total_cost)}</td>
@@ -95,7 +104,7 @@ function Table({ over }: { over: Over }) {
     );
 }
 
-function Charts({ over, onPick }: { over: Over; onPick: (from: number, to: number) => void }) {
+function Charts({ over, busy, onPick }: { over: Over; busy: boolean; onPick: (from: number, to: number) => void }) {
     const [at, setAt] = useState(-1);
     const { bars, spans } = over;
     if (!bars) return null;
@@ -112,7 +121,7 @@ function Charts({ over, onPick }: { over: Over; onPick: (from: number, to: numbe
     // Of what nobody said there is no chart.
     const known = (read: (numbers: Numbers) => unknown) => spans.some((one) => one && read(one) != null);
     return (
-        <div class="charts">
+        <div class="charts" aria-busy={busy || undefined}>
             <Chart
                 {...common}
                 title="Runs"
@@ -178,7 +187,9 @@ function Found({ id, name }: { id: string; name: string }) {
         const to = span.to ?? (span.from === null ? null : moment);
         return { range: span, which: { project: id, filter: problems.length ? null : filter, roots, from: span.from, to } };
     }, [id, view]);
-    const over = useOver(which, `${id}\n${view}`);
+    const on = `${id}\n${view}`;
+    const over = useOver(which, on);
+    const busy = useLate(over.waiting && over.on !== on);
     const total = over.bars?.count.filter(Boolean).length ?? 0;
     const runs = over.bars?.count.reduce((sum, n) => sum + n, 0) ?? 0;
     const observed = { name: [], tag: [], model: [], metadata: [], feedback: [] };
@@ -206,7 +217,7 @@ function Found({ id, name }: { id: string; name: string }) {
                     </button>
                 </span>
             </div>
-            <Fault text={over.error} />
+            <Fault of={over.error} />
             {over.bars && runs === 0 && !over.error && (
                 <section class="empty">
                     <h2>Nothing to count here</h2>
@@ -219,18 +230,18 @@ function Found({ id, name }: { id: string; name: string }) {
                     )}
                 </section>
             )}
-            {runs > 0 && <Charts over={over} onPick={show} />}
+            {runs > 0 && <Charts over={over} busy={busy} onPick={show} />}
             {runs > 0 && <Table over={over} />}
-            <footer class="row soft" aria-busy={over.done < total}>
+            <footer class="row soft" aria-busy={over.waiting}>
                 {over.bars && !over.bars.complete && 'Not all of it could be counted in time. '}
-                {over.done < total && !over.error ? `Counting… ${over.done} of ${total}` : `${count(runs)} runs`}
+                {over.waiting && total > 0 ? `Counting… ${over.done} of ${total}` : `${count(runs)} ${runs === 1 ? 'run' : 'runs'}`}
             </footer>
         </>
     );
 }
 
 export function Stats() {
-    useEffect(
+    useLayoutEffect(
         () =>
             bindKeys({
                 title: 'Stats',

@@ -4,10 +4,13 @@
 // in `fresh` while somebody reads further down, so that nothing moves under their eyes.  What
 // was loaded is kept while another screen is shown, for Back.
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { asked, isAbort } from '../api.ts';
+import { useAgain } from '../again.ts';
+import { asked, faultOf, isAbort } from '../api.ts';
+import type { ApiError } from '../api.ts';
 import { follow } from '../events.ts';
 import { queryRuns, tailOf, traceTotals } from '../runs.ts';
 import type { Run, Totals, Which } from '../runs.ts';
+import type { Marked } from './marked.ts';
 
 const PAGE = 100;
 const MOST_LIVE = 5000; // rows; older ones are let go while live
@@ -19,7 +22,8 @@ export interface Rows {
     next: string | null; // a cursor; null: that is all
     let_go: number; // rows that live ones took the place of
     waiting: boolean;
-    error: string;
+    stale: boolean; // the rows are of another question
+    error: ApiError | null;
     ms: number;
     live: 'off' | 'connecting' | 'open' | 'broken';
     said: string; // of the stream
@@ -30,10 +34,11 @@ export interface Place {
     state: Rows;
     chosen: string; // id
     scroll: { top: number };
+    marked: Marked;
 }
 
 const EMPTY: Rows = {
-    rows: [], fresh: [], next: null, let_go: 0, waiting: true, error: '', ms: 0, live: 'off', said: '',
+    rows: [], fresh: [], next: null, let_go: 0, waiting: true, stale: false, error: null, ms: 0, live: 'off', said: '',
 };
 
 let kept: Place | null = null;
@@ -69,7 +74,8 @@ const withTotals = (rows: readonly Run[], totals: Totals): Run[] =>
 
 // `before`: rows of the last question, which stand there until there is an answer to this one.
 export function useRuns(key: string, which: Which | null, live: boolean, isAside: () => boolean, before: readonly Run[]) {
-    const [state, setState] = useState<Rows>(() => keptPlace(key)?.state ?? { ...EMPTY, rows: before });
+    const [state, setState] = useState<Rows>(() => keptPlace(key)?.state ?? { ...EMPTY, rows: before, stale: before.length > 0 });
+    const again = useAgain(state.error, state.waiting);
     const began = useRef(keptPlace(key) ? key : '');
     const busy = useRef<AbortController | null>(null);
     // Told while a first page was on its way, which may not have it.
@@ -91,7 +97,7 @@ export function useRuns(key: string, which: Which | null, live: boolean, isAside
             const abort = (busy.current = new AbortController());
             const begin = performance.now();
             if (!cursor) meanwhile.current = [];
-            setState((now) => ({ ...(cursor ? now : { ...now, next: null }), waiting: true, error: '' }));
+            setState((now) => ({ ...(cursor ? now : { ...now, next: null }), waiting: true }));
             try {
                 const page = await queryRuns(which, { limit: PAGE, ...(cursor && { cursor }) }, abort.signal);
                 const ms = performance.now() - begin;
@@ -102,7 +108,7 @@ export function useRuns(key: string, which: Which | null, live: boolean, isAside
                     const there = new Set(above.map(({ id }) => id));
                     const rows = [...above, ...page.runs.filter(({ id }) => !there.has(id))];
                     const fresh = cursor ? now.fresh : [];
-                    const next = { ...now, rows, fresh, next: page.cursors.next, let_go: cursor ? now.let_go : 0, waiting: false, ms };
+                    const next = { ...now, rows, fresh, next: page.cursors.next, let_go: cursor ? now.let_go : 0, waiting: false, stale: false, error: null, ms };
                     return told.length ? merged(next, told, isAside()) : next;
                 });
                 addTotals(page.runs);
@@ -110,9 +116,10 @@ export function useRuns(key: string, which: Which | null, live: boolean, isAside
                 if (isAbort(error) || abort.signal.aborted) return;
                 setState((now) => ({
                     ...now,
-                    rows: cursor ? now.rows : [],
+                    rows: now.stale ? [] : now.rows, // never as the answer to what failed
+                    stale: false,
                     waiting: false,
-                    error: error instanceof Error ? error.message : String(error),
+                    error: faultOf(error),
                 }));
             } finally {
                 if (busy.current === abort) busy.current = null;
@@ -129,6 +136,9 @@ export function useRuns(key: string, which: Which | null, live: boolean, isAside
         began.current = `${key} ${asked.value}`;
         void load(null);
     }, [key, which?.project, asked.value]);
+    useEffect(() => {
+        if (again) void load(state.next);
+    }, [again]);
     useEffect(() => () => busy.current?.abort(), []);
 
     useEffect(() => {
@@ -176,7 +186,7 @@ export function useRuns(key: string, which: Which | null, live: boolean, isAside
     return {
         state,
         more: () => {
-            if (state.next && !busy.current) void load(state.next);
+            if (state.next && !state.error && !busy.current) void load(state.next);
         },
         reload: () => void load(null),
         showFresh: () => setState((now) => merged(now, [], false)),

@@ -1,5 +1,6 @@
 // complete.ts - what may come where the caret is: keys, and the values of a key.
 import { own } from '../own.ts';
+import { lex } from './lex.ts';
 import { TERMS } from './terms.ts';
 
 // Values that runs on the screen have.
@@ -27,7 +28,7 @@ const MOST = 12;
 const NONE: Completion = { from: 0, to: 0, options: [] };
 
 const quoted = (value: string): string =>
-    /^[^\s()",*~<>-][^\s()",*]*$/.test(value) ? value : `"${value.replace(/[\\"]/g, '\\$&')}"`;
+    /^[^\s()",*~<>/-][^\s()",*]*$/.test(value) ? value : `"${value.replace(/[\\"]/g, '\\$&')}"`;
 
 function valuesOf(key: string, observed: Observed): readonly string[] {
     const term = own(TERMS, key);
@@ -51,6 +52,8 @@ function keysOf(begun: string, observed: Observed): Option[] {
 export function complete(source: string, caret: number, observed: Observed): Completion {
     const from = source.slice(0, caret).search(/[^\s()]*$/);
     const word = source.slice(from, caret);
+    const inside = lex(source).tokens.find((token) => token.from < caret && caret <= token.to);
+    if (inside && 'form' in inside && inside.form === 'pattern') return NONE;
     if (word.includes('"') || ((source.slice(0, from).match(/"/g) ?? []).length & 1) === 1) return NONE;
     const begin = from + (word.startsWith('-') ? 1 : 0);
     const begun = source.slice(begin, caret);

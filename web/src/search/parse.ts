@@ -2,10 +2,10 @@
 //
 //     either := both { "or" both }
 //     both   := one { ["and"] one }
-//     one    := ("-" | "not") one | "(" either ")" | key:value | text
+//     one    := ("-" | "not") one | "(" either ")" | key:value | text | key:/pattern/ | /pattern/
 import { lex } from './lex.ts';
 import type { Problem, Token } from './lex.ts';
-import { Wrong, idOf, isId, meant, termOf, text } from './terms.ts';
+import { Wrong, idOf, isId, meant, patternOf, termOf, text } from './terms.ts';
 
 export type { Problem } from './lex.ts';
 
@@ -23,7 +23,7 @@ class Parser {
     depth = 0;
     constructor(
         readonly tokens: Token[],
-        readonly end: number,
+        readonly source: string,
         readonly now: number,
         readonly problems: Problem[],
     ) {}
@@ -105,25 +105,25 @@ class Parser {
         return found;
     }
 
-    key({ key, value, quoted, from, at, to }: Extract<Token, { kind: 'key' }>): string | null {
+    key({ key, value, form, from, at, to }: Extract<Token, { kind: 'key' }>): string | null {
         const term = termOf(key);
         if (!term) {
             const instead = meant(key);
-            const hint = instead ? `did you mean “${instead}”?` : `for this text write "${key}:${value}"`;
+            const hint = instead ? `did you mean “${instead}”?` : `for this text write "${this.source.slice(from, to)}"`;
             return this.wrong(from, at - 1, `There is no key “${key}”; ${hint}`);
         }
-        if (!value && !quoted) return this.wrong(from, to, `“${key}:” needs a value`);
+        if (!value && form === 'plain') return this.wrong(from, to, `“${key}:” needs a value`);
         try {
-            return term(value, quoted, this.now);
+            if (form === 'pattern') return patternOf(key, value, this.source.slice(at, to));
+            return term(value, form === 'quoted', this.now);
         } catch (error) {
             if (error instanceof Wrong) return this.wrong(at, to, error.message);
             throw error;
         }
     }
 
-    text({ text: word, quoted, from, to }: Extract<Token, { kind: 'text' }>): string | null {
-        if (!quoted && /^\/.+\/$/.test(word))
-            return this.wrong(from, to, `Regular expressions are not there; for this text write "${word}"`);
+    text({ text: word, form, from, to }: Extract<Token, { kind: 'text' }>): string | null {
+        if (form === 'pattern') return `matches(${text(word)})`;
         if (!word) return this.wrong(from, to, 'There is nothing between the quotes');
         return `search(${text(word)})`;
     }
@@ -136,7 +136,7 @@ export function parse(source: string, now = Date.now()): Search {
     if (source.length > LONGEST)
         return { filter: null, id: null, problems: [{ from: LONGEST, to: source.length, text: 'This is too long' }] };
     const { tokens, problems } = lex(source);
-    const parser = new Parser(tokens, source.length, now, problems);
+    const parser = new Parser(tokens, source, now, problems);
     let filter = parser.either();
     // Only a parenthesis too many ends it early.
     while (parser.at < tokens.length) {

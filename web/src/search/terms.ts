@@ -18,6 +18,7 @@ export interface Term {
     does: string; // for who completes
     values?: readonly string[]; // those there are
     observed?: 'name' | 'tag' | 'model'; // those that were seen
+    matched?: string; // the attribute, where a regular expression may be the value
     // The filter of it; throws Wrong.
     filter: (value: string, quoted: boolean, now: number) => string;
 }
@@ -161,27 +162,35 @@ const since = (value: string, _quoted: boolean, now: number): string =>
 const named = (value: string, quoted: boolean): string =>
     !quoted && value.startsWith('~') ? contains('name')(value) : textual('name')(value, quoted);
 
+// A score is asked for behind the key's name.
+const judged = (value: string, quoted: boolean): string => {
+    const scored = quoted ? null : /^([\w.-]+):?([<>=].*)$/.exec(value);
+    if (scored) throw new Wrong(`did you mean “feedback.${scored[1]}:${scored[2]}”?`);
+    return textual('feedback_key')(value, quoted);
+};
+
 export const TERMS: Record<string, Term> = {
     status: { does: 'success, error or pending', values: STATUSES, filter: oneOf('status', STATUSES, 'status') },
-    name: { does: 'is; ~part, begin*', observed: 'name', filter: named },
+    name: { does: 'is; ~part, begin*, /re.ex/', observed: 'name', matched: 'name', filter: named },
     type: { does: 'llm, tool, chain, …', values: TYPES, filter: (value, quoted) => textual('run_type')(value.toLowerCase(), quoted) },
     latency: { does: '>2s, 100ms..1s', filter: compared('latency', seconds) },
-    error: { does: 'the error contains', filter: contains('error') },
+    error: { does: 'the error contains; /re.ex/', matched: 'error', filter: contains('error') },
     tag: {
-        does: 'has the tag',
+        does: 'has the tag; /re.ex/',
         observed: 'tag',
+        matched: 'tags',
         filter: (value, quoted) => each(value, quoted, (one) => `has(tags, ${text(one)})`),
     },
     model: { does: 'of the model; begin*', observed: 'model', filter: entry('ls_model_name') },
     provider: { does: 'of the provider', filter: entry('ls_provider') },
-    input: { does: 'the beginning of the inputs contains', filter: contains('inputs') },
-    output: { does: 'the beginning of the outputs contains', filter: contains('outputs') },
+    input: { does: 'the beginning of the inputs contains; /re.ex/', matched: 'inputs', filter: contains('inputs') },
+    output: { does: 'the beginning of the outputs contains; /re.ex/', matched: 'outputs', filter: contains('outputs') },
     tokens: { does: '>1000, 1k..10k', filter: compared('total_tokens', whole) },
     input_tokens: { does: '>1000', filter: compared('prompt_tokens', whole) },
     output_tokens: { does: '>1000', filter: compared('completion_tokens', whole) },
     cost: { does: '>0.1', filter: compared('total_cost', amount) },
     has: { does: 'error, feedback, tags, metadata.KEY, …', values: Object.keys(THINGS), filter: has },
-    feedback: { does: 'has feedback with this key', filter: textual('feedback_key') },
+    feedback: { does: 'has feedback with this key', filter: judged },
     thread: { does: 'of the thread', filter: textual('thread_id') },
     trace: { does: 'of the trace', filter: identifier('trace_id') },
     id: { does: 'the run', filter: identifier('id') },
@@ -199,6 +208,14 @@ export function termOf(key: string): Term['filter'] | null {
     if (/^metadata\../.test(key)) return entry(key.slice(9));
     if (/^feedback\../.test(key)) return score(key.slice(9));
     return null;
+}
+
+// A regular expression as the value of a key, which stands there as `written`.
+export function patternOf(key: string, pattern: string, written: string): string {
+    const attribute = own(TERMS, key)?.matched;
+    if (attribute) return `matches(${attribute}, ${text(pattern)})`;
+    const keys = Object.keys(TERMS).filter((name) => TERMS[name]!.matched);
+    throw new Wrong(`Regular expressions are for ${keys.join(', ')}; for this text write "${written}"`);
 }
 
 // How many letters must change; for few letters only.

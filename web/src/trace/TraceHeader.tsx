@@ -7,26 +7,15 @@ import { href } from '../router.ts';
 import { curlOf } from '../run/info.ts';
 import { DeleteTrace } from './DeleteTrace.tsx';
 import { statusWord } from './kinds.ts';
-import { ERROR, endOf, type Skeleton } from './skeleton.ts';
+import { ERROR, endOf } from './skeleton.ts';
 import type { Tree } from './tree.ts';
-
-// Models say what they used; a chain that hands that on would count it again.
-function sums(s: Skeleton): { tokens: number; cost: number } {
-    const models = s.types.map((type) => type === 'llm' || type === 'embedding');
-    let [tokens, cost] = [0, 0];
-    for (let run = 0; run < s.count; run++) {
-        if (!models[s.type[run]]) continue;
-        if (s.tokens[run] > 0) tokens += s.tokens[run];
-        if (s.cost[run] > 0) cost += s.cost[run];
-    }
-    return { tokens, cost };
-}
+import { used } from './used.ts';
 
 export function TraceHeader({ tree, now }: { tree: Tree; now: number }) {
     const s = tree.skeleton;
     const root = tree.order[0];
     const failed = s.status.reduce((n, status) => n + (status === ERROR ? 1 : 0), 0);
-    const used = sums(s);
+    const sum = used(tree, 0, tree.order.length);
     const began = s.startUs / 1000;
     return (
         <header class="trace-head">
@@ -47,8 +36,8 @@ export function TraceHeader({ tree, now }: { tree: Tree; now: number }) {
                 <span>{count(s.count)} {s.count === 1 ? 'run' : 'runs'}</span>
                 {failed > 0 && <span class="bad">✕ {count(failed)} failed</span>}
                 {tree.running > 0 && <span class="busy" role="status">◌ {count(tree.running)} running</span>}
-                {used.tokens > 0 && <span title={count(used.tokens)}>{short(used.tokens)} tokens</span>}
-                {used.cost > 0 && <span>{cost(used.cost)}</span>}
+                {sum.tokens > 0 && <span title={count(sum.tokens)}>{short(sum.tokens)} tokens</span>}
+                {sum.cost > 0 && <span>{cost(sum.cost)}</span>}
             </p>
         </header>
     );

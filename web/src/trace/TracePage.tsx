@@ -1,6 +1,9 @@
 // S3: a trace, as a tree, a waterfall or a transcript, beside one of its runs.
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
+import { useSettled } from '../ask.ts';
 import { copyText } from '../components/Copy.tsx';
+import { AGAIN } from '../components/Fault.tsx';
+import { focusOn } from '../components/focus.ts';
 import { toast } from '../components/Toast.tsx';
 import type { Window } from '../components/window.ts';
 import { bytes, count } from '../format.ts';
@@ -17,26 +20,10 @@ import { TraceHeader } from './TraceHeader.tsx';
 import { stepsOf, Transcript } from './Transcript.tsx';
 import { findRun, rowOf, type Tree } from './tree.ts';
 import { TreeGrid } from './TreeGrid.tsx';
-import { depthOf, findOf, onlyOf, openOf, runOf, setTab, setView, setZoom, tabOf, viewOf, zoomOf, type Zoom } from './view.ts';
-
-const SETTLE_MS = 80;
+import { depthOf, findOf, onlyOf, openOf, openParam, runOf, setTab, setView, setZoom, tabOf, viewOf, zoomOf, type Zoom } from './view.ts';
 
 // As trace.css has it.
 const isNarrow = (): boolean => matchMedia('(max-width: 56rem)').matches;
-
-// A value once it rests: so a key that is held down does not open every run it passes.
-function useSettled<T>(value: T): T {
-    const [settled, setSettled] = useState(value);
-    const changedAt = useRef(0);
-    useEffect(() => {
-        const now = performance.now();
-        const wait = now - changedAt.current > 4 * SETTLE_MS ? 0 : SETTLE_MS;
-        changedAt.current = now;
-        const timer = setTimeout(() => setSettled(value), wait);
-        return () => clearTimeout(timer);
-    }, [value]);
-    return settled;
-}
 
 function zoomBy(whole: number, by: number): void {
     const { from, to } = zoomOf.value ?? { from: 0, to: whole };
@@ -44,15 +31,6 @@ function zoomBy(whole: number, by: number): void {
     const half = Math.max(5, ((to - from) / 2) * by);
     const next = { from: Math.max(0, middle - half), to: Math.min(whole, middle + half) };
     setZoom(next.to - next.from >= whole ? null : next);
-}
-
-function focusOn(selector: string): void {
-    // It may not be drawn yet; and what was gone to meanwhile keeps the focus.
-    const before = document.activeElement;
-    requestAnimationFrame(() => {
-        const now = document.activeElement;
-        if (now === before || now === document.body) document.querySelector<HTMLElement>(selector)?.focus();
-    });
 }
 
 interface Bound {
@@ -94,7 +72,7 @@ function keysOf({ store, moves, field, selectedId, whole, page }: Bound) {
         r: does('Raw bytes of the run', () => setTab('raw')),
         f: does('Feedback', () => {
             setTab('feedback');
-            setTimeout(() => focusOn('#thumb-up'), 50);
+            focusOn('#thumb-up');
         }),
         y: does('Copy the id of the run', () => void copyText(selectedId(), 'Id copied')),
         Y: does('Copy the link', () => void copyText(location.href, 'Link copied')),
@@ -107,7 +85,7 @@ function keysOf({ store, moves, field, selectedId, whole, page }: Bound) {
         }),
         Escape: does('Back to the tree', () => {
             if (document.activeElement === field.current && findOf.value) setQuery({ find: null });
-            else if (openOf.value) setQuery({ open: null });
+            else if (openOf.value) setQuery({ open: isNarrow() ? '0' : null });
             else store.only.value !== 'all' && setQuery({ only: null });
             focusOn('#runs');
         }),
@@ -130,7 +108,7 @@ function Absent({ store }: { store: TraceStore }) {
             ) : (
                 <>
                     <h1>The trace cannot be shown</h1>
-                    <p role="alert">{failed.message}</p>
+                    <p role="alert">{failed.message} {failed.passes && AGAIN}</p>
                     <button type="button" onClick={() => void store.look()}>Try again</button>
                 </>
             )}
@@ -188,7 +166,7 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
         };
         return new Moves(store, now, (run) => (toShow.current = run));
     }, [store, finder]);
-    useEffect(() => {
+    useLayoutEffect(() => {
         focusOn('#runs');
         return bindKeys({
             title: 'In a trace',
@@ -222,11 +200,20 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
     };
     // On a narrow screen the run is not beside the tree: who touches it wants to see it.
     const select = (run: number): void => (isNarrow() ? open(run) : moves.go(run));
+    // Who comes to a run comes to see it, and may go back to the tree.
+    useEffect(() => {
+        if (wanted && isNarrow() && openParam() === '') setQuery({ open: '1' });
+    }, []);
+    const back = (): void => {
+        setQuery({ open: isNarrow() ? '0' : null });
+        focusOn('#runs');
+    };
+    const shownRun = findRun(s, shownId);
     const common = { tree, selected, now, matches, onSelect: select, onOpen: open, onWindow: (w: Window) => (window.current = w) };
     return (
         <div class="trace">
             <TraceHeader tree={tree} now={now} />
-            {store.failed.value && <p class="notice fault" role="alert">{store.failed.value.message} What is shown is from before.</p>}
+            {store.failed.value && <p class="notice fault" role="alert">{store.failed.value.message} What is shown is from before. {store.failed.value.passes && AGAIN}</p>}
             {s.truncated && <p class="notice" role="status">The trace is larger than the server tells at once: the first {count(s.count)} runs are shown.</p>}
             {wanted && found < 0 && <p class="notice" role="status">The run of this address is not in the trace (yet): its first run is shown.</p>}
             <Toolbar store={store} tree={tree} view={view} shown={rows.length} depth={depthOf()}>
@@ -271,12 +258,10 @@ function Trace({ store, finder, tree }: { store: TraceStore; finder: Finder; tre
                     >
                         <RunDetail
                             id={shownId}
+                            type={shownRun < 0 ? '' : s.types[s.type[shownRun]]}
                             version={shownVersion.join(' ')}
                             tab={tabOf.value}
-                            onBack={() => {
-                                setQuery({ open: null });
-                                focusOn('#runs');
-                            }}
+                            onBack={back}
                         />
                     </div>
                 }

@@ -4,7 +4,8 @@
 // /runs/tail), at most as often as it is cheap; where it cannot tell, now and then.  What was
 // folded stays so, run by run.
 import { batch, computed, effect, signal, type ReadonlySignal } from '@preact/signals';
-import { api, ApiError, asked, isAbort } from '../api.ts';
+import { later, pauseAfter } from '../again.ts';
+import { api, asked, faultOf, isAbort, textOf, type ApiError } from '../api.ts';
 import { follow } from '../events.ts';
 import { quoted } from './quoted.ts';
 import { criticalPath } from './critical.ts';
@@ -34,7 +35,8 @@ export class TraceStore {
     private etag = '';
     private readonly stop = new AbortController();
     private readonly ends: (() => void)[] = [];
-    private timer = 0;
+    private settle = (): void => {};
+    private tries = 0; // in a row that failed
     private busy = false;
     private again = false;
     private lookedAt = 0;
@@ -56,7 +58,7 @@ export class TraceStore {
 
     close(): void {
         this.stop.abort();
-        clearTimeout(this.timer);
+        this.settle();
         for (const end of this.ends) end();
     }
 
@@ -97,6 +99,7 @@ export class TraceStore {
             });
             if (response.status !== 304) await this.take(response, began);
             this.failed.value = null;
+            this.tries = 0;
         } catch (error) {
             if (this.stop.signal.aborted || isAbort(error)) return;
             this.fail(error);
@@ -109,7 +112,7 @@ export class TraceStore {
     }
 
     private async take(response: Response, began: number): Promise<void> {
-        const text = await response.text();
+        const text = await textOf(response, this.stop.signal);
         const tree = buildTree(decodeSkeleton(JSON.parse(text)));
         this.etag = response.headers.get('etag') ?? '';
         batch(() => {
@@ -122,10 +125,11 @@ export class TraceStore {
     }
 
     private fail(error: unknown): void {
-        const known = error instanceof ApiError ? error : new ApiError(0, String((error as Error).message ?? error));
+        const known = faultOf(error);
         this.failed.value = known;
         // It may be on its way: a page that was opened before the run was sent.
         if (known.status === 404 && !this.tree.value) this.lookIn(ABSENT_MS);
+        if (known.passes) this.lookIn(pauseAfter(known, this.tries++));
     }
 
     // What was folded, in a tree that may have more runs; of a first one what lies deep.
@@ -147,9 +151,8 @@ export class TraceStore {
     }
 
     private lookIn(ms: number): void {
-        clearTimeout(this.timer);
-        if (this.stop.signal.aborted) return;
-        this.timer = window.setTimeout(() => void this.look(), ms);
+        this.settle();
+        if (!this.stop.signal.aborted) this.settle = later(ms, () => void this.look());
     }
 
     // While something of it runs: the clock, and what the server tells.

@@ -25,6 +25,7 @@ export const onlyOf = computed<Only>(() => {
 export const runOf = computed(() => get('run'));
 export const findOf = computed(() => get('find'));
 export const openOf = computed(() => get('open') === '1');
+export const openParam = (): string => get('open'); // '0': the tree, though a run is named
 export const tabOf = computed(() => get('tab'));
 
 export const depthOf = (): number => {
