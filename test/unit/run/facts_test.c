@@ -23,6 +23,22 @@ struct taken {
 
 #define FIELDS(...) ((struct str[RUN_FIELDS]){__VA_ARGS__})
 
+/* All but the usage is read the same way. */
+static void check_labels(const struct taken *t)
+{
+    const struct facts_usage none = {0};
+    struct facts labels, same = t->facts;
+    struct err err = {0};
+    CHECK(facts_read_labels(text_str(&t->bytes), t->arena, &labels, &err) == 0);
+    CHECK(memcmp(&labels.usage, &none, sizeof none) == 0);
+    CHECK(labels.metadata_count == same.metadata_count && labels.tag_count == same.tag_count);
+    for (size_t i = 0; i < labels.metadata_count && !test_failures; i++)
+        CHECK(str_eq(labels.metadata[i].key, same.metadata[i].key) &&
+              str_eq(labels.metadata[i].value.value.text, same.metadata[i].value.value.text));
+    CHECK(str_eq(labels.thread, same.thread) && labels.cut == same.cut);
+    CHECK(uuid_compare(labels.reference_example, same.reference_example) == 0);
+}
+
 static void take(struct taken *t, enum run_kind kind, const struct str fields[RUN_FIELDS])
 {
     struct bare_layer layer;
@@ -33,6 +49,7 @@ static void take(struct taken *t, enum run_kind kind, const struct str fields[RU
     layer_free(&layer);
     CHECK(facts_read(text_str(&t->bytes), t->arena, &t->facts, &err) == 0);
     CHECK(t->bytes.len <= FACTS_MAX);
+    check_labels(t);
 }
 
 static void let_go(struct taken *t)
