@@ -1592,6 +1592,7 @@ TEST(loops_read_beside_each_other_and_a_writer)
     open_node(&d, 0);
     for (int i = 0; i < 20; i++)
         put_batch(&d, 0, (size_t)(i % 5 + 1), i % 7 == 0 ? 100 << 10 : 50);
+    atomic_fetch_add(&now_us, 1000); /* numbers of one time would sometimes be the same */
     /* A shelf with room for few of them. */
     CHECK(store_bucket_open(&(struct store_bucket_config){.objects = &d.lent[1].objects,
                                                           .groups = 2,
