@@ -16,13 +16,15 @@
 enum {
     OPTIONS = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_CASELESS |
               PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT,
-    POINT = 4,  /* bytes of a letter, at most */
-    STRIDE = 16 /* bytes of the way in the text that are as much work as an item */
+    POINT = 4,   /* bytes of a letter, at most */
+    STRIDE = 16, /* bytes of the way in the text that are as much work as an item */
+    CLASS = 32   /* bytes of an item that are as much work for each letter as a byte of the way */
 };
 
 struct regex {
     const pcre2_code *code;
     struct str pattern;
+    size_t branches, behind; /* of all groups; letters that something looks back */
 };
 
 /* --- patterns --------------------------------------------------------------- */
@@ -77,6 +79,33 @@ static bool has_script_run(struct str pattern)
     return false;
 }
 
+/* Ranges of a class are gone through letter by letter, for those that are equal in any case:
+ * how many planes of Unicode they may be. */
+static size_t planes_of(struct str pattern)
+{
+    enum { ALL = 17, FOUR_BYTES = 0xf0, THREE_BYTES = 0xe0 };
+    size_t count = 0;
+    for (size_t i = 0; i < pattern.len; i++) {
+        size_t to = i + 1;
+        if (pattern.at[i] != '-')
+            continue;
+        while (to < pattern.len && (pattern.at[to] == ' ' || pattern.at[to] == '\t')) /* (?xx) */
+            to++;
+        unsigned char first = to < pattern.len ? (unsigned char)pattern.at[to] : 0;
+        bool said = first == '\\' && to + 1 < pattern.len && memchr("xoNEQ", pattern.at[to + 1], 5);
+        count += said || first >= FOUR_BYTES ? ALL : first >= THREE_BYTES;
+    }
+    return count;
+}
+
+static size_t branches_of(struct str pattern)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < pattern.len; i++)
+        count += pattern.at[i] == '|';
+    return count;
+}
+
 int regex_compile(struct str pattern, struct arena *arena, const struct regex **result,
                   struct err *err)
 {
@@ -84,6 +113,8 @@ int regex_compile(struct str pattern, struct arena *arena, const struct regex **
         return err_set(err, ERR_INVALID, "a regular expression has at most %d bytes", REGEX_MAX);
     if (has_script_run(pattern))
         return err_set(err, ERR_INVALID, "a regular expression has no script runs here");
+    if (planes_of(pattern) > REGEX_PLANES)
+        return err_set(err, ERR_INVALID, "a regular expression has fewer wide ranges here");
     struct room *room = arena_make(arena, struct room, 1);
     *room = (struct room){arena, REGEX_SIZE};
     pcre2_general_context *memory = pcre2_general_context_create(take, leave, room);
@@ -96,7 +127,9 @@ int regex_compile(struct str pattern, struct arena *arena, const struct regex **
     if (!compiled)
         return wrong(pattern, code, at, err);
     struct regex *regex = arena_make(arena, struct regex, 1);
-    *regex = (struct regex){compiled, arena_copy(arena, pattern)};
+    uint32_t behind = 0;
+    (void)pcre2_pattern_info(compiled, PCRE2_INFO_MAXLOOKBEHIND, &behind); /* cannot fail */
+    *regex = (struct regex){compiled, arena_copy(arena, pattern), branches_of(pattern), behind};
     *result = regex;
     return 0;
 }
@@ -109,8 +142,8 @@ struct regex_search {
     size_t left; /* of REGEX_WORK */
 
     /* Of the text at hand. */
-    struct str pattern;
-    size_t len, at;
+    const struct regex *regex;
+    size_t len, at, item; /* where the last item began, and its length */
 };
 
 static bool begins(struct str text, struct str prefix)
@@ -123,25 +156,54 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* How far may the item run and then fail, so that nothing is seen of its way?  A reference to
- * a group, to the end; what has to be there so many times, so far; and so what has something
- * before that number. */
-static size_t hidden_way(struct str pattern, size_t at, size_t len, size_t end)
+/* A reference compares as much as the group that it is to has, again and again if it may. */
+static size_t referred(const pcre2_callout_block *item, struct str said, size_t end)
 {
-    struct str item = {pattern.at + at, len};
-    struct str behind = {item.at + len, pattern.len - at - len};
-    size_t times = 0;
-    if (len >= 2 && item.at[0] == '\\' && memchr("0123456789gk", item.at[1], 12))
+    size_t most = 0;
+    if (strchr("*+?}", said.at[said.len - 1]))
         return end;
-    while (behind.len > 0 && memchr(" \t\n\v\f\r", behind.at[0], 6))
-        behind = (struct str){behind.at + 1, behind.len - 1};
-    if (begins(item, STR("(?P")) || begins(behind, STR("(?#")) || begins(behind, STR("#")) ||
-        begins(behind, STR("\\E")) || begins(behind, STR("\\Q")))
-        return end;
-    if (begins(behind, STR("{")))
-        for (size_t i = 1; i < behind.len && behind.at[i] >= '0' && behind.at[i] <= '9'; i++)
-            times = least(10 * times + (size_t)(behind.at[i] - '0'), end);
-    return least(POINT * times, end);
+    for (uint32_t i = 1; i < item->capture_top; i++) {
+        const PCRE2_SIZE *group = &item->offset_vector[2 * i];
+        if (group[0] != PCRE2_UNSET && group[1] > group[0] && group[1] - group[0] > most)
+            most = group[1] - group[0];
+    }
+    return least(most + item->capture_top, end);
+}
+
+/* The largest number of times that the item says, with whatever stands before it. */
+static size_t times(struct str said, size_t most)
+{
+    size_t result = 0;
+    for (size_t i = 0; i < said.len; i++) {
+        size_t number = 0;
+        if (said.at[i] != '{')
+            continue;
+        for (i++; i < said.len && said.at[i] >= '0' && said.at[i] <= '9'; i++)
+            number = least(10 * number + (size_t)(said.at[i] - '0'), most);
+        result = number > result ? number : result;
+        i--;
+    }
+    return result;
+}
+
+/* How far may the item run and then fail, so that nothing is seen of its way?  What looks
+ * behind first goes back, in each of its branches; what has to be there so many times, as far. */
+static size_t hidden_way(const struct regex_search *search, const pcre2_callout_block *item)
+{
+    size_t at = item->current_position, end = search->len - at;
+    struct str said = {search->regex->pattern.at + item->pattern_position, item->next_item_length};
+    bool escape = said.len >= 2 && said.at[0] == '\\';
+    if (begins(said, STR("(?<")) || begins(said, STR("(*")))
+        return least(at, search->regex->behind) * search->regex->branches;
+    if (begins(said, STR("(?P")) || (escape && memchr("0123456789gk", said.at[1], 12)))
+        return referred(item, said, end);
+    return least(POINT * times(said, end), end);
+}
+
+/* What a letter takes, in bytes of the way: a class is gone through for each. */
+static size_t dear(size_t item)
+{
+    return 1 + item / CLASS;
 }
 
 /* Before each item. */
@@ -150,13 +212,14 @@ static int count(pcre2_callout_block *item, void *data)
     struct regex_search *search = data;
     size_t at = item->current_position;
     size_t way = at > search->at ? at - search->at : search->at - at;
-    way += hidden_way(search->pattern, item->pattern_position, item->next_item_length,
-                      search->len - at);
-    size_t work = 1 + way / STRIDE;
+    size_t work =
+        1 + (way * dear(search->item) + hidden_way(search, item) * dear(item->next_item_length)) /
+                STRIDE;
     if (work > search->left)
         return PCRE2_ERROR_CALLOUT;
     search->left -= work;
     search->at = at;
+    search->item = item->next_item_length;
     return 0;
 }
 
@@ -190,9 +253,9 @@ enum regex_found regex_search_in(struct regex_search *search, const struct regex
 {
     if (search->left == 0)
         return REGEX_TOO_MUCH;
-    search->pattern = regex->pattern;
+    search->regex = regex;
     search->len = text.len;
-    search->at = 0;
+    search->at = search->item = 0;
     int found = pcre2_match(regex->code, (PCRE2_SPTR)(text.len ? text.at : ""), text.len, 0, 0,
                             search->data, search->context);
     if (found >= 0)

@@ -7,7 +7,7 @@
  *
  * Cost     Matching is trying, so what is tried is counted, by item of the pattern and by the
  *          way in the text, and has an end: a search has REGEX_WORK for all its texts, mostly
- *          some 10 ms, with a pattern made for it up to a second; and REGEX_ROOM for memory
+ *          some 10 ms, with a pattern made for it up to two seconds; and REGEX_ROOM for memory
  * Memory   a pattern lives in the arena, with at most REGEX_SIZE
  * Threads  a pattern is only read: any number at once.  A search is one thread's
  * Errors   ERR_INVALID what is wrong with the pattern, and where
@@ -24,6 +24,7 @@ struct regex_search;
 
 enum {
     REGEX_MAX = 1000,        /* bytes of a pattern */
+    REGEX_PLANES = 68,       /* of Unicode in ranges of classes: four times all of it */
     REGEX_SIZE = 256 << 10,  /* of what is made of it */
     REGEX_ROOM = 4096 << 10, /* of what a search remembers of its way */
     REGEX_WORK = 250000

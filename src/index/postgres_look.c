@@ -375,6 +375,12 @@ int pg_look_fits(const struct pg_look *look, size_t row, bool *is, struct err *e
     return *is && query->filter ? filter_match(query->filter, &subject, is, err) : 0;
 }
 
+void pg_look_back(struct pg_look *look, size_t row)
+{
+    look->cursor = (struct query_cursor){look->rows[row].start_us, look->rows[row].id};
+    look->over = false;
+}
+
 void pg_look_on(struct pg_look *look)
 {
     const struct pg_narrow *n = &look->narrow;

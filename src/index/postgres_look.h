@@ -63,5 +63,8 @@ void pg_look_take_others(struct pg_look *look, unsigned nth, const struct libpq 
 /* Does the row fit, but for the filters of its trace?  Errors: those of filter_match(). */
 int pg_look_fits(const struct pg_look *look, size_t row, bool *is, struct err *err);
 
+/* The next look begins behind this row of the last one. */
+void pg_look_back(struct pg_look *look, size_t row);
+
 /* The next one is larger, if this one found little; or by terms, if what is sought is rare. */
 void pg_look_on(struct pg_look *look);

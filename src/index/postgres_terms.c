@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "index/fold.h"
+#include "run/facts.h"
 #include "run/filter.h"
 
 /* What a term is of.  The numbers are stored: append only. */
@@ -141,10 +142,12 @@ static void narrow_words(struct run_query *q, const struct filter *test)
     }
 }
 
-/* Names that are equal are so when folded, too. */
+/* Names that are equal are so when folded, too.  But one that is long may be all that facts have
+ * of a longer one, which is not folded alike. */
 static void narrow_name(struct pg_narrow *n, struct str name, struct arena *arena)
 {
-    if (n->name.at || name.len == 0)
+    enum { LAST_POINT = 4 }; /* bytes that a cut may take with it, at most one less */
+    if (n->name.at || name.len == 0 || name.len > FACTS_SOURCE - LAST_POINT)
         return;
     char *folded = arena_alloc(arena, FOLD_GROWTH * name.len);
     n->name = (struct str){folded, fold(name, folded)};

@@ -135,6 +135,49 @@ TEST(a_pattern_that_tries_for_ever_is_given_up)
     CHECK(find(STR("(*LIMIT_MATCH=1)a+b|a+!"), (struct str){text, sizeof text}) == REGEX_TOO_MUCH);
 }
 
+/* Each is tried some hundred times, and goes through the text without an item in between. */
+TEST(work_that_is_not_seen_is_counted)
+{
+    enum { LEN = 4096 };
+    static char text[LEN], pattern[REGEX_MAX], of_many[REGEX_MAX];
+    static const struct {
+        const char *begin, *tried;
+    } of[] = {
+        {"", "(?!a{4095})"},
+        {"", "(?x: (?!a {4095}) )"},
+        {"", "(?!\\Qa\\E{4095})"},
+        {"", "(?!a(?#times){4095})"},
+        {"a{3500}", "(?<!(?2)|(?2)|(?2)|(?2)|(?2)|(?2)|(?2)|(?2))"},
+        {"", of_many},
+    };
+    memset(text, 'a', sizeof text);
+    text[LEN - 2] = '!';
+    size_t len = (size_t)snprintf(of_many, sizeof of_many, "(?![^");
+    for (int i = 0; i < 280; i++)
+        len += (size_t)snprintf(of_many + len, sizeof of_many - len, "\\pN");
+    snprintf(of_many + len, sizeof of_many - len, "!]*+a)");
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        snprintf(pattern, sizeof pattern, "^%s(?:(?1)|(?1)){9}[0-9](?(DEFINE)(%s)(.{4090}))",
+                 of[i].begin, of[i].tried);
+        CHECK(find(text_of(pattern), (struct str){text, LEN}) == REGEX_TOO_MUCH);
+    }
+}
+
+TEST(what_takes_long_to_compile_is_refused)
+{
+    static char pattern[REGEX_MAX + 1];
+    size_t len = (size_t)snprintf(pattern, sizeof pattern, "[");
+    for (int i = 0; i < 5; i++)
+        len += (size_t)snprintf(pattern + len, sizeof pattern - len, "\x01-\xf4\x8f\xbf\xbf");
+    snprintf(pattern + len, sizeof pattern - len, "]");
+    CHECK(is_wrong(text_of(pattern), "ranges"));
+    CHECK(is_wrong(STR("[a-\\x{10ffff}b-\\N{U+10ffff}c-\\o{4177777}d-\\Q\xf4\x8f\xbf\xbf\\E"
+                       "e-\\x{ffff}]"),
+                   "ranges"));
+    CHECK(is("^[\xe4\xb8\x80-\xe9\xbe\xa5]$", "\xe6\x97\xa5"));
+    CHECK(is("^\\w{8}-\\w{4}-\\w{4}-\\w{4}-\\w{12}$", "00000000-0000-4000-8000-000000000042"));
+}
+
 /* What people write, on the longest text that there is. */
 TEST(an_ordinary_pattern_is_not_given_up)
 {
@@ -148,6 +191,8 @@ TEST(an_ordinary_pattern_is_not_given_up)
         "\\b(un)?known\\b.*(module|file)$",
         "\\w+@\\w+\\.com",
         "(?s)line.*status \\w+ q",
+        "(\\w)\\1\\1\\1",
+        "(?<=status |state )q",
     };
     static const char line[] = "Error at line 12 of the file in module x, status y;\n";
     static char text[4096];
