@@ -44,6 +44,7 @@ static void call_free(struct call *call)
 {
     budget_give(call->api->budget, call->heard.len);
     text_free(&call->heard);
+    arena_free(call->step);
     free(call);
 }
 
@@ -200,6 +201,17 @@ void call_entities(struct call *call, const struct index_entities *ask, call_ste
     index->ops->entities(index, &call->entities);
 }
 
+void call_step_begin(struct call *call)
+{
+    arena_free(call->step);
+    call->step = arena_new(4096);
+}
+
+static struct arena *step_of(const struct call *call)
+{
+    return call->step ? call->step : call->arena;
+}
+
 static void listed(struct op *op)
 {
     resume(op_owner(op, struct call, listing.op), &op->err);
@@ -212,7 +224,7 @@ void call_list(struct call *call, const struct listing *ask, call_step *next)
     call->listing.op = op_of(call, listed);
     call->listing.serve = &call->api->serve;
     call->listing.left = &call->gone;
-    call->listing.arena = call->arena;
+    call->listing.arena = step_of(call);
     listing_begin(&call->listing);
 }
 
@@ -258,7 +270,7 @@ void call_find(struct call *call, const struct uuid *ids, size_t count, call_ste
                                      .ids = ids,
                                      .count = count,
                                      .facts = count == 1,
-                                     .arena = call->arena};
+                                     .arena = step_of(call)};
     struct index *index = call->api->serve.index;
     index->ops->find(index, &call->find);
 }

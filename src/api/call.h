@@ -50,9 +50,10 @@ struct call {
     struct http_request *request;
     struct api *api;
     struct arena *arena;
-    struct form form; /* the query string */
-    struct str body;  /* whole, at the first step */
-    void *own;        /* the handler's, in the arena */
+    struct arena *step; /* of call_step_begin(); NULL: there was none */
+    struct form form;   /* the query string */
+    struct str body;    /* whole, at the first step */
+    void *own;          /* the handler's, in the arena */
 
     /* What was asked for last, of each kind. */
     struct index_entities entities;
@@ -97,6 +98,10 @@ void call_list(struct call *call, const struct listing *ask, call_step *next);
 void call_change(struct call *call, const struct change *ask, call_step *next);
 /* With facts, if it is one. */
 void call_find(struct call *call, const struct uuid *ids, size_t count, call_step *next);
+
+/* What call_list() and call_find() bring from now on lives until the next step begins, or the
+ * call ends: for one that looks at much and keeps little. */
+void call_step_begin(struct call *call);
 /* The next rows: at least one unless they are the last, or time is up. */
 void call_query(struct call *call, const struct run_query *query, call_step *next);
 /* Those behind them, at most `limit`, in what is left of the time. */

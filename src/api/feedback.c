@@ -226,6 +226,15 @@ static void show_list(struct call *call, const struct entity *feedback, size_t c
 
 static void listed_by_project(struct call *call);
 
+/* Of a step, to be shown. */
+static void keep(struct call *call, struct conditions *wanted, const struct entity *from)
+{
+    struct entity *to = &wanted->theirs[wanted->count++];
+    *to = *from;
+    to->name = from->name.at ? arena_copy(call->arena, from->name) : from->name;
+    to->json = from->json.at ? arena_copy(call->arena, from->json) : from->json;
+}
+
 static void go_on(struct call *call)
 {
     struct conditions *wanted = call->listing.own;
@@ -240,6 +249,7 @@ static void go_on(struct call *call)
         .asked = before->asked, .takes = before->takes, .own = wanted, .limit = BY_PROJECT_STEP};
     ask.asked.after = true;
     ask.asked.cursor = (struct entity_cursor){.made_us = last->made_us, .id = last->id};
+    call_step_begin(call);
     call_list(call, &ask, listed_by_project);
 }
 
@@ -248,17 +258,22 @@ static void rows_found(struct call *call)
 {
     struct conditions *wanted = call->listing.own;
     const struct listing *listing = &call->listing;
+    size_t bytes = 0;
     for (size_t i = 0, row = 0; i < listing->count && wanted->count < wanted->limit; i++) {
-        struct json_object object = shape_object(&listing->entities[i], call->arena);
+        struct json_object object = shape_object(&listing->entities[i], call->step);
         struct uuid project;
         bool known = json_object_id(&object, STR("session_id"), &project);
         const struct index_row *its = known ? NULL : &call->find.rows[row++];
         if (!known &&
             !(its->found && is_among(its->project, wanted->projects, wanted->project_count)))
             continue;
-        if (wanted->passed++ >= wanted->offset)
-            wanted->theirs[wanted->count++] = listing->entities[i];
+        if (wanted->passed++ < wanted->offset)
+            continue;
+        keep(call, wanted, &listing->entities[i]);
+        bytes += listing->entities[i].json.len;
     }
+    if (bytes > 0 && !call_charge(call, bytes))
+        return;
     if (wanted->count == wanted->limit || listing->count < listing->limit)
         show_list(call, wanted->theirs, wanted->count);
     else
@@ -268,10 +283,10 @@ static void rows_found(struct call *call)
 /* Of feedback that does not say its project the run is asked. */
 static void listed_by_project(struct call *call)
 {
-    struct uuid *runs = arena_make(call->arena, struct uuid, call->listing.count + 1), project;
+    struct uuid *runs = arena_make(call->step, struct uuid, call->listing.count + 1), project;
     size_t count = 0;
     for (size_t i = 0; i < call->listing.count; i++) {
-        struct json_object object = shape_object(&call->listing.entities[i], call->arena);
+        struct json_object object = shape_object(&call->listing.entities[i], call->step);
         if (!json_object_id(&object, STR("session_id"), &project))
             runs[count++] = call->listing.entities[i].parent;
     }
@@ -317,6 +332,7 @@ static void list(struct call *call)
         ask.offset = 0;
         wanted->theirs = arena_make(call->arena, struct entity, wanted->limit);
         wanted->began_us = clock_mono_us();
+        call_step_begin(call);
     }
     call_list(call, &ask, wanted->by_project ? listed_by_project : listed);
 }

@@ -75,7 +75,8 @@ int db_fail(sqlite3 *db, const char *doing, struct err *err)
     case SQLITE_LOCKED:
         return err_set(err, ERR_UNAVAILABLE, "index: %s: another process holds it", doing);
     case SQLITE_IOERR:
-        sys = sys ? sys : errno; /* that of a COMMIT is not kept by SQLite */
+        if (sys == 0 && (code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_TRUNCATE))
+            sys = errno; /* that of a COMMIT is not kept by SQLite */
         if (sys == ENOSPC || sys == EDQUOT || sys == EFBIG)
             return err_set(err, ERR_FULL, "index: %s: no room is left on the disk", doing);
         break;

@@ -478,6 +478,29 @@ describe('feedback', () => {
             [1 << 20, 1 << 20, 1 << 20],
         );
     });
+    it('of a project is listed with little memory, however much there is of others', async () => {
+        const small = await Server.start({ flags: ['--answers-max', '2MiB'] });
+        try {
+            const run = makeRun({ session_name: 'much' });
+            const comment = 'c'.repeat(2000);
+            const parts = Array.from({ length: 3000 }, () => {
+                const id = uuid();
+                return [
+                    `feedback.${id}`,
+                    'application/json',
+                    json({ id, run_id: run.id, trace_id: run.id, key: 'k', comment }),
+                ];
+            });
+            await storeParts(small, [mainPart(run), ...parts]);
+            const { id } = await call(small, 'POST', '/sessions', { name: 'none' });
+            assert.deepEqual(await call(small, 'GET', `/feedback?session=${id}`), []);
+            const { session_id } = await call(small, 'GET', `/runs/${run.id}?fields=session_id`);
+            const last = await call(small, 'GET', `/feedback?session=${session_id}&offset=2990`);
+            assert.equal(last.length, 10);
+        } finally {
+            await small.close();
+        }
+    });
     it('tokens let others give it until they expire', async () => {
         const run = await storeRun(server);
         const token = await call(server, 'POST', '/feedback/tokens', {
