@@ -95,10 +95,54 @@ describe('a server that is away', () => {
         await page.route('**/runs/**', (route) => route.abort());
         await page.locator('#runs').focus();
         await page.keyboard.press('ArrowDown');
-        await page.locator('#run').getByText('It is asked again by itself').waitFor();
+        await page.locator('#run').getByText('It is asked again by itself').first().waitFor();
         await page.unroute('**/runs/**');
         await page.locator('#run h2', { hasText: 'model' }).waitFor();
         await page.locator('#run .message').first().waitFor();
+        await close(page);
+    });
+
+    it('a payload that could not be read comes by itself, though all else of the run is there', async () => {
+        const page = await browser.page(server, { path: '/ui/start' });
+        let asked = 0;
+        await page.route('**/runs/*/inputs', (route) =>
+            ++asked < 3 ? route.fulfill({ status: 503, contentType: 'application/json', body: '{"detail":"Too much at once"}' }) : route.continue(),
+        );
+        await goTo(page, `/ui/traces/${await traceId()}`);
+        await page.locator('#tab-panel').getByText('It is asked again by itself').waitFor();
+        await page.locator('.message.user').first().waitFor();
+        assert.equal(await page.locator('#tab-panel [role=alert]').count(), 0);
+        await close(page);
+    });
+
+    it('a trace that runs is asked for with growing pauses too', async () => {
+        const run = oneRun({ name: 'still running', project: 'running', n: 78 });
+        delete run.end_time;
+        await send(server, [run]);
+        const page = await browser.page(server, { path: '/ui/start' });
+        // What is asked every 2 s, and what waits, is when this says so.
+        await page.evaluate(() => {
+            globalThis.every = [];
+            const [each, set] = [globalThis.setInterval, globalThis.setTimeout];
+            globalThis.setInterval = (act, ms) => (ms === 2000 ? globalThis.every.push(act) && 0 : each(act, ms));
+            globalThis.setTimeout = (act, ms, ...rest) => ([1000, 2000].includes(ms) ? 0 : set(act, ms, ...rest));
+        });
+        const busy = (route) => route.fulfill({ status: 503, contentType: 'application/json', body: '{"detail":"Too much at once"}' });
+        await page.route('**/runs/tail?*', busy);
+        await goTo(page, `/ui/traces/${run.trace_id}`);
+        await page.locator('#runs [role=row]').first().waitFor();
+        await eventually(async () => assert.equal(await page.evaluate(() => globalThis.every.length), 1));
+        let asked = 0;
+        await page.route('**/skeleton', (route) => {
+            asked++;
+            return busy(route);
+        });
+        const pass = () => page.evaluate(() => (globalThis.every.forEach((act) => act()), fetch('/health').then(() => {})));
+        await pass();
+        await says(page, 'What is shown is from before. It is asked again by itself');
+        await pass();
+        await pass();
+        assert.equal(asked, 1);
         await close(page);
     });
 

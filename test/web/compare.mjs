@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Server } from '../e2e/lib/server.mjs';
 import { uuid } from '../e2e/lib/client.mjs';
-import { Browser, assertFits, at, inaccessible } from './lib/browser.mjs';
+import { Browser, assertFits, at, eventually, inaccessible } from './lib/browser.mjs';
 import { corpus, planted } from './lib/hostile.mjs';
 import { giveSkeletons } from './lib/skeleton.mjs';
 import { agent, largeSkeleton, otherAgent, send, trace } from './lib/traces.mjs';
@@ -182,6 +182,39 @@ describe('two traces', () => {
         await close(page);
     });
 
+    it('change places also where something else in the address is no id', async () => {
+        const page = await browser.page(server, { path: `/ui/compare?a=none&b=${one.traceId}&c=${other.traceId}` });
+        await ready(page);
+        await page.keyboard.press('s');
+        await page.waitForURL((url) => url.search === `?a=${other.traceId}&b=${one.traceId}`);
+        await row(page, 'search_docs').filter({ hasText: '+ only right' }).waitFor();
+        await close(page);
+    });
+
+    it('what cannot be read is asked for again, and that is said once', async () => {
+        const page = await both();
+        await settled(page);
+        await page.evaluate(() => {
+            globalThis.said = 0;
+            new MutationObserver((all) => {
+                for (const { addedNodes } of all) for (const node of addedNodes) globalThis.said += Number(!!node.matches?.('[role=alert]'));
+            }).observe(document.body, { childList: true, subtree: true });
+        });
+        let asked = 0;
+        const away = (route) => {
+            asked++;
+            return route.fulfill({ status: 503, contentType: 'application/json', body: '{"detail":"Too much at once"}' });
+        };
+        await page.route('**/outputs', away);
+        await page.keyboard.press('End');
+        await part(page, 'Output').getByText('It is asked again by itself').waitFor();
+        await eventually(() => assert.ok(asked >= 6, 'three times two'));
+        assert.equal(await page.evaluate(() => globalThis.said), 1);
+        await page.unroute('**/outputs', away);
+        await part(page, 'Output').locator('.half.right.other', { hasText: 'Take a coat to Oslo!' }).waitFor();
+        await close(page);
+    });
+
     it('that are not there are said to be', async () => {
         const page = await browser.page(server, { path: `/ui/compare?a=${one.traceId}&b=${uuid()}` });
         await page.getByRole('alert').getByText('There is no run').waitFor();
@@ -198,8 +231,21 @@ describe('two traces', () => {
                 await settled(page);
                 assert.deepEqual(await inaccessible(page), []);
                 await assertFits(page);
+                // The colours of what is in one only, where it is the row at hand.
+                await row(page, 'ask_forecaster').click();
+                await here(page).filter({ hasText: '+ only right' }).waitFor();
+                await settled(page);
+                assert.deepEqual(await inaccessible(page), []);
                 await close(page);
             });
+
+    it('the numbers are scrolled with the arrows, where they are wider than the screen', async () => {
+        const page = await both('', { width: 360 });
+        await page.locator('.compare-numbers').focus();
+        await page.keyboard.press('ArrowRight');
+        await page.waitForFunction(() => document.querySelector('.compare-numbers').scrollLeft > 0);
+        await close(page);
+    });
 });
 
 describe('large ones', () => {
@@ -233,6 +279,18 @@ describe('large ones', () => {
         await input.getByRole('button', { name: /Show more/ }).click();
         await page.waitForFunction((n) => document.querySelectorAll('[aria-label=Input] .diff-line').length > n, shown);
         await part(page, 'Output').getByText('more characters').first().waitFor();
+        await close(page);
+    });
+});
+
+describe('one long line', () => {
+    it('with very many differences is two lines, each cut', async () => {
+        const text = (n) => Array.from({ length: 8000 }, (_, i) => (i % 2 ? `same${i}` : `other${i * n}`)).join(' ');
+        const [a, b] = [1, 2].map((n) => trace([{ key: 'long', from: 0, to: 10, inputs: { text: text(n) } }]));
+        await send(server, [...a.runs, ...b.runs]);
+        const page = await open(a.traceId, b.traceId);
+        await part(page, 'Input').getByText('more characters').nth(1).waitFor();
+        assert.ok((await part(page, 'Input').locator('*').count()) < 200);
         await close(page);
     });
 });

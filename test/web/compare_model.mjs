@@ -8,6 +8,7 @@ import { largeSkeleton } from './lib/traces.mjs';
 const { common, diff } = await module('compare/diff.ts');
 const { brokenUp, compare } = await module('compare/said.ts');
 const { folds } = await module('compare/folds.ts');
+const { Differ } = await module('compare/differ.ts');
 const { align, differs, seen } = await module('compare/align.ts');
 const { moreCost, moreTime, moreTokens, share } = await module('compare/delta.ts');
 const { decodeSkeleton } = await module('trace/skeleton.ts');
@@ -114,6 +115,11 @@ describe('two texts', () => {
             }
         }
     });
+    it('are two lines where very many words of one changed', () => {
+        const text = (n, every) => Array.from({ length: 2000 }, (_, i) => (i % every ? `same${i}` : `other${i * n}`)).join(' ');
+        assert.deepEqual(diff(text(1, 2), text(2, 2)).map(({ is }) => is), ['left', 'right']);
+        assert.deepEqual(diff(text(1, 100), text(2, 100)).map(({ is }) => is), ['changed']);
+    });
     it('have what is around differences, and the rest folded, or opened', () => {
         const same = Array.from({ length: 20 }, (_, i) => `line ${i}`);
         const lines = diff(['x', ...same, 'y'].join('\n'), ['z', ...same, 'y'].join('\n'));
@@ -168,6 +174,54 @@ describe('two payloads', () => {
         const found = ask('inputs', Array.from({ length: 12_000 }, (_, i) => i), []);
         assert.ok(found.more > 0);
         assert.equal(found.lines.length, 10_000);
+    });
+});
+
+describe('who compares', () => {
+    // A worker that answers when it is told to.
+    const started = [];
+    globalThis.Worker = class {
+        asked = [];
+        constructor() {
+            started.push(this);
+        }
+        postMessage(question) {
+            this.asked.push(question.left.text);
+        }
+        terminate() {}
+    };
+    globalThis.WORKERS = { diff: '' };
+    const question = (text) => ({ field: 'error', left: { text, cut: false }, right: { text: '', cut: false }, json: false });
+    const passed = () => new Promise((go) => setImmediate(go));
+
+    it('does one after the other, and skips what nobody wants any more', async () => {
+        const [differ, stop, on] = [new Differ(), new AbortController(), new AbortController().signal];
+        const first = differ.ask(question('first'), on);
+        const second = differ.ask(question('second'), stop.signal);
+        const third = differ.ask(question('third'), on);
+        await passed();
+        const worker = started.at(-1);
+        assert.deepEqual(worker.asked, ['first']);
+        stop.abort();
+        worker.onmessage({ data: { answer: 1 } });
+        assert.equal(await first, 1);
+        await assert.rejects(second, { name: 'AbortError' });
+        await passed();
+        assert.deepEqual(worker.asked, ['first', 'third']);
+        worker.onmessage({ data: { failed: 'why' } });
+        await assert.rejects(third, /why/);
+    });
+    it('takes another worker after one that broke', async () => {
+        const [differ, on] = [new Differ(), new AbortController().signal];
+        const first = differ.ask(question('first'), on);
+        await passed();
+        started.at(-1).onerror();
+        await assert.rejects(first, /could not compare/);
+        const second = differ.ask(question('second'), on);
+        await passed();
+        assert.deepEqual(started.at(-1).asked, ['second']);
+        started.at(-1).onmessage({ data: { answer: 2 } });
+        assert.equal(await second, 2);
     });
 });
 

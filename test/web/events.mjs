@@ -51,3 +51,45 @@ describe('a stream that breaks', () => {
         }
     });
 });
+
+describe('what is done later', () => {
+    const names = ['document', 'addEventListener', 'removeEventListener', 'setTimeout'];
+    const kept = names.map((name) => globalThis[name]);
+    const page = Object.assign(new EventTarget(), { hidden: false });
+    let rung;
+    let later;
+    before(async () => {
+        ({ later } = await module('again.ts'));
+        const network = new EventTarget();
+        globalThis.document = page;
+        globalThis.addEventListener = network.addEventListener.bind(network);
+        globalThis.removeEventListener = network.removeEventListener.bind(network);
+        globalThis.setTimeout = (act) => void (rung = act);
+        globalThis.network = network;
+    });
+    after(() => names.forEach((name, i) => (globalThis[name] = kept[i])));
+    const ways = {
+        'the time is over': () => rung(),
+        'the network is back': () => globalThis.network.dispatchEvent(new Event('online')),
+        'somebody looks': () => page.dispatchEvent(new Event('visibilitychange')),
+    };
+
+    for (const [way, happens] of Object.entries(ways))
+        it(`is done once when ${way}, but not while nobody looks`, () => {
+            let done = 0;
+            page.hidden = true;
+            later(1000, () => done++);
+            happens();
+            assert.equal(done, 0);
+            page.hidden = false;
+            ways['somebody looks']();
+            assert.equal(done, 1);
+            later(1000, () => done++);
+            happens();
+            for (const again of Object.values(ways).slice(1)) again();
+            assert.equal(done, 2);
+            later(1000, () => done++)();
+            for (const again of Object.values(ways).slice(1)) again();
+            assert.equal(done, 2, 'and not when it was called off');
+        });
+});

@@ -109,6 +109,15 @@ describe('marks', () => {
         await page.waitForURL(/\/ui\/traces\//);
         await page.goBack();
         await said('1 marked');
+        await box(2).click();
+        await said('2 marked');
+        const line = rows().nth(3);
+        const id = await line.getByRole('link').first().getAttribute('href');
+        await line.getByRole('link').first().click();
+        await page.waitForURL(/\/ui\/traces\//);
+        await page.goBack();
+        await said('2 marked');
+        await page.locator('.table [aria-selected=true]', { has: page.locator(`a[href="${id}"]`) }).waitFor();
         await close();
     });
 

@@ -237,6 +237,21 @@ describe('runs', () => {
             dispatchEvent(new PopStateEvent('popstate'));
         });
         await page.waitForFunction(() => document.querySelector('[role=combobox]').value === 'tag:prod');
+        // What was begun is gone with Back: nothing asks for it later.
+        await page.evaluate(() => {
+            const set = globalThis.setTimeout;
+            globalThis.rested = [];
+            globalThis.setTimeout = (act, ms, ...rest) => (ms === 350 ? -globalThis.rested.push(act) : set(act, ms, ...rest));
+            const clear = globalThis.clearTimeout;
+            globalThis.clearTimeout = (id) => (id < 0 ? (globalThis.rested[-id - 1] = () => {}) : clear(id));
+        });
+        await field.focus();
+        await page.keyboard.type('x');
+        await page.goBack();
+        await page.waitForFunction(() => document.querySelector('[role=combobox]').value === 'status:error name:~agent');
+        await page.evaluate(() => globalThis.rested.forEach((act) => act()));
+        await page.waitForURL(/q=status%3Aerror\+name%3A%7Eagent/);
+        assert.equal(await field.inputValue(), 'status:error name:~agent');
         await close(page);
     });
 

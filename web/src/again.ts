@@ -13,17 +13,17 @@ const LATEST_UNHEARD_MS = 10_000; // where nobody answered it costs nobody anyth
 export function later(ms: number, act: () => void): () => void {
     const end = () => {
         clearTimeout(timer);
-        removeEventListener('online', go);
-        document.removeEventListener('visibilitychange', looked);
+        removeEventListener('online', look);
+        document.removeEventListener('visibilitychange', look);
     };
-    const go = () => {
+    const look = () => {
+        if (document.hidden) return;
         end();
         act();
     };
-    const looked = () => document.hidden || go();
-    const timer = setTimeout(() => document.hidden || go(), ms);
-    addEventListener('online', go);
-    document.addEventListener('visibilitychange', looked);
+    const timer = setTimeout(look, ms);
+    addEventListener('online', look);
+    document.addEventListener('visibilitychange', look);
     return end;
 }
 

@@ -23,11 +23,11 @@ import { Numbers, runHref, SIDES } from './Numbers.tsx';
 const flag = (name: string): boolean => route.value.query.get(name) === '1';
 const turn = (name: string): void => setQuery({ [name]: route.peek().query.get(name) === '1' ? null : '1' });
 
-// Two of those of the address change places.
+// Two of those that are compared change places; what of the address was no id goes.
 function exchange(i: number, j: number): void {
-    const { query } = route.peek();
-    const [one, other] = [PLACES[i]!, PLACES[j]!];
-    setQuery({ [one]: query.get(other), [other]: query.get(one) });
+    const ids = idsOf(route.peek().query);
+    [ids[i], ids[j]] = [ids[j]!, ids[i]!];
+    setQuery(Object.fromEntries(PLACES.map((place, at) => [place, ids[at]])));
 }
 
 const idAt = (one: One, run: number): string => (run < 0 ? '' : one.tree.skeleton.ids[run]!);

@@ -3,6 +3,7 @@
 // Signs and the kind of line say what colours do.
 import { useEffect, useState } from 'preact/hooks';
 import { useAsk } from '../ask.ts';
+import { Fault } from '../components/Fault.tsx';
 import { bytes, count } from '../format.ts';
 import type { Field } from '../run/ask.ts';
 import { SMALL } from '../run/payload.ts';
@@ -120,7 +121,7 @@ function Part({ title, ask, on, only }: {
     return (
         <section class="diff" aria-label={title} aria-busy={waiting}>
             <h3>{title}</h3>
-            {error && !waiting && <p class="bad" role="alert">{error.message}</p>}
+            <Fault of={error} />
             {now && <Answer key={on.join()} answer={now} cut={now.cut === true} only={only} />}
         </section>
     );
@@ -129,15 +130,16 @@ function Part({ title, ask, on, only }: {
 // What they failed with: shown where one of them did.
 function Errors({ differ, left, right, only }: Pair & { differ: Differ; only: boolean }) {
     const ids = [left, right].filter(Boolean);
-    const { value } = useAsk((signal) => runsById(ids, signal).then((runs) => ({ runs, of: ids.join() })), [ids.join()]);
+    const { value, error } = useAsk((signal) => runsById(ids, signal).then((runs) => ({ runs, of: ids.join() })), [ids.join()]);
     const runs = value?.of === ids.join() ? value.runs : [];
     const errorOf = (id: string) => runs.find((run) => run.id === id)?.error ?? '';
-    const side = (id: string) => ({ text: errorOf(id), cut: false });
-    if (!errorOf(left) && !errorOf(right)) return null;
+    const side = (id: string) => ({ text: errorOf(id).slice(0, SMALL), cut: errorOf(id).length > SMALL });
+    const [a, b] = [side(left), side(right)];
+    if (!a.text && !b.text) return <Fault of={error} />;
     return (
         <Part
             title="Error"
-            ask={() => differ.ask({ field: 'error', left: side(left), right: side(right), json: false })}
+            ask={async (signal) => ({ ...(await differ.ask({ field: 'error', left: a, right: b, json: false }, signal)), cut: a.cut || b.cut })}
             on={['error', left, right]}
             only={only}
         />

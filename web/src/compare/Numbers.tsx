@@ -60,7 +60,16 @@ function Row({ one, left, i, onTake }: { one: One; left: One; i: number; onTake:
 // Of more than two, `onTake` puts the one at `i` in the place of the left or the right one.
 export function Numbers({ all, onTake }: { all: readonly One[]; onTake: (i: number, side: 0 | 1) => void }) {
     return (
-        <div class="wide compare-numbers" role="region" aria-label="In numbers" tabIndex={0}>
+        <div
+            class="wide compare-numbers"
+            role="region"
+            aria-label="In numbers"
+            tabIndex={0}
+            onKeyDown={(event) => {
+                // There they scroll.
+                if (/^Arrow(Left|Right)$/.test(event.key)) event.stopPropagation();
+            }}
+        >
             <table>
                 <thead>
                     <tr>

@@ -9,6 +9,7 @@ const WORK = 4_000_000; // steps for two lists, about
 const FURTHEST = 1000; // differences looked across at once
 const NEAREST = 32;
 const ALIKE = 0.3; // of a line, to be called the same line changed
+const MOST_PIECES = 200; // of a line; a document may be one line, and each piece is an element
 
 export interface Piece {
     text: string;
@@ -141,7 +142,8 @@ function changedLine(left: string, right: string): Pick<Line, 'left' | 'right'> 
     const back = new Set(match);
     const kept = a.reduce((sum, word, i) => sum + (match[i]! >= 0 ? word.trim().length : 0), 0);
     if (kept < ALIKE * Math.max(left.trim().length, right.trim().length)) return null;
-    return { left: pieces(a, (i) => match[i]! < 0), right: pieces(b, (i) => !back.has(i)) };
+    const changed = { left: pieces(a, (i) => match[i]! < 0), right: pieces(b, (i) => !back.has(i)) };
+    return changed.left.length + changed.right.length > MOST_PIECES ? null : changed;
 }
 
 // Lines that are in one of the texts only, between two that are in both: those that are alike, in

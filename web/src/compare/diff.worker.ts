@@ -1,11 +1,10 @@
 // Texts are compared where the page does not wait for it.
 import { compare, type Question } from './said.ts';
 
-addEventListener('message', ({ data }: MessageEvent<{ n: number; question: Question }>) => {
-    const { n, question } = data;
+addEventListener('message', ({ data }: MessageEvent<Question>) => {
     try {
-        postMessage({ n, answer: compare(question) });
+        postMessage({ answer: compare(data) });
     } catch (error) {
-        postMessage({ n, failed: error instanceof Error ? error.message : String(error) });
+        postMessage({ failed: error instanceof Error ? error.message : String(error) });
     }
 });

@@ -18,37 +18,49 @@ async function sideOf(run: string, field: Field, signal: AbortSignal): Promise<S
 type Waiting = { done: (answer: Compared) => void; failed: (why: Error) => void };
 
 export class Differ {
-    private readonly worker = new Worker(WORKERS.diff!);
-    private readonly waiting = new Map<number, Waiting>();
-    private n = 0;
+    private worker: Worker | null = null; // another one, after one that broke
+    private waiting: Waiting | null = null;
+    private last: Promise<unknown> = Promise.resolve();
 
-    constructor() {
-        this.worker.onmessage = ({ data }: MessageEvent<{ n: number; answer?: Compared; failed?: string }>) => {
-            const one = this.waiting.get(data.n);
-            this.waiting.delete(data.n);
-            if (data.answer) one?.done(data.answer);
-            else one?.failed(new Error(data.failed));
-        };
-        this.worker.onerror = () => {
-            for (const one of this.waiting.values()) one.failed(new Error('The browser could not compare them'));
-            this.waiting.clear();
-        };
+    // One after the other, and only what is still wanted then: nobody waits for more than one
+    // answer to what they went on from.
+    ask(question: Question, signal: AbortSignal): Promise<Compared> {
+        const answer = this.last.then(() => {
+            signal.throwIfAborted();
+            return this.tell(question);
+        });
+        this.last = answer.catch(() => {});
+        return answer;
     }
 
-    ask(question: Question): Promise<Compared> {
+    private tell(question: Question): Promise<Compared> {
         return new Promise((done, failed) => {
-            this.waiting.set(++this.n, { done, failed });
-            this.worker.postMessage({ n: this.n, question });
+            this.waiting = { done, failed };
+            (this.worker ??= this.start()).postMessage(question);
         });
+    }
+
+    private start(): Worker {
+        const worker = new Worker(WORKERS.diff!);
+        worker.onmessage = ({ data }: MessageEvent<{ answer?: Compared; failed?: string }>) => {
+            if (data.answer) this.waiting?.done(data.answer);
+            else this.waiting?.failed(new Error(data.failed));
+        };
+        worker.onerror = () => {
+            this.close();
+            this.waiting?.failed(new Error('The browser could not compare them'));
+        };
+        return worker;
     }
 
     async fields(field: Field, left: string, right: string, json: boolean, signal: AbortSignal): Promise<Compared & { cut: boolean }> {
         const [a, b] = await Promise.all([sideOf(left, field, signal), sideOf(right, field, signal)]);
-        const answer = await this.ask({ field, left: a, right: b, json });
+        const answer = await this.ask({ field, left: a, right: b, json }, signal);
         return { ...answer, cut: a.cut || b.cut };
     }
 
     close(): void {
-        this.worker.terminate();
+        this.worker?.terminate();
+        this.worker = null;
     }
 }

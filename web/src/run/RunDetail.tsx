@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { useAgain } from '../again.ts';
 import { ApiError, asked, faultOf } from '../api.ts';
 import { Copy } from '../components/Copy.tsx';
-import { Fault } from '../components/Fault.tsx';
+import { AGAIN, Fault } from '../components/Fault.tsx';
 import { Status } from '../components/Status.tsx';
 import { Type } from '../components/Type.tsx';
 import { toast } from '../components/Toast.tsx';
@@ -132,7 +132,7 @@ function Field({ payload, label }: { payload: Payload; label: string }) {
         case 'failed':
             return (
                 <>
-                    <p class="bad" role="alert">{label} cannot be shown: {payload.why}</p>
+                    <p class="bad" role="alert">{label} cannot be shown: {payload.why.message} {payload.why.passes && AGAIN}</p>
                     {payload.head && <pre class="head" tabIndex={0}>{payload.head}</pre>}
                 </>
             );
@@ -179,7 +179,7 @@ function MessagesTab({ payloads, run, type }: { payloads: Payloads; run: RunInfo
     const failed = [inputs, outputs].find((one) => one.is === 'failed');
     return (
         <>
-            {failed?.is === 'failed' && <p class="bad" role="alert">Not all could be read: {failed.why}</p>}
+            {failed?.is === 'failed' && <p class="bad" role="alert">Not all could be read: {failed.why.message} {failed.why.passes && AGAIN}</p>}
             <Messages
                 key={payloads.runId}
                 shown={shown}

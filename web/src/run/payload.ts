@@ -3,7 +3,8 @@
 // What is small is read here, at once.  Of what is large the beginning is shown as text while
 // a worker fetches and parses the rest; from then on the worker is asked for rows.
 import { signal, type Signal } from '@preact/signals';
-import { api, apiKey, isAbort } from '../api.ts';
+import { later, pauseAfter } from '../again.ts';
+import { api, apiKey, faultOf, isAbort, type ApiError } from '../api.ts';
 import type { Answer, Field, Question } from './ask.ts';
 import { readConversation } from './conversation.ts';
 import { cut, Texts, type Shown } from './cut.ts';
@@ -15,7 +16,7 @@ export const SMALL = 256 << 10; // bytes
 export type Payload =
     | { is: 'loading'; got: number; total: number; head: string }
     | { is: 'ready'; size: number; source: JsonSource; empty: boolean; value?: unknown }
-    | { is: 'failed'; why: string; head: string };
+    | { is: 'failed'; why: ApiError; head: string };
 
 // Read up to SMALL bytes; null: there are more.
 async function readSmall(response: Response): Promise<Uint8Array | null> {
@@ -108,6 +109,7 @@ export class Payloads {
     private readonly small: Partial<Record<Field, { text: string; value: unknown }>> = {};
     private readonly stop = new AbortController();
     private helper: Helper | null = null;
+    private readonly ends = new Map<Field, () => void>(); // of those that are asked for again
 
     constructor(readonly runId: string) {
         void Promise.all([this.open('inputs'), this.open('outputs')]).then(() => this.converse());
@@ -124,10 +126,11 @@ export class Payloads {
 
     close(): void {
         this.stop.abort();
+        for (const end of this.ends.values()) end();
         this.helper?.close();
     }
 
-    private async open(field: Field): Promise<void> {
+    private async open(field: Field, tries = 0): Promise<void> {
         const payload = this[field];
         try {
             const { bytes, total } = await readStart(this.path(field), this.stop.signal);
@@ -136,8 +139,10 @@ export class Payloads {
         } catch (error) {
             if (this.stop.signal.aborted || isAbort(error)) return;
             const before = payload.value;
-            const head = before.is === 'loading' ? before.head : '';
-            payload.value = { is: 'failed', why: error instanceof Error ? error.message : String(error), head };
+            const head = before.is === 'ready' ? '' : before.head;
+            const why = faultOf(error);
+            payload.value = { is: 'failed', why, head };
+            if (why.passes) this.ends.set(field, later(pauseAfter(why, tries), () => void this.open(field, tries + 1).then(() => this.converse())));
         }
     }
 

@@ -204,6 +204,8 @@ function Table({ which, addressed, q, live, seen }: {
     const place = useMemo(() => keptPlace(addressed), [addressed]);
     const scroll = useRef(place?.scroll ?? { top: 0 });
     const [chosenId, setChosenId] = useState(place?.chosen ?? '');
+    const last = useRef(chosenId); // as it is now, not as it was drawn
+    const chooseId = (id: string) => setChosenId((last.current = id));
     const { state, more, reload, showFresh } = useRuns(addressed, which, live, () => scroll.current.top > 0, seen.current);
     const { rows, fresh } = state;
     seen.current = rows;
@@ -213,21 +215,28 @@ function Table({ which, addressed, q, live, seen }: {
     const columns = useMemo(() => columnsAt(now, feedback, marks), [now, feedback, marks.marked]);
     const choose = (index: number) => {
         const run = rows[Math.max(0, Math.min(rows.length - 1, index))];
-        if (run) setChosenId(run.id);
+        if (run) chooseId(run.id);
     };
-    const leave = (to: string, chosen: string) => {
-        const scrolled = { ...scroll.current };
-        if (!state.stale) keepPlace({ key: addressed, state: { ...state, live: 'off' }, chosen, scroll: scrolled, marked: marks.marked });
-        navigate(to);
+    const open = (run: Run) => {
+        chooseId(run.id);
+        navigate(traceHref(run));
     };
-    const open = (run: Run) => leave(traceHref(run), run.id);
     const compare = () => {
         const to = compareHref(marks.marked);
-        if (to) leave(to, chosenId);
+        if (to) navigate(to);
         else toast(NOT_SO_MANY);
     };
-    const act = useRef({ choose, open, reload, rows, chosen, marks, compare });
-    act.current = { choose, open, reload, rows, chosen, marks, compare };
+    const keep = () => {
+        if (!rows.length || state.stale) return;
+        const was = { ...state, live: 'off' as const, waiting: false };
+        keepPlace({ key: addressed, state: was, chosen: last.current, scroll: { ...scroll.current }, marked: marks.marked });
+    };
+    const act = useRef({ choose, open, reload, rows, chosen, marks, compare, keep });
+    act.current = { choose, open, reload, rows, chosen, marks, compare, keep };
+    // Whatever led to a trace or a comparison, a key, a click or a link: Back finds all as it was.
+    useLayoutEffect(() => () => {
+        if (['trace', 'compare'].includes(route.peek().screen)) act.current.keep();
+    }, []);
     useLayoutEffect(() => {
         const at = () => act.current.rows[act.current.chosen];
         return bindKeys({
@@ -241,7 +250,7 @@ function Table({ which, addressed, q, live, seen }: {
                 x: { does: 'Mark, or not', run: () => at() && act.current.marks.mark(at()!, false) },
                 d: { does: 'Compare what is marked', run: () => act.current.compare() },
                 Enter: { does: 'Open', run: () => at() && act.current.open(at()!) },
-                Escape: { does: 'Choose none', run: () => setChosenId('') },
+                Escape: { does: 'Choose none', run: () => chooseId('') },
                 l: { does: 'Live, or not', run: () => setQuery({ live: route.value.query.get('live') ? null : '1' }) },
                 v: { does: 'Traces, or all runs', run: () => setQuery({ view: route.value.query.get('view') === 'runs' ? null : 'runs' }) },
                 R: { does: 'Ask again', run: () => act.current.reload() },

@@ -9,6 +9,7 @@ import { Fault } from '../components/Fault.tsx';
 import { OfProject } from '../components/OfProject.tsx';
 import { TimeRange, rangeOf } from '../components/TimeRange.tsx';
 import { absolute, cost, count, duration, percent, short, time } from '../format.ts';
+import { goTo } from '../goTo.ts';
 import { bindKeys } from '../keys.ts';
 import { href, navigate, route, setQuery } from '../router.ts';
 import { histogram, queryStats } from '../runs.ts';
@@ -206,7 +207,7 @@ function Found({ id, name }: { id: string; name: string }) {
     return (
         <>
             <div class="bar">
-                <SearchBar value={q} observed={() => observed} onSearch={(text) => text !== q && setQuery({ q: text })} onId={(run) => navigate(`/ui/traces/${run}`)} />
+                <SearchBar value={q} observed={() => observed} onSearch={(text) => text !== q && setQuery({ q: text })} onId={(run) => void goTo(run)} />
                 <TimeRange range={range} />
                 <span class="switch" role="group" aria-label="What is counted">
                     <button type="button" aria-pressed={roots} onClick={() => setQuery({ view: 'traces' })}>

@@ -41,6 +41,7 @@ export function SearchBar({ value, observed, onSearch, onId }: {
     // comes back too, trimmed, and more may be written by then.
     useEffect(() => {
         if (value === sent.current) return;
+        clearTimeout(timer.current); // what was begun here is gone
         sent.current = value;
         setText(value);
     }, [value]);

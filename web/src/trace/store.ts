@@ -166,7 +166,8 @@ export class TraceStore {
             if (!this.busy) this.lookSoon();
         };
         let told = false;
-        const untold = setInterval(() => !told && void this.look(), UNTOLD_MS);
+        // What failed and passes has pauses of its own.
+        const untold = setInterval(() => told || document.hidden || this.failed.peek()?.passes || void this.look(), UNTOLD_MS);
         const session = this.tree.peek()?.skeleton.project.id ?? '';
         const filter = `eq(trace_id, ${quoted(this.traceId)})`;
         const query = new URLSearchParams({ ...(session && { session }), filter, select: 'id' });
