@@ -27,6 +27,9 @@ export function useAsk<T>(
 ): Answer<T> {
     const [answer, setAnswer] = useState<Answer<T>>({ value: null, stale: false, error: null, waiting: !!ask, ms: 0 });
     const again = useAgain(answer.error, answer.waiting);
+    // An answer that takes longer than a beat is waited for.
+    const steady = useRef(beat);
+    if (!answer.waiting) steady.current = beat;
     const last = useRef(on);
     const answered = useRef<readonly unknown[] | null>(null);
     useEffect(() => {
@@ -54,7 +57,7 @@ export function useAsk<T>(
             },
         );
         return () => abort.abort();
-    }, [...on, beat, asked.value, again]);
+    }, [...on, steady.current, asked.value, again]);
     return answer;
 }
 

@@ -19,7 +19,8 @@ export interface Marks {
     clear: () => void;
 }
 
-export function useMarks(rows: readonly Run[], before: Marked = new Map()): Marks {
+// `stale`: the rows are of another question, and not to be marked.
+export function useMarks(rows: readonly Run[], stale: boolean, before: Marked = new Map()): Marks {
     const [marked, setMarked] = useState(before);
     const last = useRef('');
     const now = useRef(rows);
@@ -27,6 +28,7 @@ export function useMarks(rows: readonly Run[], before: Marked = new Map()): Mark
     return {
         marked,
         mark: (run, range) => {
+            if (stale) return;
             const from = range ? last.current : '';
             last.current = run.id;
             setMarked((was) => markedWith(was, now.current, run, from));

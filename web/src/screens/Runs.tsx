@@ -211,8 +211,8 @@ function Table({ which, addressed, q, live, seen }: {
     seen.current = rows;
     const chosen = chosenId ? rows.findIndex(({ id }) => id === chosenId) : -1;
     const feedback = useMemo(() => rows.some((run) => Object.keys(run.feedback_stats ?? {}).length > 0), [rows]);
-    const marks = useMarks(rows, place?.marked);
-    const columns = useMemo(() => columnsAt(now, feedback, marks), [now, feedback, marks.marked]);
+    const marks = useMarks(rows, state.stale, place?.marked);
+    const columns = useMemo(() => columnsAt(now, feedback, marks), [now, feedback, marks.marked, state.stale]);
     const choose = (index: number) => {
         const run = rows[Math.max(0, Math.min(rows.length - 1, index))];
         if (run) chooseId(run.id);
