@@ -226,15 +226,6 @@ static void show_list(struct call *call, const struct entity *feedback, size_t c
 
 static void listed_by_project(struct call *call);
 
-/* Of a step, to be shown. */
-static void keep(struct call *call, struct conditions *wanted, const struct entity *from)
-{
-    struct entity *to = &wanted->theirs[wanted->count++];
-    *to = *from;
-    to->name = from->name.at ? arena_copy(call->arena, from->name) : from->name;
-    to->json = from->json.at ? arena_copy(call->arena, from->json) : from->json;
-}
-
 static void go_on(struct call *call)
 {
     struct conditions *wanted = call->listing.own;
@@ -269,7 +260,7 @@ static void rows_found(struct call *call)
             continue;
         if (wanted->passed++ < wanted->offset)
             continue;
-        keep(call, wanted, &listing->entities[i]);
+        wanted->theirs[wanted->count++] = listing_copy(&listing->entities[i], call->arena);
         bytes += listing->entities[i].json.len;
     }
     if (bytes > 0 && !call_charge(call, bytes))

@@ -37,6 +37,14 @@ void listing_begin(struct listing *listing)
     ask(listing);
 }
 
+struct entity listing_copy(const struct entity *entity, struct arena *arena)
+{
+    struct entity copy = *entity;
+    copy.name = copy.name.at ? arena_copy(arena, copy.name) : copy.name;
+    copy.json = copy.json.at ? arena_copy(arena, copy.json) : copy.json;
+    return copy;
+}
+
 /* Into the page, out of the memory of a step. */
 static void keep(struct listing *listing, const struct entity *from)
 {
@@ -48,11 +56,8 @@ static void keep(struct listing *listing, const struct entity *from)
         listing->entities = at;
         listing->cap = cap;
     }
-    struct entity *to = &listing->entities[listing->count++];
-    *to = *from;
-    to->name = from->name.at ? arena_copy(listing->arena, from->name) : from->name;
-    to->json = from->json.at ? arena_copy(listing->arena, from->json) : from->json;
-    listing->bytes += sizeof *to + from->json.len;
+    listing->entities[listing->count++] = listing_copy(from, listing->arena);
+    listing->bytes += sizeof *from + from->json.len;
 }
 
 /* Those of a step that are asked for; true: it is enough. */

@@ -56,3 +56,6 @@ struct listing {
 };
 
 void listing_begin(struct listing *listing);
+
+/* With its name and object, which may go. */
+struct entity listing_copy(const struct entity *entity, struct arena *arena);

@@ -4,8 +4,8 @@
  *
  * filter_parse() does all that can be done without a run: attributes are known,
  * values have the type of their attribute, and what belongs to one entry of
- * metadata or feedback stands in one node.  Back ends turn the tree into SQL;
- * filter_match() says what it means, and each back end must agree with it.
+ * metadata or feedback stands in one node.  filter_match() says what the tree means;
+ * back ends narrow by it what is asked, never to less than that.
  *
  * Truth    A condition is true or false, never unknown; `not` turns that round.
  *          An attribute may be absent, and then only FILTER_IS_NULL, FILTER_NEQ

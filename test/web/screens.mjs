@@ -272,6 +272,23 @@ describe('runs', () => {
         await close(page);
     });
 
+    it('an address with a search that cannot be read asks nothing, and says so', async () => {
+        for (const screen of ['runs', 'stats']) {
+            page = await browser.page(server, { path: '/ui/projects' });
+            const asked = [];
+            page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+            await page.goto(`${server.url}/ui/${screen}?project=support&q=lantency:%3E2s`);
+            await page.getByText('The search cannot be read').waitFor();
+            await page.getByText('did you mean “latency”?').waitFor();
+            assert.deepEqual(asked.filter((path) => path.startsWith('/runs/')), []);
+            await page.getByRole('combobox', { name: 'Search runs' }).fill('latency:>2s');
+            await page.getByText('The search cannot be read').waitFor({ state: 'hidden' });
+            await eventually(() => assert.ok(asked.some((path) => path.startsWith('/runs/'))));
+            await page.waitForURL(/q=latency/);
+            await close(page);
+        }
+    });
+
     it('keys and values are offered, and taken with the keyboard', async () => {
         await open();
         await page.keyboard.press('/');

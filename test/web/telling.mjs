@@ -79,16 +79,22 @@ describe('one run alone', () => {
             start_time: new Date(at).toISOString(), end_time: new Date(at + each * count.length).toISOString(),
             bucket_us: each * 1000, count, errors: count.map(() => 1), complete: true, ...more,
         });
-        for (const data of [of([1], 1), of([1, 0, 2, 4], 300), of([1, 2, 3], 19_000)]) {
+        for (const data of [of([1], 1), of([1], 1024), of([1, 0, 2, 4], 300), of([1, 2, 3], 19_000)]) {
             const wide = widened(data, at + 1e6);
             const begin = Date.parse(wide.start_time);
             const sum = (list) => list.reduce((a, b) => a + b, 0);
-            assert.equal(Date.parse(wide.end_time) - begin, wide.count.length * 1000);
-            assert.ok(wide.count.length >= 60 && wide.count.length <= 61);
+            const step = wide.bucket_us / 1000;
+            assert.ok(Math.abs(Date.parse(wide.end_time) - begin - wide.count.length * step) <= 1);
+            assert.ok(wide.count.length * step >= 60_000 && wide.count.length <= 61);
             assert.deepEqual([sum(wide.count), sum(wide.errors)], [sum(data.count), sum(data.errors)]);
-            assert.equal(wide.count.findIndex(Boolean), Math.floor((at - begin) / 1000));
+            // Each span is of whole buckets, and has those that lie in it.
+            const runs = data.count.map((n, i) => [at + (i + 0.5) * (data.bucket_us / 1000), n]);
+            wide.count.forEach((n, i) => {
+                const [from, to] = [begin + i * step, begin + (i + 1) * step];
+                assert.equal(n, sum(runs.filter(([when]) => when >= from && when < to).map(([, n]) => n)));
+            });
         }
-        assert.ok(Date.parse(widened(of([1], 1), at + 500).end_time) <= at + 1750, 'not into the future');
+        assert.ok(Date.parse(widened(of([1], 1), at + 500).end_time) <= at + 1000, 'not into the future');
         assert.equal(widened(of([], 1), at).count.length, 0);
         const minute = of([1, 2], 30_000);
         assert.equal(widened(minute, at), minute);

@@ -154,23 +154,28 @@ function parameters({ project, filter, roots, from, to }: Which): URLSearchParam
 const LEAST_MS = 60_000; // that a histogram is of
 const SECOND_MS = 1000;
 
-// What happened in a moment, in the minute that it was in: seconds, the last one now at most.
+// What happened in a moment, in the minute that it was in, until now at most: spans of a second or
+// little more, each of whole buckets, so that one holds the runs it shows.
 export function widened(data: Histogram, now: number): Histogram {
     const [begin, each] = [time(data.start_time), data.bucket_us / 1000];
     const end = begin + each * data.count.length;
     if (!data.count.length || end - begin >= LEAST_MS) return data;
-    const last = Math.ceil(Math.max(end, Math.min(now, (begin + end + LEAST_MS) / 2)) / SECOND_MS) * SECOND_MS;
-    const first = Math.min(last - LEAST_MS, Math.floor(begin / SECOND_MS) * SECOND_MS);
+    const joined = Math.max(1, Math.ceil(SECOND_MS / each));
+    const step = joined * each;
+    const own = Math.ceil(data.count.length / joined);
+    const spare = Math.max(0, Math.ceil(LEAST_MS / step) - own);
+    const behind = Math.max(0, Math.min(Math.floor(spare / 2), Math.floor((now - begin) / step) - own));
     const into = (counts: number[]): number[] => {
-        const seconds = new Array<number>((last - first) / SECOND_MS).fill(0);
-        counts.forEach((n, i) => (seconds[Math.floor((begin + i * each - first) / SECOND_MS)]! += n));
-        return seconds;
+        const spans = new Array<number>(spare + own).fill(0);
+        counts.forEach((n, i) => (spans[spare - behind + Math.floor(i / joined)]! += n));
+        return spans;
     };
+    const first = begin - (spare - behind) * step;
     return {
         ...data,
         start_time: instant(first),
-        end_time: instant(last),
-        bucket_us: SECOND_MS * 1000,
+        end_time: instant(first + (spare + own) * step),
+        bucket_us: step * 1000,
         count: into(data.count),
         errors: into(data.errors),
     };

@@ -19,7 +19,7 @@ import { href, navigate, route, setQuery } from '../router.ts';
 import { histogram, instant, queryStats } from '../runs.ts';
 import type { Run, Which } from '../runs.ts';
 import { goTo } from '../goTo.ts';
-import { SearchBar } from '../search/SearchBar.tsx';
+import { SearchBar, Unread } from '../search/SearchBar.tsx';
 import type { Observed } from '../search/complete.ts';
 import { parse } from '../search/parse.ts';
 import { MarksLine, NOT_SO_MANY, compareHref, markColumn, useMarks } from './Marks.tsx';
@@ -315,6 +315,26 @@ function Table({ which, addressed, q, live, seen }: {
     );
 }
 
+function Answer({ which, addressed, q, live, seen }: {
+    which: Which;
+    addressed: string;
+    q: string;
+    live: boolean;
+    seen: { current: readonly Run[] };
+}) {
+    const beat = useNow(live ? LIVE_MS : 0);
+    const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [addressed], beat);
+    const busy = useLate(bars.stale && bars.waiting);
+    return (
+        <>
+            {bars.value && bars.value.count.some(Boolean) && <Bars data={bars.value} busy={busy} onSpan={setRange} />}
+            {bars.error && !bars.value && <Uncounted what="The runs over time" error={bars.error} />}
+            <Numbers which={which} addressed={addressed} beat={beat} />
+            <Table key={addressed} which={which} addressed={addressed} q={q} live={live} seen={seen} />
+        </>
+    );
+}
+
 // Of one project, whose id is known.
 function Found({ id }: { id: string }) {
     const { query } = route.value;
@@ -323,18 +343,16 @@ function Found({ id }: { id: string }) {
     const live = query.get('live') === '1';
     const view = ['q', 'view', 'since', 'from', 'to'].map((name) => query.get(name) ?? '').join('\n');
     const addressed = `${id}\n${view}`;
-    const { which, range } = useMemo(() => {
+    const { which, range, readable } = useMemo(() => {
         const moment = Date.now();
         const { filter, problems } = parse(q, moment);
         const span = rangeOf(query, moment);
         return {
             range: span,
-            which: { project: id, filter: problems.length ? null : filter, roots, from: span.from, to: span.to },
+            which: { project: id, filter, roots, from: span.from, to: span.to },
+            readable: problems.length === 0,
         };
     }, [addressed]);
-    const beat = useNow(live ? LIVE_MS : 0);
-    const bars = useAsk((signal) => histogram(which, BUCKETS, signal), [addressed], beat);
-    const busy = useLate(bars.stale && bars.waiting);
     const seen = useRef<readonly Run[]>([]);
     // Half a key is a word, too, of which there may be no run: what was there before is offered.
     const known = useRef<readonly Run[]>([]);
@@ -364,10 +382,7 @@ function Found({ id }: { id: string }) {
                     <span class={live ? 'dot on' : 'dot'} aria-hidden="true" /> Live
                 </button>
             </div>
-            {bars.value && bars.value.count.some(Boolean) && <Bars data={bars.value} busy={busy} onSpan={setRange} />}
-            {bars.error && !bars.value && <Uncounted what="The runs over time" error={bars.error} />}
-            <Numbers which={which} addressed={addressed} beat={beat} />
-            <Table key={addressed} which={which} addressed={addressed} q={q} live={live} seen={seen} />
+            {readable ? <Answer which={which} addressed={addressed} q={q} live={live} seen={seen} /> : <Unread />}
         </>
     );
 }

@@ -14,7 +14,7 @@ import { bindKeys } from '../keys.ts';
 import { href, navigate, route, setQuery } from '../router.ts';
 import { histogram, queryStats } from '../runs.ts';
 import type { Histogram, Stats as Numbers, Which } from '../runs.ts';
-import { SearchBar } from '../search/SearchBar.tsx';
+import { SearchBar, Unread } from '../search/SearchBar.tsx';
 import { parse } from '../search/parse.ts';
 
 const BUCKETS = 30;
@@ -175,24 +175,55 @@ function Charts({ over, busy, onPick }: { over: Over; busy: boolean; onPick: (fr
     );
 }
 
+function Counted({ which, all, on, onPick }: {
+    which: Which;
+    all: boolean; // of all time
+    on: string;
+    onPick: (from: number, to: number) => void;
+}) {
+    const over = useOver(which, on);
+    const busy = useLate(over.waiting && over.on !== on);
+    const total = over.bars?.count.filter(Boolean).length ?? 0;
+    const runs = over.bars?.count.reduce((sum, n) => sum + n, 0) ?? 0;
+    return (
+        <>
+            <Fault of={over.error} />
+            {over.bars && runs === 0 && !over.error && (
+                <section class="empty">
+                    <h2>Nothing to count here</h2>
+                    {!all && (
+                        <p>
+                            <button type="button" onClick={() => setQuery({ since: 'all', from: null, to: null }, false)}>
+                                Look at all time
+                            </button>
+                        </p>
+                    )}
+                </section>
+            )}
+            {runs > 0 && <Charts over={over} busy={busy} onPick={onPick} />}
+            {runs > 0 && <Table over={over} />}
+            <footer class="row soft" aria-busy={over.waiting}>
+                {over.bars && !over.bars.complete && 'Not all of it could be counted in time. '}
+                {over.waiting && total > 0 ? `Counting… ${over.done} of ${total}` : `${count(runs)} ${runs === 1 ? 'run' : 'runs'}`}
+            </footer>
+        </>
+    );
+}
+
 function Found({ id, name }: { id: string; name: string }) {
     const { query } = route.value;
     const q = query.get('q') ?? '';
     const roots = query.get('view') === 'traces';
     const view = ['q', 'view', 'since', 'from', 'to'].map((key) => query.get(key) ?? '').join('\n');
-    const { which, range } = useMemo(() => {
+    const { which, range, readable } = useMemo(() => {
         const moment = Date.now();
         const { filter, problems } = parse(q, moment);
         const span = rangeOf(query, moment);
         // What is counted ends now, so that spans are not counted while they grow.
         const to = span.to ?? (span.from === null ? null : moment);
-        return { range: span, which: { project: id, filter: problems.length ? null : filter, roots, from: span.from, to } };
+        return { range: span, which: { project: id, filter, roots, from: span.from, to }, readable: problems.length === 0 };
     }, [id, view]);
     const on = `${id}\n${view}`;
-    const over = useOver(which, on);
-    const busy = useLate(over.waiting && over.on !== on);
-    const total = over.bars?.count.filter(Boolean).length ?? 0;
-    const runs = over.bars?.count.reduce((sum, n) => sum + n, 0) ?? 0;
     const observed = { name: [], tag: [], model: [], metadata: [], feedback: [] };
     const show = (from: number, to: number) =>
         navigate(
@@ -218,25 +249,7 @@ function Found({ id, name }: { id: string; name: string }) {
                     </button>
                 </span>
             </div>
-            <Fault of={over.error} />
-            {over.bars && runs === 0 && !over.error && (
-                <section class="empty">
-                    <h2>Nothing to count here</h2>
-                    {range.since !== 'all' && (
-                        <p>
-                            <button type="button" onClick={() => setQuery({ since: 'all', from: null, to: null }, false)}>
-                                Look at all time
-                            </button>
-                        </p>
-                    )}
-                </section>
-            )}
-            {runs > 0 && <Charts over={over} busy={busy} onPick={show} />}
-            {runs > 0 && <Table over={over} />}
-            <footer class="row soft" aria-busy={over.waiting}>
-                {over.bars && !over.bars.complete && 'Not all of it could be counted in time. '}
-                {over.waiting && total > 0 ? `Counting… ${over.done} of ${total}` : `${count(runs)} ${runs === 1 ? 'run' : 'runs'}`}
-            </footer>
+            {readable ? <Counted which={which} all={range.since === 'all'} on={on} onPick={show} /> : <Unread />}
         </>
     );
 }

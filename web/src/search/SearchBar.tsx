@@ -176,3 +176,11 @@ export function SearchBar({ value, observed, onSearch, onId }: {
         </div>
     );
 }
+
+// Instead of an answer, to a line that is in the address and cannot be read.
+export const Unread = () => (
+    <section class="empty">
+        <h2>The search cannot be read</h2>
+        <p>Nothing was asked: mend what is underlined.</p>
+    </section>
+);
